@@ -1,0 +1,26 @@
+"""The store: accounts over one bucket. FORMAT.md specifies the bytes, ../shared/STORE.md what may be done with them."""
+
+from .account import Account, NewMessage
+from .draft import Appended, Copied, Limits
+from .incarnations import AccountRef
+from .lifecycle import new_account
+from .mailbox import Changes, Mailbox
+from .page import Location, Page
+from .settings import StoreSettings
+from .store import Store
+
+__all__ = [
+    "Account",
+    "AccountRef",
+    "Appended",
+    "Changes",
+    "Copied",
+    "Limits",
+    "Location",
+    "Mailbox",
+    "NewMessage",
+    "Page",
+    "Store",
+    "StoreSettings",
+    "new_account",
+]

@@ -1,0 +1,276 @@
+"""A commit while it is built: what operations decide on the newest state, with the ones before them in the batch.
+
+An intent either adds all of its operations to the draft or raises and adds none. Intents that look at more than
+counters (names, live messages) are `exclusive`: they are the only one in their commit, so that they see a state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from ..errors import CannotDo, LimitReached, MailboxExists, NoSuchMailbox, OverQuota, TryCreate
+from . import ops
+from .mailbox import Mailbox
+from .objects import Buffer
+from .settings import StoreSettings
+from .state import INBOX, State
+from .uidset import encode_uids
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A quota, evaluated inside the commit; None is no limit."""
+
+    bytes: int | None = None
+    messages: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """UIDs of what was added; `duplicate`: the delivery id was known, and nothing was."""
+
+    uidvalidity: int
+    uids: list[int]
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """UIDs of the messages and of their copies, pair by pair."""
+
+    uidvalidity: int
+    source: list[int]
+    target: list[int]
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A message ready for a commit: its record, and its bytes unless they already lie in a pack."""
+
+    record: ops.Record
+    data: Buffer | None
+    flags: tuple[str, ...]
+    delivery: str = ""
+
+
+@dataclass(slots=True)
+class Draft:
+    """Operations and bytes of the next commit, on top of `state`."""
+
+    state: State
+    settings: StoreSettings
+    now: int
+    operations: list[ops.Operation] = field(default_factory=list)
+    body: list[Buffer] = field(default_factory=list)
+    body_bytes: int = 0
+    added_bytes: int = 0
+    added_messages: int = 0
+    uidnext: dict[int, int] = field(default_factory=dict)
+    deliveries: set[str] = field(default_factory=set)
+    flagged: set[int] = field(default_factory=set)
+
+    def _box(self, name: str) -> Mailbox:
+        box = self.state.find(name)
+        if box is None:
+            raise TryCreate(name)
+        return box
+
+    def _live(self, mailbox: Mailbox) -> Mailbox:
+        box = self.state.boxes.get(mailbox.id)
+        if box is None:
+            raise NoSuchMailbox(mailbox.name)
+        return box
+
+    def _check_quota(self, limits: Limits | None, size: int, count: int) -> None:
+        if limits is None:
+            return
+        if limits.bytes is not None and self.state.usage_bytes + self.added_bytes + size > limits.bytes:
+            raise OverQuota
+        if limits.messages is not None and self.state.usage_messages + self.added_messages + count > limits.messages:
+            raise OverQuota("Mailbox has reached its number of messages")
+
+    def append(self, name: str, messages: Sequence[Prepared], limits: Limits | None) -> Appended:
+        box = self._box(name)
+        fresh = [message for message in messages if not self._delivered(message.delivery)]
+        if not fresh:
+            return Appended(box.uidvalidity, [], duplicate=True)
+        size = sum(message.record.size for message in fresh)
+        self._check_quota(limits, size, len(fresh))
+        self._check_keywords(box, {flag for message in fresh for flag in message.flags})
+        uid = first = self.uidnext.get(box.id, box.uidnext)
+        for message in fresh:
+            record = message.record
+            if message.data is not None:
+                record = ops.replace_location(record, ("", self.body_bytes, record.loc[2]))
+                self.body.append(message.data)
+                self.body_bytes += len(message.data)
+            self.operations.append(ops.Append(box.id, uid, record, message.flags, message.delivery))
+            if message.delivery:
+                self.deliveries.add(message.delivery)
+            uid += 1
+        self.uidnext[box.id] = uid
+        self.added_bytes += size
+        self.added_messages += len(fresh)
+        return Appended(box.uidvalidity, list(range(first, uid)))
+
+    def _delivered(self, delivery: str) -> bool:
+        return bool(delivery) and (delivery in self.deliveries or self.state.knows_delivery(bytes.fromhex(delivery)))
+
+    def _check_keywords(self, box: Mailbox, flags: Collection[str]) -> None:
+        new = [flag for flag in flags if not flag.startswith("\\") and not box.knows_keyword(flag)]
+        if new and len(box.keywords) + len(new) > self.settings.keywords:
+            raise LimitReached(f"A mailbox may have {self.settings.keywords} keywords")
+
+    def store_flags(self, mailbox: Mailbox, uids: Sequence[int], mode: str, flags: Collection[str]) -> None:
+        box = self._live(mailbox)
+        self._check_keywords(box, flags if mode != "remove" else ())
+        # The filter saves a commit where nothing changes; behind another change in this draft it would be wrong.
+        changed = list(uids) if box.id in self.flagged else box.plan_flags(uids, mode, flags)
+        if not changed:
+            return
+        self.flagged.add(box.id)
+        given = tuple(flags)
+        self.operations.append(
+            ops.Flags(
+                box.id,
+                encode_uids(changed),
+                add=() if mode == "remove" else given,
+                remove=given if mode == "remove" else (),
+                set=mode == "set",
+            )
+        )
+
+    def expunge(self, mailbox: Mailbox, uids: Sequence[int]) -> list[int]:
+        box = self._live(mailbox)
+        live = [uid for uid in uids if box.index(uid) >= 0]
+        if live:
+            self.operations.append(ops.Expunge(box.id, encode_uids(live)))
+        return live
+
+    def copy(self, mailbox: Mailbox, target: str, source: CopySource, limits: Limits | None, move: bool) -> Copied:
+        """`source` was read before; messages that went meanwhile raise Stale, and it is read again."""
+        box, to = self._live(mailbox), self._box(target)
+        if any(box.index(uid) < 0 for uid in source.uids):
+            raise Stale
+        first = to.uidnext
+        count = len(source.uids)
+        if not count:
+            return Copied(to.uidvalidity, [], [])
+        if not move:
+            self._check_quota(limits, sum(box.sizes[box.index(uid)] for uid in source.uids), count)
+        self._check_keywords(to, {flag for uid in source.uids for flag in box.flag_sets[box.flags[box.index(uid)]]})
+        pages = tuple(ops.shift_page(ref, first - 1) for ref in source.pages)
+        self.operations.append(
+            ops.Copy(box.id, to.id, encode_uids(source.uids), first, tuple(source.records), pages, move=move)
+        )
+        return Copied(to.uidvalidity, source.uids, list(range(first, first + count)))
+
+    # -- names
+
+    def create(self, name: str, use: str | None) -> None:
+        """With the parents that are missing (RFC 3501 §6.3.3)."""
+        self._check_name(name)
+        if self.state.find(name) is not None:
+            raise MailboxExists(name)
+        if use is not None and any(box.special_use == use for box in self.state.boxes.values()):
+            raise CannotDo(f"Another mailbox is {use} already")
+        self._create_parents(name)
+        self._add_box(name, use)
+
+    def _create_parents(self, name: str) -> None:
+        parts = name.split("/")
+        for parent in ("/".join(parts[:depth]) for depth in range(1, len(parts))):
+            if self.state.find(parent) is None and not self._pending(parent):
+                self._add_box(parent, None)
+
+    def _pending(self, name: str) -> bool:
+        return any(isinstance(op, ops.Create) and op.name == name for op in self.operations)
+
+    def _add_box(self, name: str, use: str | None) -> None:
+        made = [op for op in self.operations if isinstance(op, ops.Create)]
+        if len(self.state.boxes) + len(made) >= self.settings.mailboxes:
+            raise LimitReached(f"An account may have {self.settings.mailboxes} mailboxes")
+        last = made[-1].uidvalidity if made else self.state.last_uidvalidity
+        uidvalidity = max(self.now, last + 1, self.state.floor + 1)
+        self.operations.append(ops.Create(self.state.next_box + len(made), name, uidvalidity, use))
+
+    def _check_name(self, name: str) -> None:
+        if not name or name.startswith("/") or name.endswith("/") or "//" in name:
+            raise CannotDo(f"Not a mailbox name: {name}")
+        if len(name.encode()) > self.settings.name_bytes:
+            raise LimitReached(f"A mailbox name may have {self.settings.name_bytes} bytes")
+        if name.upper() == INBOX and name != INBOX:
+            raise MailboxExists(INBOX)
+
+    def delete(self, name: str) -> None:
+        """Mailboxes below stay (RFC 3501 §6.3.4)."""
+        box = self.state.find(name)
+        if box is None:
+            raise NoSuchMailbox(name)
+        if box.name == INBOX:
+            raise CannotDo("INBOX cannot be deleted")
+        self.operations.append(ops.Delete(box.id))
+
+    def rename(self, old: str, new: str) -> None:
+        """With the mailboxes below; INBOX is renamed by RenameInbox (RFC 3501 §6.3.5)."""
+        self._check_name(new)
+        if self.state.find(new) is not None:
+            raise MailboxExists(new)
+        below = old + "/"
+        if new.startswith(below):
+            raise CannotDo("A mailbox cannot be renamed below itself")
+        moved = [box for box in self.state.boxes.values() if box.name == old or box.name.startswith(below)]
+        if not moved:
+            raise NoSuchMailbox(old)
+        renames = [(box, new + box.name[len(old) :]) for box in moved]
+        for _, name in renames:
+            self._check_name(name)
+            if self.state.find(name) is not None:
+                raise MailboxExists(name)
+        self._create_parents(new)
+        self.operations.extend(ops.Rename(box.id, name) for box, name in renames)
+
+    def rename_inbox(self, new: str, source: CopySource) -> None:
+        """INBOX's messages move to a new mailbox, and INBOX stays, empty (RFC 3501 §6.3.5)."""
+        inbox = self.state.names[INBOX]
+        if list(inbox.uids) != source.uids:
+            raise Stale
+        self.create(new, None)
+        target = next(op for op in self.operations if isinstance(op, ops.Create) and op.name == new)
+        if source.uids:
+            pages = tuple(source.pages)
+            uids = encode_uids(source.uids)
+            self.operations.append(ops.Copy(inbox.id, target.box, uids, 1, tuple(source.records), pages, move=True))
+
+    def subscribe(self, name: str) -> None:
+        if (
+            len(name.encode()) > self.settings.name_bytes
+            or len(self.state.subscriptions) >= 2 * self.settings.mailboxes
+        ):
+            raise LimitReached("Too many subscriptions, or too long a name")
+        if name not in self.state.subscriptions:
+            self.operations.append(ops.Subscribe(name))
+
+    def unsubscribe(self, name: str) -> None:
+        if name in self.state.subscriptions:
+            self.operations.append(ops.Unsubscribe(name))
+
+    def add_recent(self) -> None:
+        """Marks of \\Recent ride along with a commit that is made anyway."""
+        if self.operations:
+            marks = [box for box in self.state.boxes.values() if box.recent_dirty]
+            self.operations.extend(ops.Recent(box.id, box.recent) for box in marks)
+
+
+class Stale(Exception):
+    """What was read for this operation is no longer so: read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class CopySource:
+    """What a COPY brings: UIDs, and their records or pages (whose UIDs are 1, 2, … in order)."""
+
+    uids: list[int]
+    records: list[ops.Record]
+    pages: list[ops.PageRef]

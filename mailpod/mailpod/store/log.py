@@ -1,0 +1,337 @@
+"""One account's log as one pod reads and writes it: STORE.md rules 1 to 4.
+
+- `state` is what the log says up to `state.head`; it is changed only by applying the next commit, in one step.
+- `publish`, `look` and `resolve` never run at the same time for one account: the caller holds its lock.
+- While the fate of a PUT at sequence n is unknown, nothing but that very object is sent to n.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..clock import Clock
+from ..errors import AccountClosed, AccountMissing, AccountReadOnly, MailError, Unavailable
+from ..logs import event
+from .checkpoint import decode_root, load_state
+from .mailbox import Mailbox
+from .names import checkpoint_sequence, log_key
+from .objects import AlreadyExists, Ambiguous, Buffer, NotFound, ObjectStore, StorageError
+from .ops import VERSION, BadCommit, Header, Operation, PageRef, UnknownOperation, decode_header, encode_header
+from .page import BadPage
+from .settings import StoreSettings
+from .state import Inconsistent, State
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A commit on its way: exactly these bytes, until its sequence is resolved."""
+
+    header: Header
+    data: Sequence[Buffer]
+    header_bytes: int
+    sent: float = 0.0
+    ambiguous: bool = False
+
+
+class Log:
+    """Raises Unavailable for what passes, AccountMissing, AccountClosed and AccountReadOnly for what does not."""
+
+    def __init__(
+        self,
+        objects: ObjectStore,
+        prefix: str,
+        *,
+        settings: StoreSettings,
+        clock: Clock,
+        rng: random.Random,
+        pod: str,
+        attach: Callable[[Mailbox], None],
+    ) -> None:
+        self._objects = objects
+        self.prefix = prefix
+        self._settings = settings
+        self._clock = clock
+        self._rng = rng
+        self._pod = pod
+        self._attach = attach
+        self.state = State()
+        self.broken: str | None = None
+        self.base = 0  # the checkpoint whose pages our state refers to
+        self.commits_since = 0
+        self.header_bytes_since = 0
+        self.listed_at = 0.0  # when the LIST for newest_checkpoint was sent
+        self._looked_at = 0.0
+        self._pending: _Pending | None = None
+        self._foreign_at = float("-inf")
+        self._latency = 0.005
+
+    # -- opening
+
+    async def open(self) -> None:
+        """Read the newest checkpoint that is whole, and the commits after it. Dates the look from the LIST.
+
+        Where a state was open before, its mailboxes stay the objects that sessions hold, and become what was read.
+        """
+        before, looked = self.state, self._looked_at
+        sent = self._clock.elapsed()
+        try:
+            self.state, self.broken = await self._newest_state(), None
+            self.commits_since = self.header_bytes_since = 0
+            self._looked_at = sent
+            await self._read_on()
+            if self.state.head == 0:
+                raise AccountMissing
+        except BaseException:
+            self.state, self._looked_at = before, looked
+            raise
+        _graft(before, self.state)
+        if self._pending is not None and self._pending.header.seq <= self.state.head:
+            self._pending = None
+        self._check_open()
+
+    async def _newest_state(self) -> State:
+        entries = await self._list_checkpoints(limit=4)
+        self.base = 0
+        for key in entries:
+            try:
+                root = decode_root(await self._objects.get(key))
+                state = await load_state(root, self._get_page, self._attach)
+            except (BadPage, NotFound) as error:
+                event("store.checkpoint.damaged", key=key, error=str(error))
+                continue
+            except StorageError as error:
+                raise Unavailable from error
+            except UnknownOperation as error:
+                event("store.checkpoint.unknown", key=key, error=str(error))
+                raise AccountReadOnly from error
+            self.base = root.seq
+            return state
+        state = State()
+        state.new_mailbox = self._attach
+        return state
+
+    async def _get_page(self, ref: PageRef) -> bytes:
+        return await self._objects.get(f"{self.prefix}page/{ref.id}")
+
+    async def _list_checkpoints(self, limit: int) -> list[str]:
+        try:
+            entries = await self._objects.list(f"{self.prefix}checkpoint/", limit=limit)
+        except StorageError as error:
+            raise Unavailable from error
+        return [entry.key for entry in entries]
+
+    # -- looking
+
+    async def look(self) -> bool:
+        """Afterwards the state is no older than the call; True where commits were applied (STORE.md rule 2)."""
+        head = self.state.head
+        await self._read_on()
+        self._check_open()
+        return self.state.head != head
+
+    async def _read_on(self) -> None:
+        while self.broken is None:
+            sent = self._clock.elapsed()
+            found = await self._read(self.state.head + 1)
+            if found is None:
+                await self._looked(sent)
+                return
+            await self._take(*found)
+
+    async def _looked(self, sent: float) -> None:
+        if self._clock.elapsed() - self._looked_at < self._settings.grace / 2:
+            self._looked_at = sent
+            return
+        newest = await self._list_checkpoints(limit=1)
+        if newest and checkpoint_sequence(newest[0]) > self.state.head:
+            await self.open()
+        elif not newest and self.state.head and await self._purged():
+            raise AccountClosed
+        else:
+            self._looked_at = sent
+
+    async def _purged(self) -> bool:
+        """Neither a checkpoint nor commit 1 (STORE.md rule 3); the caller saw no checkpoint."""
+        try:
+            await self._objects.get_head(log_key(self.prefix, 1), 1)
+        except NotFound:
+            return True
+        except StorageError as error:
+            raise Unavailable from error
+        return False
+
+    async def _read(self, sequence: int) -> tuple[Header, int] | None:
+        """The commit at `sequence` with the length of its first line, or None where there is none."""
+        key = log_key(self.prefix, sequence)
+        try:
+            data, size = await self._objects.get_head(key, self._settings.header_read_bytes)
+            end = data.find(b"\n")
+            if end < 0 and len(data) < size:
+                data = await self._objects.get(key)
+                end = data.find(b"\n")
+        except NotFound:
+            return None
+        except StorageError as error:
+            raise Unavailable from error
+        try:
+            if end < 0:
+                raise BadCommit("no end of line")
+            header = decode_header(memoryview(data)[:end])
+            if size != end + 1 + header.bytes:
+                raise BadCommit(f"{size} bytes, not {end + 1 + header.bytes}")
+        except (BadCommit, UnknownOperation) as error:
+            self._break(f"commit {sequence}: {error}")
+            raise AccountReadOnly from error
+        return header, end + 1
+
+    async def _take(self, header: Header, header_bytes: int) -> bool:
+        """Apply a commit that was read; False: it came too late to be trusted, and the state was opened again."""
+        pending = self._pending
+        ours = pending is not None and pending.header.id == header.id
+        if self._clock.elapsed() - self._looked_at >= self._settings.grace / 2:
+            newest = await self._list_checkpoints(limit=1)
+            if newest and checkpoint_sequence(newest[0]) >= header.seq:  # STORE.md rule 2, last sentence
+                await self.open()
+                return False
+        self._apply(header, header_bytes)
+        if not ours:
+            self._foreign_at = self._clock.elapsed()
+        return True
+
+    def _apply(self, header: Header, header_bytes: int) -> None:
+        try:
+            self.state.apply(header, header_bytes)
+        except Inconsistent as error:
+            self._break(str(error))
+            raise AccountReadOnly from error
+        if self._pending is not None and self._pending.header.seq <= header.seq:
+            self._pending = None
+        self.commits_since += 1
+        self.header_bytes_since += header_bytes
+
+    def _break(self, why: str) -> None:
+        self.broken = why
+        event("store.account.read_only", account=self.prefix, why=why)
+
+    def _check_open(self) -> None:
+        if self.state.closed:
+            raise AccountClosed
+
+    # -- writing
+
+    async def resolve(self, deadline: float) -> None:
+        """Settle what an earlier PUT left open. Raises Unavailable where that is not possible by `deadline`."""
+        if self.broken is not None:
+            raise AccountReadOnly
+        self._check_open()
+        if self._pending is not None:
+            await self._settle(self._pending, deadline)
+            self._check_open()
+
+    async def publish(
+        self, operations: Sequence[Operation], body: Sequence[Buffer], body_bytes: int, deadline: float
+    ) -> bool:
+        """Append a commit. True: it is durable and applied. False: another commit came first, and that is applied.
+
+        Raises Unavailable at the deadline (Clock.elapsed); then nothing else goes to this sequence until `resolve` has
+        settled it.
+        """
+        state = self.state
+        identifier = f"{self._rng.getrandbits(96):024x}"
+        header = Header(
+            VERSION, identifier, state.head_id, state.head + 1, int(self._clock.now()), self._pod, tuple(operations),
+            body_bytes,
+        )  # fmt: skip
+        line = encode_header(header)
+        if self._clock.elapsed() - self._foreign_at < 1.0:  # STORE.md rule 6
+            await self._clock.sleep(self._rng.uniform(0, 2 * self._latency))
+        return await self._settle(_Pending(header, [line, *body], len(line)), deadline)
+
+    async def _settle(self, pending: _Pending, deadline: float) -> bool:
+        wait = self._settings.retry_base
+        key = log_key(self.prefix, pending.header.seq)
+        while True:
+            pending.sent = self._clock.elapsed()
+            try:
+                await self._objects.create(key, pending.data)
+                return await self._acknowledge(pending)
+            except AlreadyExists:
+                if (won := await self._who_won(pending)) is not None:
+                    return won
+                pending.ambiguous = True  # exists, then 404: STORE.md rule 4
+            except Ambiguous:
+                pending.ambiguous = True
+                self._pending = pending
+                if (won := await self._who_won(pending)) is not None:
+                    return won
+            except StorageError as error:
+                event("store.commit.failed", key=key, error=str(error))
+            self._pending = pending if pending.ambiguous else None
+            if self._clock.elapsed() + wait >= deadline:
+                raise Unavailable
+            await self._clock.sleep(wait * self._rng.uniform(0.5, 1.0))
+            wait = min(2 * wait, self._settings.retry_cap)
+
+    async def _acknowledge(self, pending: _Pending) -> bool:
+        """STORE.md rule 3: our PUT was answered; is the answer in time?"""
+        answered = self._clock.elapsed()
+        self._latency += 0.1 * (answered - pending.sent - self._latency)
+        if answered - self._looked_at >= self._settings.grace / 2:
+            self._pending = pending
+            newest = await self._list_checkpoints(limit=1)
+            if newest and checkpoint_sequence(newest[0]) >= pending.header.seq:
+                self._pending = None
+                await self.open()
+                raise Unavailable
+            if not newest and pending.header.seq > 1 and await self._purged():
+                raise AccountClosed
+        self._looked_at = pending.sent
+        self._apply(pending.header, pending.header_bytes)
+        return True
+
+    async def _who_won(self, pending: _Pending) -> bool | None:
+        """Read the sequence that we wrote to. None: nothing is there, or the bucket does not answer."""
+        try:
+            found = await self._read(pending.header.seq)
+        except AccountReadOnly:
+            raise
+        except MailError:
+            return None
+        if found is None:
+            return None
+        if not await self._take(*found):
+            raise Unavailable
+        return found[0].id == pending.header.id
+
+    # -- checkpoints
+
+    async def newest_checkpoint(self) -> int:
+        """The sequence of the newest checkpoint in the bucket, or 0."""
+        self.listed_at = self._clock.elapsed()
+        newest = await self._list_checkpoints(limit=1)
+        return checkpoint_sequence(newest[0]) if newest else 0
+
+    def note_checkpoint(self) -> None:
+        """A checkpoint of about now exists, or is being written."""
+        self.commits_since = self.header_bytes_since = 0
+
+    def checkpoint_due(self) -> bool:
+        """STORE.md rule 8."""
+        settings = self._settings
+        return self.broken is None and (
+            self.commits_since >= settings.checkpoint_commits
+            or self.header_bytes_since >= settings.checkpoint_header_bytes
+        )
+
+
+def _graft(before: State, after: State) -> None:
+    """Sessions go on with the Mailbox objects that they hold."""
+    for box, old in before.boxes.items():
+        new = after.boxes.get(box)
+        if new is None:
+            old.deleted = True
+        else:
+            old.adopt(new)
+            after.boxes[box] = after.names[new.name] = old

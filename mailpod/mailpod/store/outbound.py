@@ -1,0 +1,205 @@
+"""Queued messages in the bucket: the objects of one entry, and the only steps that may be taken with them.
+
+    outbound/<id>/message       a line of JSON (SpoolEntry), then the message: creating it is what 250 acknowledges
+                 /attempt-<n>   a claim, n of 6 digits from 1 on: JSON with the pod's name. The pod that accepted the
+                                message hands it out first without one
+                 /result-<n>    the end of attempt n (0: the first, unclaimed one): JSON, recipient -> outcome
+                 /undelivered   recipients that will not get it and why: JSON. Kept with the message until notices exist
+                 /done          settled; whatever else is left is garbage
+
+- The id is `<milliseconds since the epoch: 12 hex digits>-<64 random bits>`, so a listing is in order of arrival.
+- Every object is created once and never written again (STORE.md, "A name that can be deleted is used once").
+- An entry with `done`, or without `message`, is garbage (STORE.md rule 18).
+- A reader ignores fields that it does not know.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from mailpod.clock import Clock
+from mailpod.errors import Unavailable
+from mailpod.store.names import outbound_prefix
+from mailpod.store.objects import AlreadyExists, Ambiguous, Buffer, Entry, NotFound, ObjectStore, StorageError
+
+FORMAT: Final = 1  # of an entry; one with a higher number is left to newer pods
+_TRIES: Final = 3  # of one create whose answer is ambiguous
+_PAGE: Final = 1000  # keys of one LIST
+
+
+class SpoolEntry(msgspec.Struct, frozen=True):
+    """Who a queued message is from and for. `recipients` are addresses of mailboxes here."""
+
+    id: str
+    sender: str
+    recipients: tuple[str, ...]
+    created: float  # seconds since the epoch, by the accepting pod's clock: for people
+    format: int = FORMAT
+
+
+@dataclass(slots=True)
+class Standing:
+    """What a listing shows of one entry."""
+
+    id: str
+    message: float | None = None  # bucket time of its creation
+    attempts: dict[int, float] = field(default_factory=dict)  # number -> bucket time
+    results: set[int] = field(default_factory=set)
+    undelivered: bool = False
+    done: bool = False
+
+    @property
+    def garbage(self) -> bool:
+        return self.done or self.message is None
+
+    @property
+    def last(self) -> int:
+        """The number of the newest attempt, 0 when there is no claim."""
+        return max(self.attempts, default=0)
+
+    @property
+    def claimed(self) -> bool:
+        """Whether the newest claim has no result yet."""
+        return bool(self.attempts) and self.last not in self.results
+
+
+class Outbound:
+    """The queue's objects. Every method raises Unavailable when the bucket does not answer."""
+
+    def __init__(self, objects: ObjectStore, *, clock: Clock, rng: random.Random) -> None:
+        self._objects = objects
+        self._clock = clock
+        self._rng = rng
+
+    def new_id(self) -> str:
+        return f"{int(self._clock.now() * 1000):012x}-{self._rng.getrandbits(64):016x}"
+
+    async def create(self, entry: SpoolEntry, message: Buffer) -> None:
+        """Make the entry durable. After Unavailable it may still appear, as one more delivery (STORE.md rule 4)."""
+        await self._create(entry.id, "message", [msgspec.json.encode(entry), b"\n", message])
+
+    async def read(self, entry_id: str) -> tuple[SpoolEntry, bytes] | None:
+        """The entry and its message; None if it is gone."""
+        data = await self._get(outbound_prefix(entry_id) + "message")
+        if data is None:
+            return None
+        header, _, message = data.partition(b"\n")
+        entry = msgspec.json.decode(header, type=SpoolEntry)
+        if entry.format > FORMAT:
+            raise Unavailable("The entry was written for newer pods")
+        return entry, message
+
+    async def standings(self, after: str = "") -> list[Standing]:
+        """Entries in order of arrival, beginning after the id `after`; some of them, and [] only at the end."""
+        start = outbound_prefix(after) + "\U0010ffff" if after else ""
+        page = await self._list(outbound_prefix(), start, _PAGE)
+        found = _group(page)
+        if len(page) == _PAGE and found:  # its end may be cut off
+            last = found.pop()
+            if not found:
+                found = [await self.standing(last.id)]
+        return found
+
+    async def standing(self, entry_id: str) -> Standing:
+        """One entry, as it is now."""
+        found = _group(await self._list(outbound_prefix(entry_id), "", None))
+        return found[0] if found else Standing(entry_id)
+
+    async def results(self, standing: Standing) -> dict[str, str]:
+        """Final outcomes by recipient, of all attempts: one in any of them is final (STORE.md rule 18)."""
+        outcomes: dict[str, str] = {}
+        for number in sorted(standing.results):
+            data = await self._get(f"{outbound_prefix(standing.id)}result-{number:06d}")
+            if data is not None:
+                outcomes |= msgspec.json.decode(data, type=dict[str, str])
+        return outcomes
+
+    async def claim(self, entry_id: str, number: int, pod: str) -> bool:
+        """Create `attempt-<number>`; False when another pod has it. Look at the entry again afterwards."""
+        try:
+            await self._create(entry_id, f"attempt-{number:06d}", [msgspec.json.encode({"pod": pod})], ours=False)
+        except AlreadyExists:
+            return False
+        return True
+
+    async def record(self, entry_id: str, number: int, outcomes: Mapping[str, str]) -> None:
+        """End attempt `number`. `outcomes` has the recipients that are final."""
+        await self._create(entry_id, f"result-{number:06d}", [msgspec.json.encode(dict(outcomes))])
+
+    async def give_up(self, entry_id: str, reasons: Mapping[str, str]) -> None:
+        """Hand the entry out no more, and keep it."""
+        await self._create(entry_id, "undelivered", [msgspec.json.encode(dict(reasons))])
+
+    async def settle(self, entry_id: str, *, unclaimed: bool = False) -> None:
+        """All recipients are final: `done` first, then the message goes, then the rest (STORE.md rule 18).
+
+        `unclaimed` says that the caller knows of no claim, which spares a LIST; a sweep would clear it all the same.
+        """
+        await self._create(entry_id, "done", [b"{}\n"])
+        await self.clear(entry_id, unclaimed=unclaimed)
+
+    async def clear(self, entry_id: str, *, unclaimed: bool = False) -> None:
+        """Delete what is left of a settled entry; `done` last, so that no remainder looks alive."""
+        prefix = outbound_prefix(entry_id)
+        try:
+            await self._objects.delete([prefix + "message"])
+            if not unclaimed:
+                names = [found.key for found in await self._objects.list(prefix)]
+                await self._objects.delete([name for name in names if name != prefix + "done"])
+            await self._objects.delete([prefix + "done"])
+        except (StorageError, Ambiguous) as error:
+            raise Unavailable from error
+
+    async def _create(self, entry_id: str, name: str, data: Sequence[Buffer], *, ours: bool = True) -> None:
+        """`ours`: only one pod at a time writes this name, so what is already there is our own earlier try."""
+        key = outbound_prefix(entry_id) + name
+        for _ in range(_TRIES):
+            try:
+                await self._objects.create(key, data)
+            except AlreadyExists:
+                if not ours:
+                    raise
+            except Ambiguous:
+                continue
+            except StorageError as error:
+                raise Unavailable from error
+            return
+        raise Unavailable
+
+    async def _get(self, key: str) -> bytes | None:
+        try:
+            return await self._objects.get(key)
+        except NotFound:
+            return None
+        except StorageError as error:
+            raise Unavailable from error
+
+    async def _list(self, prefix: str, after: str, limit: int | None) -> list[Entry]:
+        try:
+            return await self._objects.list(prefix, after=after, limit=limit)
+        except StorageError as error:
+            raise Unavailable from error
+
+
+def _group(listing: Sequence[Entry]) -> list[Standing]:
+    found: dict[str, Standing] = {}
+    for entry in listing:
+        _, entry_id, name = entry.key.split("/", 2)
+        standing = found.setdefault(entry_id, Standing(entry_id))
+        kind, _, number = name.partition("-")
+        if kind == "message":
+            standing.message = entry.modified
+        elif kind == "attempt":
+            standing.attempts[int(number)] = entry.modified
+        elif kind == "result":
+            standing.results.add(int(number))
+        elif kind == "undelivered":
+            standing.undelivered = True
+        elif kind == "done":
+            standing.done = True
+    return list(found.values())

@@ -1,0 +1,322 @@
+"""Pages: immutable parts of an index, in columns (FORMAT.md, "Pages").
+
+A page's bytes never change once its object exists, and its UIDs ascend. Columns of one page have one length.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+import zstandard
+
+from .ops import PageRef, Record
+
+META, STATE, TABLE, DELIVERY = 1, 2, 3, 4  # 5-15: search and annotations (FORMAT.md)
+_T = TypeVar("_T")
+_MAGIC = b"MPP1"
+_LEVEL = 1
+GONE = 0xFFFFFFFF  # in the column of flags of an overlay: expunged
+
+
+class BadPage(Exception):
+    """The bytes are not the page that was referred to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a message's bytes are: an object of the account (its key without the account's prefix) and a range."""
+
+    key: str
+    offset: int
+    length: int
+    checksum: bytes
+
+
+def checksum(data: bytes | bytearray | memoryview) -> bytes:
+    """The first 16 bytes of SHA-256."""
+    return hashlib.sha256(data).digest()[:16]
+
+
+class Page:
+    """Metadata of messages, a column a field; rows are messages. Shared by readers; only a tail is appended to."""
+
+    __slots__ = (
+        "_checksums",
+        "_key_index",
+        "_key_of",
+        "_keys",
+        "_lengths",
+        "_offsets",
+        "dates",
+        "derived",
+        "email_ids",
+        "envelopes",
+        "fields",
+        "header_sizes",
+        "names",
+        "parts",
+        "saved",
+        "sizes",
+        "structures",
+        "uids",
+        "weight",
+    )
+
+    def __init__(self) -> None:
+        self.uids = array("I")
+        self.dates = array("q")
+        self.saved = array("q")
+        self.sizes = array("Q")
+        self.header_sizes = array("I")
+        self.envelopes: list[bytes] = []
+        self.structures: list[bytes] = []
+        self.fields: list[bytes] = []
+        self.names: list[bytes] = []
+        self.parts: list[tuple[int, ...]] = []
+        self.email_ids: list[bytes] = []
+        self._keys: list[str] = []
+        self._key_of = array("I")
+        self._key_index: dict[str, int] = {}
+        self._offsets = array("Q")
+        self._lengths = array("Q")
+        self._checksums: list[bytes] = []
+        self.derived: dict[object, list[Any]] = {}  # what readers made of columns, to be used again
+        self.weight = 1000  # about the bytes it takes in memory
+
+    def __len__(self) -> int:
+        return len(self.uids)
+
+    def location(self, row: int) -> Location:
+        """Where the bytes of the message in `row` are."""
+        return Location(self._keys[self._key_of[row]], self._offsets[row], self._lengths[row], self._checksums[row])
+
+    def row(self, uid: int) -> int:
+        """The row of `uid`, or -1."""
+        at = bisect_left(self.uids, uid)
+        return at if at < len(self.uids) and self.uids[at] == uid else -1
+
+    def append(self, uid: int, record: Record, *, key: str, offset: int, email_id: bytes) -> None:
+        """Add a message; its UID is above all others."""
+        self.uids.append(uid)
+        self.dates.append(record.date)
+        self.saved.append(record.saved)
+        self.sizes.append(record.size)
+        self.header_sizes.append(record.hs)
+        self.envelopes.append(record.env.encode("latin-1"))
+        self.structures.append(record.bs.encode("latin-1"))
+        self.fields.append(record.hdr.encode("latin-1"))
+        self.names.append(record.other.encode("latin-1"))
+        self.parts.append(record.parts)
+        self.email_ids.append(email_id)
+        self._locate(key, offset, record.loc[2], bytes.fromhex(record.sum))
+        self.weight += 600 + len(record.env) + len(record.bs) + len(record.hdr) + len(record.other)
+
+    def _locate(self, key: str, offset: int, length: int, digest: bytes) -> None:
+        self._key_of.append(self._key(key))
+        self._offsets.append(offset)
+        self._lengths.append(length)
+        self._checksums.append(digest)
+
+    def take(self, other: Page, rows: Iterable[int], *, shift: int = 0, saved: int | None = None) -> None:
+        """Add rows of another page; `shift` moves their UIDs, `saved` replaces their SAVEDATE."""
+        for row in rows:
+            at = other.location(row)
+            self.uids.append(other.uids[row] + shift)
+            self.dates.append(other.dates[row])
+            self.saved.append(other.saved[row] if saved is None else saved)
+            self.sizes.append(other.sizes[row])
+            self.header_sizes.append(other.header_sizes[row])
+            self.envelopes.append(other.envelopes[row])
+            self.structures.append(other.structures[row])
+            self.fields.append(other.fields[row])
+            self.names.append(other.names[row])
+            self.parts.append(other.parts[row])
+            self.email_ids.append(other.email_ids[row])
+            self._locate(at.key, at.offset, at.length, at.checksum)
+            self.weight += 600 + len(other.envelopes[row]) + len(other.structures[row]) + len(other.fields[row])
+
+    def move(self, row: int, key: str, offset: int) -> None:
+        """Point a row at the same bytes elsewhere; only on a page of one's own."""
+        self._key_of[row] = self._key(key)
+        self._offsets[row] = offset
+
+    def _key(self, key: str) -> int:
+        index = self._key_index.get(key)
+        if index is None:
+            index = self._key_index[key] = len(self._keys)
+            self._keys.append(key)
+        return index
+
+    def record(self, row: int, *, saved: int) -> Record:
+        """The row as it stands in a commit that copies it inside the account."""
+        at = self.location(row)
+        return Record(
+            date=self.dates[row],
+            saved=saved,
+            size=self.sizes[row],
+            loc=(at.key, at.offset, at.length),
+            sum=at.checksum.hex(),
+            hs=self.header_sizes[row],
+            env=self.envelopes[row].decode("latin-1"),
+            bs=self.structures[row].decode("latin-1"),
+            hdr=self.fields[row].decode("latin-1"),
+            other=self.names[row].decode("latin-1"),
+            parts=self.parts[row],
+            eid=self.email_ids[row].decode("latin-1"),
+        )
+
+    def shifted(self, shift: int) -> Page:
+        """This page with other UIDs; columns are shared."""
+        if not shift:
+            return self
+        twin = Page.__new__(Page)
+        for name in Page.__slots__:
+            setattr(twin, name, getattr(self, name))
+        twin.uids = array("I", [uid + shift for uid in self.uids])
+        return twin
+
+
+class _Meta(msgspec.Struct):
+    uids: bytes
+    dates: bytes
+    saved: bytes
+    sizes: bytes
+    hs: bytes
+    keys: list[str]
+    key: bytes
+    offsets: bytes
+    lengths: bytes
+    sums: bytes
+    eids: list[bytes]
+    parts: list[tuple[int, ...]]
+    env: list[bytes]
+    bs: list[bytes]
+    hdr: list[bytes]
+    other: list[bytes]
+
+
+class StatePage(msgspec.Struct):
+    """UID, index of flag set, modseq and size of each message, as little-endian columns of 4, 4, 8 and 4 bytes."""
+
+    uids: bytes
+    flags: bytes
+    modseqs: bytes
+    sizes: bytes
+
+
+class TablePage(msgspec.Struct):
+    """References to metadata pages, so that the checkpoint of a large mailbox stays small."""
+
+    pages: list[PageRef]
+
+
+class DeliveryPage(msgspec.Struct):
+    """Delivery ids of one day (days since the epoch), 16 bytes each."""
+
+    day: int
+    ids: bytes
+
+
+_PACK = msgspec.msgpack.Encoder()
+_META = msgspec.msgpack.Decoder(_Meta)
+_STATE = msgspec.msgpack.Decoder(StatePage)
+_TABLE = msgspec.msgpack.Decoder(TablePage)
+_DELIVERY = msgspec.msgpack.Decoder(DeliveryPage)
+
+
+def seal(kind: int, content: object) -> bytes:
+    """A page's bytes: magic, kind, zstd of msgpack."""
+    return _MAGIC + bytes([kind]) + zstandard.ZstdCompressor(_LEVEL).compress(_PACK.encode(content))
+
+
+def unseal(kind: int, data: bytes, expected: bytes) -> bytes:
+    """The msgpack inside. Raises BadPage where checksum, magic or kind do not fit."""
+    if checksum(data) != expected or data[:4] != _MAGIC or data[4] != kind:
+        raise BadPage("checksum, magic or kind of a page does not fit its reference")
+    return zstandard.ZstdDecompressor().decompress(memoryview(data)[5:])
+
+
+def encode_meta(page: Page) -> bytes:
+    return seal(
+        META,
+        _Meta(
+            uids=little(page.uids),
+            dates=little(page.dates),
+            saved=little(page.saved),
+            sizes=little(page.sizes),
+            hs=little(page.header_sizes),
+            keys=page._keys,
+            key=little(page._key_of),
+            offsets=little(page._offsets),
+            lengths=little(page._lengths),
+            sums=b"".join(page._checksums),
+            eids=page.email_ids,
+            parts=page.parts,
+            env=page.envelopes,
+            bs=page.structures,
+            hdr=page.fields,
+            other=page.names,
+        ),
+    )
+
+
+def decode_meta(data: bytes, expected: bytes) -> Page:
+    """Raises BadPage."""
+    raw = unseal(META, data, expected)
+    try:
+        meta = _META.decode(raw)
+    except msgspec.DecodeError as error:
+        raise BadPage(str(error)) from error
+    page = Page()
+    page.uids, page.dates, page.saved = unlittle("I", meta.uids), unlittle("q", meta.dates), unlittle("q", meta.saved)
+    page.sizes, page.header_sizes = unlittle("Q", meta.sizes), unlittle("I", meta.hs)
+    page._keys, page._key_of = meta.keys, unlittle("I", meta.key)
+    page._key_index = {key: index for index, key in enumerate(meta.keys)}
+    page._offsets, page._lengths = unlittle("Q", meta.offsets), unlittle("Q", meta.lengths)
+    page._checksums = [meta.sums[at : at + 16] for at in range(0, len(meta.sums), 16)]
+    page.email_ids, page.parts = meta.eids, meta.parts
+    page.envelopes, page.structures, page.fields, page.names = meta.env, meta.bs, meta.hdr, meta.other
+    page.weight = len(raw) + 600 * len(page.uids)
+    return page
+
+
+def decode_state(data: bytes, expected: bytes) -> StatePage:
+    return _decoded(_STATE, STATE, data, expected)
+
+
+def decode_table(data: bytes, expected: bytes) -> list[PageRef]:
+    return _decoded(_TABLE, TABLE, data, expected).pages
+
+
+def decode_delivery(data: bytes, expected: bytes) -> DeliveryPage:
+    return _decoded(_DELIVERY, DELIVERY, data, expected)
+
+
+def _decoded(decoder: msgspec.msgpack.Decoder[_T], kind: int, data: bytes, expected: bytes) -> _T:
+    try:
+        return decoder.decode(unseal(kind, data, expected))
+    except msgspec.DecodeError as error:
+        raise BadPage(str(error)) from error
+
+
+def little(column: array[int]) -> bytes:
+    """A column as little-endian bytes."""
+    if sys.byteorder == "big":
+        column = column[:]
+        column.byteswap()
+    return column.tobytes()
+
+
+def unlittle(code: str, data: bytes) -> array[int]:
+    column: array[int] = array(code)
+    column.frombytes(data)
+    if sys.byteorder == "big":
+        column.byteswap()
+    return column

@@ -1,0 +1,142 @@
+"""Whether a bucket keeps the one promise that the store rests on: `create` has one winner (STORE.md, rule 21).
+
+A real race, not a version string: sixteen writers at once on connections that are open already, several rounds; what
+is right serially and wrong in a race is refused too. Everything goes through ObjectStore, as the pods will go, so that
+what a proxy does on the way counts. Keys are below `.mailpod/probe/`, used once, and removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from mailpod.store.objects import AlreadyExists, Ambiguous, NotFound, ObjectStore, StorageError
+
+PROBE_PREFIX: Final = ".mailpod/probe/"
+PROBE_VERSION: Final = 1  # what a recorded proof was made by; a higher one is proved again
+UNSUPPORTED: Final = "ConditionalWritesUnsupported"
+INCONSISTENT: Final = "ReadAfterWriteInconsistent"
+UNREACHABLE: Final = "BucketUnavailable"
+_WRITERS: Final = 16
+_ROUNDS: Final = 6
+_ENOUGH: Final = 3  # rounds, where the server takes its time: SeaweedFS's versioned buckets, seconds a round
+_PATIENCE: Final = 3.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """`reason` is "" where the bucket is fit; else a condition's reason, and `message` says what was seen.
+
+    BucketUnavailable may pass; the other reasons are about the server, and do not.
+    """
+
+    reason: str = ""
+    message: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.reason
+
+
+class _Refused(Exception):
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.result = ProbeResult(reason, message)
+
+
+async def probe(objects: ObjectStore, *, rng: random.Random, rounds: int = _ROUNDS) -> ProbeResult:
+    """Try the bucket. Never raises for what the bucket answers; takes some seconds at most on a bucket that is up."""
+    folder = f"{PROBE_PREFIX}{rng.getrandbits(96):024x}/"
+    used: list[str] = []
+    try:
+        await _serially(objects, _key(folder, used))
+        await _over_a_deleted(objects, _key(folder, used))
+        began = asyncio.get_running_loop().time()
+        for done in range(rounds):
+            if done >= _ENOUGH and asyncio.get_running_loop().time() - began > _PATIENCE:
+                break
+            await _race(objects, _key(folder, used))
+        await _listed(objects, folder, used)
+    except _Refused as refused:
+        return refused.result
+    except (StorageError, Ambiguous) as error:
+        return ProbeResult(UNREACHABLE, f"the bucket did not answer while it was tried: {error}")
+    finally:
+        with suppress(StorageError, Ambiguous):
+            await objects.delete(used)
+    return ProbeResult()
+
+
+def _key(folder: str, used: list[str]) -> str:
+    used.append(f"{folder}{len(used):03d}")
+    return used[-1]
+
+
+async def _serially(objects: ObjectStore, key: str) -> None:
+    try:
+        await objects.create(key, [b"first"])
+    except AlreadyExists:
+        raise _Refused(UNSUPPORTED, "creating a new object was answered with: it exists") from None
+    except StorageError as error:
+        await objects.put(key, [b"plain"])  # raises where it is not the condition that was refused
+        raise _Refused(UNSUPPORTED, f"plain writes work and If-None-Match is refused: {error}") from None
+    await _second(objects, key, b"first")
+
+
+async def _second(objects: ObjectStore, key: str, content: bytes) -> None:
+    """A second creator of `key` must fail, and must not have changed it."""
+    with suppress(AlreadyExists, Ambiguous):
+        await objects.create(key, [b"second"])
+        raise _Refused(UNSUPPORTED, "a second create of one key succeeded: If-None-Match is ignored on the way")
+    if await _content(objects, key) != content:
+        raise _Refused(UNSUPPORTED, "a second create of one key was refused and replaced the object all the same")
+
+
+async def _over_a_deleted(objects: ObjectStore, key: str) -> None:
+    """Over a deleted key; with versioning that is over a delete marker."""
+    await objects.create(key, [b"before"])
+    await objects.delete([key])
+    try:
+        await objects.create(key, [b"after"])
+    except AlreadyExists:
+        raise _Refused(UNSUPPORTED, "a deleted key cannot be created again: its delete marker counts") from None
+    await _second(objects, key, b"after")
+
+
+async def _race(objects: ObjectStore, key: str) -> None:
+    contents = [f"writer {writer} of {key}".encode() for writer in range(_WRITERS)]
+    await asyncio.gather(*(_absent(objects, key) for _ in contents))  # so that the connections are open
+    answers = await asyncio.gather(*(objects.create(key, [content]) for content in contents), return_exceptions=True)
+    winners = [content for content, answer in zip(contents, answers, strict=True) if answer is None]
+    if len(winners) > 1:
+        raise _Refused(UNSUPPORTED, f"{len(winners)} of {_WRITERS} simultaneous creates of one key succeeded")
+    for answer in answers:
+        if isinstance(answer, StorageError) or not isinstance(answer, Exception | None):
+            raise answer
+    held = await _content(objects, key)
+    if winners and held != winners[0]:
+        raise _Refused(UNSUPPORTED, "the winner of simultaneous creates is not what the object holds")
+    unsure = [content for content, answer in zip(contents, answers, strict=True) if isinstance(answer, Ambiguous)]
+    if not winners and held not in unsure:
+        raise _Refused(UNSUPPORTED, "of simultaneous creates none succeeded")
+
+
+async def _absent(objects: ObjectStore, key: str) -> None:
+    with suppress(NotFound):
+        await objects.get(key)
+
+
+async def _content(objects: ObjectStore, key: str) -> bytes:
+    try:
+        return await objects.get(key)
+    except NotFound:
+        raise _Refused(INCONSISTENT, "an object that was just created is not there") from None
+
+
+async def _listed(objects: ObjectStore, folder: str, used: list[str]) -> None:
+    found = {entry.key for entry in await objects.list(folder)}
+    if found != set(used):
+        raise _Refused(INCONSISTENT, f"of {len(used)} objects just created a listing shows {len(found)}")

@@ -1,0 +1,51 @@
+"""Settings of the store. Every time is in seconds, every size in bytes."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class StoreSettings(BaseModel):
+    """Limits and budgets of one pod's store; the defaults suit a pod of 1 GiB."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    grace: float = Field(24 * 3600, gt=0, description="GRACE of STORE.md, in bucket time")
+    commit_deadline: float = Field(
+        15.0, gt=0, description="when a commit without an answer becomes a temporary failure"
+    )
+    retry_base: float = Field(0.05, gt=0, description="first wait before a write is tried again; doubles, with jitter")
+    retry_cap: float = Field(2.0, gt=0, description="longest wait between two tries")
+    inline_message_bytes: int = Field(2 << 20, ge=0, description="a larger message goes into a pack of its own")
+    scan_inline_bytes: int = Field(256 << 10, ge=0, description="a larger message's structure is read in a thread")
+    commit_bytes: int = Field(8 << 20, gt=0, description="message bytes in one commit")
+    upload_bytes: int = Field(8 << 20, gt=0, description="a larger object is uploaded in parts of so many bytes")
+    commit_operations: int = Field(1000, gt=0, description="operations in one commit")
+    repost_bytes: int = Field(
+        64 << 10,
+        ge=0,
+        description="a batch that lost a race and is larger is moved into packs before it is tried again",
+    )
+    header_read_bytes: int = Field(16 << 10, ge=1024, description="first ranged read of a foreign commit")
+    checkpoint_commits: int = Field(16, ge=1, description="commits after which a checkpoint is due")
+    checkpoint_header_bytes: int = Field(64 << 10, ge=1, description="commit headers after which a checkpoint is due")
+    checkpoint_interval: float = Field(2.0, ge=0, description="shortest time between two checkpoints of an account")
+    page_messages: int = Field(500, ge=1, description="messages in a full metadata page")
+    state_page_messages: int = Field(65_536, ge=1, description="messages in a full state page (flags, modseqs, sizes)")
+    overlay_entries: int = Field(
+        2000, ge=0, description="changes kept in the checkpoint before state pages are rewritten"
+    )
+    copy_inline_messages: int = Field(64, ge=0, description="COPY and MOVE of more write their records as pages")
+    keywords: int = Field(256, ge=1, description="distinct keywords in one mailbox")
+    mailboxes: int = Field(5000, ge=1, description="mailboxes in one account")
+    name_bytes: int = Field(1000, ge=1, description="length of a mailbox name in UTF-8")
+    change_log: int = Field(50_000, ge=0, description="changed UIDs remembered a mailbox, to tell sessions what is new")
+    delivery_id_days: int = Field(30, ge=1, description="how long delivery ids are remembered")
+    page_cache_bytes: int = Field(128 << 20, ge=0, description="decoded pages kept in memory")
+    body_cache_bytes: int = Field(64 << 20, ge=0, description="message bodies kept in memory")
+    body_cache_item_bytes: int = Field(1 << 20, ge=0, description="a larger body is not kept")
+    idle_accounts: int = Field(2000, ge=0, description="open accounts kept in memory with nobody using them")
+    read_ahead: int = Field(
+        16, ge=1, description="bodies read at once for one client, on a bucket that is not a folder"
+    )
+    read_ahead_bytes: int = Field(16 << 20, ge=1, description="bytes of bodies read ahead for one client")

@@ -1,0 +1,242 @@
+"""An account's state: a pure function of its log (STORE.md rule 1). Nothing here reads a clock, a bucket or chance.
+
+`apply` is the only way in which a state changes; it is given whole commits, in order, and each operation is evaluated
+on the result of the one before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from . import ops
+from .mailbox import Mailbox
+from .ops import Header
+from .uidset import decode_ranges, decode_uids
+
+INBOX = "INBOX"
+
+
+class Inconsistent(Exception):
+    """A commit does not follow from the state: a wrong `prev`, a UID used twice, a mailbox that is not there."""
+
+
+class State:
+    """Mailboxes, subscriptions and delivery ids after the commit `head`."""
+
+    def __init__(self) -> None:
+        self.head = 0
+        self.head_id = ""
+        self.head_at = 0
+        self.floor = 0
+        self.closed = False
+        self.boxes: dict[int, Mailbox] = {}
+        self.names: dict[str, Mailbox] = {}
+        self.subscriptions: set[str] = set()
+        self.next_box = 1
+        self.last_uidvalidity = 0
+        self.deliveries: dict[int, set[bytes]] = {}
+        self.delivery_refs: dict[int, tuple[int, ops.PageRef]] = {}
+        self.new_mailbox: Callable[[Mailbox], None] = lambda box: None
+
+    @property
+    def usage_bytes(self) -> int:
+        return sum(box.bytes for box in self.boxes.values())
+
+    @property
+    def usage_messages(self) -> int:
+        return sum(len(box.uids) for box in self.boxes.values())
+
+    def find(self, name: str) -> Mailbox | None:
+        """A mailbox by name; INBOX in any case (RFC 3501 §5.1)."""
+        return self.names.get(name) or (self.names.get(INBOX) if name.upper() == INBOX else None)
+
+    def knows_delivery(self, digest: bytes) -> bool:
+        return any(digest in ids for ids in self.deliveries.values())
+
+    def apply(self, commit: Header, header_bytes: int) -> None:
+        """Apply a commit with a first line of `header_bytes`. Raises Inconsistent; then the state is unusable."""
+        if commit.seq != self.head + 1 or commit.prev != self.head_id:
+            raise Inconsistent(f"commit {commit.seq} after {self.head}: prev is {commit.prev!r}, not {self.head_id!r}")
+        if self.closed:
+            raise Inconsistent(f"commit {commit.seq} after close")
+        self.head, self.head_id, self.head_at = commit.seq, commit.id, commit.at
+        context = _Context(commit, header_bytes)
+        for index, op in enumerate(commit.ops):
+            context.index = index
+            _APPLY[type(op)](self, op, context)
+
+    def box(self, box: int) -> Mailbox:
+        try:
+            return self.boxes[box]
+        except KeyError:
+            raise Inconsistent(f"commit {self.head}: no mailbox {box}") from None
+
+    def digest(self) -> object:
+        """Everything that the log decides, to compare two replays."""
+        return (
+            self.head,
+            self.head_id,
+            self.closed,
+            sorted(self.subscriptions),
+            self.next_box,
+            self.last_uidvalidity,
+            sorted((day, sorted(ids)) for day, ids in self.deliveries.items()),
+            [
+                (
+                    box.id,
+                    box.name,
+                    box.uidvalidity,
+                    box.uidnext,
+                    box.special_use,
+                    box.object_id,
+                    box.highest_modseq,
+                    box.unseen,
+                    box.bytes,
+                    list(box.uids),
+                    [sorted(box.flag_sets[flags]) for flags in box.flags],
+                    list(box.modseqs),
+                    list(box.sizes),
+                )
+                for box in sorted(self.boxes.values(), key=lambda box: box.id)
+            ],
+        )
+
+
+class _Context:
+    __slots__ = ("commit", "header_bytes", "index", "key")
+
+    def __init__(self, commit: Header, header_bytes: int) -> None:
+        self.commit = commit
+        self.header_bytes = header_bytes
+        self.index = 0
+        self.key = f"log/{commit.seq:020d}"
+
+    def object_id(self, letter: str, item: int = 0) -> str:
+        """RFC 8474 §4: unique in the account, never used again."""
+        return f"{letter}{self.commit.id}-{self.index:x}" + (f"-{item:x}" if item else "")
+
+
+def _open(state: State, op: ops.Open, context: _Context) -> None:
+    if context.commit.seq != 1 or context.index:
+        raise Inconsistent("open is not the first operation")
+    state.floor = state.last_uidvalidity = op.floor
+
+
+def _create(state: State, op: ops.Create, context: _Context) -> None:
+    if op.name in state.names or op.box in state.boxes or op.uidvalidity <= state.last_uidvalidity:
+        raise Inconsistent(f"create {op.name!r}: the name, number or UIDVALIDITY is taken")
+    box = Mailbox(op.box, op.name, op.uidvalidity, context.object_id("F"), op.use)
+    box.highest_modseq = context.commit.seq
+    state.new_mailbox(box)
+    state.boxes[op.box] = state.names[op.name] = box
+    state.next_box = max(state.next_box, op.box + 1)
+    state.last_uidvalidity = op.uidvalidity
+
+
+def _rename(state: State, op: ops.Rename, context: _Context) -> None:
+    box = state.box(op.box)
+    if op.name in state.names:
+        raise Inconsistent(f"rename to {op.name!r}: taken")
+    del state.names[box.name]
+    box.name = op.name
+    state.names[op.name] = box
+
+
+def _delete(state: State, op: ops.Delete, context: _Context) -> None:
+    box = state.box(op.box)
+    del state.boxes[op.box]
+    del state.names[box.name]
+    box.deleted = True
+
+
+def _subscribe(state: State, op: ops.Subscribe, context: _Context) -> None:
+    state.subscriptions.add(op.name)
+
+
+def _unsubscribe(state: State, op: ops.Unsubscribe, context: _Context) -> None:
+    state.subscriptions.discard(op.name)
+
+
+def _append(state: State, op: ops.Append, context: _Context) -> None:
+    box = state.box(op.box)
+    _fresh(box, op.uid)
+    box.add(context.commit.seq, op.uid, box.flag_set(op.flags), op.rec.size)
+    _record(box, op.uid, op.rec, context, 0)
+    if op.did:
+        state.deliveries.setdefault(context.commit.at // 86400, set()).add(bytes.fromhex(op.did))
+
+
+def _record(box: Mailbox, uid: int, record: ops.Record, context: _Context, item: int) -> None:
+    key, offset, _ = record.loc
+    if not key:
+        key, offset = context.key, context.header_bytes + offset
+    box.add_record(uid, record, key=key, offset=offset, email_id=record.eid or context.object_id("M", item))
+
+
+def _fresh(box: Mailbox, uid: int) -> None:
+    if uid < box.uidnext:
+        raise Inconsistent(f"UID {uid} of mailbox {box.id} was used before")
+
+
+def _flags(state: State, op: ops.Flags, context: _Context) -> None:
+    state.box(op.box).change_flags(context.commit.seq, decode_ranges(op.uids), op.add, op.remove, op.set)
+
+
+def _expunge(state: State, op: ops.Expunge, context: _Context) -> None:
+    state.box(op.box).expunge(context.commit.seq, decode_uids(op.uids))
+
+
+def _copy(state: State, op: ops.Copy, context: _Context) -> None:
+    source, target = state.box(op.box), state.box(op.to)
+    uids = decode_uids(op.uids)
+    _fresh(target, op.first)
+    positions = [source.index(uid) for uid in uids]
+    if min(positions, default=0) < 0:
+        raise Inconsistent("copy of a message that is not there")
+    sets = {index: target.flag_set(source.flag_sets[index]) for index in {source.flags[at] for at in positions}}
+    details = [(sets[source.flags[at]], source.sizes[at]) for at in positions]
+    for offset, (flags, size) in enumerate(details):
+        target.add(context.commit.seq, op.first + offset, flags, size)
+    for item, record in enumerate(op.recs):
+        _record(target, op.first + item, record, context, item)
+    target.add_pages(op.pages)
+    if op.move:
+        source.expunge(context.commit.seq, uids)
+
+
+def _recent(state: State, op: ops.Recent, context: _Context) -> None:
+    box = state.boxes.get(op.box)
+    if box is not None:
+        box.recent = max(box.recent, op.uid)
+
+
+def _relocate(state: State, op: ops.Relocate, context: _Context) -> None:
+    """Recorded with its condition: whether the old location is current is seen when the page is read or rewritten."""
+    box = state.boxes.get(op.box)
+    if box is None:
+        return
+    for uid, old_key, old_offset, key, offset in op.moves:
+        if box.index(uid) >= 0:
+            box.relocated.setdefault(uid, []).append((old_key, old_offset, key, offset))
+
+
+def _close(state: State, op: ops.Close, context: _Context) -> None:
+    state.closed = True
+
+
+_APPLY: dict[type, Callable[[State, Any, _Context], None]] = {
+    ops.Open: _open,
+    ops.Create: _create,
+    ops.Rename: _rename,
+    ops.Delete: _delete,
+    ops.Subscribe: _subscribe,
+    ops.Unsubscribe: _unsubscribe,
+    ops.Append: _append,
+    ops.Flags: _flags,
+    ops.Expunge: _expunge,
+    ops.Copy: _copy,
+    ops.Recent: _recent,
+    ops.Relocate: _relocate,
+    ops.Close: _close,
+}
