@@ -1,0 +1,59 @@
+"""`mailpod serve --config FILE`: the console script of a mail pod."""
+
+from __future__ import annotations
+
+import argparse
+import ssl
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvloop
+
+from mailpod import logs
+from mailpod.config import ConfigError, PodSettings, load
+from mailpod.net.listener import ListenError
+from mailpod.pod import Pod
+from mailpod.store.opening import open_bucket
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0, or 2 with a message on standard error for what the user must mend."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = load(options.config)
+        if options.name:
+            settings = settings.model_copy(update={"name": options.name})
+        logs.configure(pod=settings.name, level=settings.log_level)
+        uvloop.run(serve(settings))
+    except (ConfigError, ListenError) as error:
+        print(f"mailpod: {error}", file=sys.stderr)  # noqa: T201  for the person at the terminal
+        return 2
+    return 0
+
+
+async def serve(settings: PodSettings) -> None:
+    """Run a pod until it is told to stop. Raises ConfigError, ListenError."""
+    bucket = settings.bucket
+    try:
+        objects = await open_bucket(bucket.url, credentials_file=bucket.credentials_file, ca_file=bucket.ca_file)
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"bucket: {error}") from None
+    try:
+        pod = Pod(settings, objects)
+    except (ssl.SSLError, OSError) as error:
+        raise ConfigError(f"tls: {error}") from None
+    await pod.run()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="mailpod", description="A mail pod of Mailpod.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    serving = commands.add_parser("serve", help="serve mail until SIGTERM", description="Serve mail until SIGTERM.")
+    serving.add_argument("--config", type=Path, required=True, metavar="FILE", help="the pod's settings, JSON")
+    serving.add_argument("--name", metavar="NAME", help="the pod's name, where several have the same FILE")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

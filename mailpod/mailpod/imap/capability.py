@@ -1,0 +1,34 @@
+"""What is advertised (RFC 3501 §6.1.1): only what works, and in the state that the client is in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from mailpod.auth.sasl import MECHANISMS
+from mailpod.imap.states import State
+
+if TYPE_CHECKING:
+    from mailpod.imap.session import Session
+
+_ALWAYS: Final = b"IMAP4rev1 LITERAL+ SASL-IR ID ENABLE"
+_LOGGED_IN: Final = b"IDLE NAMESPACE UIDPLUS MOVE UNSELECT CHILDREN SPECIAL-USE"
+_MECHANISMS: Final = " ".join(f"AUTH={name}" for name in MECHANISMS).encode()
+
+
+def capabilities(session: Session) -> bytes:
+    """The words after CAPABILITY."""
+    words = [_ALWAYS, _LOGGED_IN]
+    if session.state is State.NOT_AUTHENTICATED:
+        if may_start_tls(session):
+            words.append(b"STARTTLS")
+        words.append(_MECHANISMS if may_send_password(session) else b"LOGINDISABLED")
+    return b" ".join(words)
+
+
+def may_start_tls(session: Session) -> bool:
+    return not session.secure and session.services.tls.available
+
+
+def may_send_password(session: Session) -> bool:
+    """DESIGN.md, "No surprise in the clear": TLS, or the same address as ours."""
+    return session.secure or session.peer.local

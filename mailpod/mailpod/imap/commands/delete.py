@@ -1,0 +1,19 @@
+"""DELETE (RFC 3501 §6.3.4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mailpod.imap.session import Session
+    from mailpod.imap.syntax import MailboxArgs
+
+
+async def run(session: Session, args: MailboxArgs) -> None:
+    """Inferiors stay. Who deletes the mailbox that is selected has none selected afterwards.
+
+    Raises NoSuchMailbox (also for a \\Noselect name that only its inferiors imply), CannotDo for INBOX, Unavailable.
+    """
+    await session.account.delete(args.mailbox)
+    if session.selected is not None and session.selected.mailbox.deleted:
+        session.selected = None

@@ -1,0 +1,198 @@
+"""FETCH and UID FETCH (RFC 3501 §6.4.5, §6.4.8).
+
+Invariants: \\Seen is durable, in one commit for the whole set, before the first response that shows a body. Responses
+are streamed: what is in memory is a piece of a page or a batch of bodies, and the client's reading paces it. Sequence
+numbers are the view's, which does not change meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from mailpod.errors import Expunged, MailError
+from mailpod.imap.fetchbody import PageSections, Values
+from mailpod.imap.fetchwire import Lines, add_metadata, flags_of, positions_of, row_uids
+from mailpod.imap.flagwire import uid_lines
+from mailpod.imap.sections import Section, marks_seen, section_of
+from mailpod.imap.sequence import resolve, uids_of
+
+if TYPE_CHECKING:
+    from mailpod.imap.session import Session
+    from mailpod.imap.syntax import FetchArgs
+    from mailpod.imap.view import View
+    from mailpod.store import Page
+
+SEEN: Final = "\\Seen"
+_BATCH: Final = 512 * 1024  # octets of bodies a write
+_ROWS: Final = 1000  # responses without bodies a write
+_FLAG_ROWS: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    names: tuple[str, ...]
+    sections: tuple[Section, ...]
+    seen: bool
+
+    @property
+    def arrays_only(self) -> bool:
+        return not self.sections and set(self.names) <= {"FLAGS", "UID"}
+
+
+async def run(session: Session, args: FetchArgs) -> None:
+    """Raises Expunged at the end when messages asked for by number could not be had, and what the store raises.
+
+    A message that another session expunged is answered as long as its data is there (RFC 2180 §4.1.1).
+    """
+    view = session.view
+    positions = resolve(args.set, view, args.uid)
+    plan = _plan(args)
+    if plan.arrays_only:
+        await _flags(session, view, plan, positions)
+        return
+    seen = await _mark_seen(view, positions) if plan.seen and not view.read_only else frozenset()
+    failure = await _Fetch(session, view, plan, seen).stream(positions)
+    # RFC 3501 §6.4.8: UIDs that do not exist are no error, and the EXPUNGE follows at once. RFC 5530 §3 for numbers.
+    if failure is not None and not (args.uid and isinstance(failure, Expunged)):
+        raise failure
+
+
+def _plan(args: FetchArgs) -> _Plan:
+    sections = [section for section in map(section_of, args.items) if section is not None]
+    names = [item.name for item in args.items if section_of(item) is None and hasattr(item, "name")]
+    if args.uid and "UID" not in names:
+        names.insert(0, "UID")  # RFC 3501 §6.4.8
+    return _Plan(tuple(names), tuple(sections), any(map(marks_seen, args.items)))
+
+
+async def _flags(session: Session, view: View, plan: _Plan, positions: Sequence[range]) -> None:
+    for part in positions:
+        for start in range(part.start, part.stop, _FLAG_ROWS):
+            piece = range(start, min(start + _FLAG_ROWS, part.stop))
+            if "FLAGS" in plan.names:
+                session.send(view.flags_wire(piece, "UID" in plan.names))
+                view.settle(view.uids[piece.start : piece.stop])
+            else:
+                session.send(uid_lines(range(piece.start + 1, piece.stop + 1), uids_of(view, [piece])))
+            await session.drained()
+
+
+async def _mark_seen(view: View, positions: Sequence[range]) -> frozenset[int]:
+    """Set \\Seen where it is missing; the UIDs whose new FLAGS go with the response."""
+    unseen = [SEEN not in flags for flags in view.flag_sets()]
+    uids: list[int] = []
+    for part in positions:
+        column = view.flag_column(part)
+        uids += (uid for uid, flags in zip(uids_of(view, [part]), column, strict=True) if unseen[flags])
+    if uids:
+        await view.account.store_flags(view.mailbox, uids, "add", [SEEN])
+    return frozenset(uids)
+
+
+class _Fetch:
+    """One command's responses on their way."""
+
+    def __init__(self, session: Session, view: View, plan: _Plan, seen: frozenset[int]) -> None:
+        self._session = session
+        self._view = view
+        self._plan = plan
+        self._seen = seen
+        self._failure: MailError | None = None
+
+    async def stream(self, positions: Sequence[range]) -> MailError | None:
+        """Send all responses; the first failure that cost a message its response."""
+        missing = sum(map(len, positions))
+        async for page, rows in self._view.mailbox.pages(uids_of(self._view, positions)):
+            missing -= len(rows)
+            for start in range(0, len(rows), _ROWS):
+                await self._piece(page, rows[start : start + _ROWS])
+        return self._failure or (Expunged() if missing else None)
+
+    async def _piece(self, page: Page, rows: Sequence[int]) -> None:
+        sections = PageSections(self._plan.sections, page, rows)
+        columns = sections.columns()
+        lines, ends = self._layout(page, rows)
+        if columns is not None:
+            for section, column in zip(self._plan.sections, columns, strict=True):
+                lines.item(section.label)
+                lines.literals(column)
+            self._end(lines, ends)
+            self._session.send(b"".join(lines.flat()))
+            await self._session.drained()
+            return
+        values = sections.read(self._view.account, self._session.services.budget)
+        await self._bodies(page, rows, lines, ends, values)
+
+    def _layout(self, page: Page, rows: Sequence[int]) -> tuple[Lines, list[bytes] | None]:
+        """The beginning of the responses, and their ends where those differ (\\Seen was set for some)."""
+        view, plan = self._view, self._plan
+        uids = row_uids(page, rows)
+        positions = positions_of(view, uids)
+        lines = Lines([seq for part in positions for seq in range(part.start + 1, part.stop + 1)])
+        newly = self._seen and "FLAGS" not in plan.names and not self._seen.isdisjoint(uids)
+        flags = flags_of(view, positions) if newly or "FLAGS" in plan.names else []
+        if flags:
+            view.settle(self._seen.intersection(uids) if newly else uids)
+        add_metadata(lines, plan.names, page, rows, flags)
+        if not newly:
+            return lines, None
+        ends = [
+            b" FLAGS (%b))\r\n" % wire if uid in self._seen else b")\r\n" for uid, wire in zip(uids, flags, strict=True)
+        ]
+        return lines, ends
+
+    def _end(self, lines: Lines, ends: list[bytes] | None) -> None:
+        if ends is None:
+            lines.text(b")\r\n")
+        else:
+            lines.column(ends)
+
+    async def _bodies(
+        self,
+        page: Page,
+        rows: Sequence[int],
+        lines: Lines,
+        ends: list[bytes] | None,
+        values: AsyncGenerator[Values | MailError, None],
+    ) -> None:
+        labels = [b" " + section.label for section in self._plan.sections]
+        if lines.empty:
+            labels[0] = labels[0][1:]
+        heads = lines.each()
+        out: list[bytes] = []
+        size = at = 0
+        async with aclosing(values):
+            async for each in values:
+                if isinstance(each, MailError):
+                    self._failure = self._failure or each
+                    self._owe(page.uids[rows[at]])
+                else:
+                    out.append(heads[at])
+                    size += _add_sections(out, labels, each)
+                    out.append(ends[at] if ends is not None else b")\r\n")
+                at += 1
+                if size > _BATCH:
+                    self._session.send(out)
+                    out, size = [], 0
+                    await self._session.drained()
+        self._session.send(out)
+        await self._session.drained()
+
+    def _owe(self, uid: int) -> None:
+        if uid in self._seen or "FLAGS" in self._plan.names:
+            self._view.owe(uid)
+
+
+def _add_sections(out: list[bytes], labels: Sequence[bytes], values: Values) -> int:
+    """One message's sections; returns their octets."""
+    size = 0
+    for label, value in zip(labels, values, strict=True):
+        if value:
+            out += (b"%b {%d}\r\n" % (label, len(value)), value)
+            size += len(value)
+        else:
+            out.append(label + (b" NIL" if value is None else b' ""'))
+    return size

@@ -1,0 +1,33 @@
+"""MOVE and UID MOVE (RFC 6851).
+
+Invariant: one commit: no instant at which a message is in both mailboxes, or in none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mailpod.errors import CannotDo
+from mailpod.imap.commands.copy import chosen, copyuid
+from mailpod.imap.reply import Done
+
+if TYPE_CHECKING:
+    from mailpod.imap.session import Session
+    from mailpod.imap.syntax import CopyArgs
+
+
+async def run(session: Session, args: CopyArgs) -> Done | None:
+    """Raises CannotDo after EXAMINE, TryCreate, OverQuota, and Expunged as COPY does."""
+    view = session.view
+    if view.read_only:
+        raise CannotDo("The mailbox is selected read-only")
+    uids = chosen(session, args)
+    if not uids:
+        return Done(None, b"No messages to move")
+    moved = await session.account.move(view.mailbox, uids, args.mailbox)
+    if not moved.source:
+        return Done(None, b"No messages moved")
+    # RFC 6851 §4.3: COPYUID in an untagged OK, before the EXPUNGEs
+    session.send(b"* OK [%b] Moved\r\n" % copyuid(moved))
+    session.send(b"".join(view.poll(allow_expunge=True)))
+    return Done(None, b"Done")

@@ -1,0 +1,13 @@
+"""NAMESPACE (RFC 2342): one personal namespace."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mailpod.imap.session import Session
+    from mailpod.imap.syntax import NoArgs
+
+
+async def run(session: Session, _args: NoArgs) -> None:
+    session.send(b'* NAMESPACE (("" "/")) NIL NIL\r\n')

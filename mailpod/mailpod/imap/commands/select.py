@@ -1,0 +1,49 @@
+"""SELECT and EXAMINE (RFC 3501 §6.3.1, §6.3.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mailpod.imap.reply import Done
+from mailpod.imap.view import SYSTEM_FLAGS, View, flags_line
+
+if TYPE_CHECKING:
+    from mailpod.imap.session import Session
+    from mailpod.imap.syntax import SelectArgs
+
+
+async def run_select(session: Session, args: SelectArgs) -> Done:
+    """Raises NoSuchMailbox, Unavailable."""
+    await _open(session, args.mailbox, read_only=False)
+    return Done(b"READ-WRITE", b"SELECT completed")
+
+
+async def run_examine(session: Session, args: SelectArgs) -> Done:
+    """Raises NoSuchMailbox, Unavailable."""
+    await _open(session, args.mailbox, read_only=True)
+    return Done(b"READ-ONLY", b"EXAMINE completed")
+
+
+async def _open(session: Session, name: str, read_only: bool) -> None:
+    # RFC 3501 §6.3.1: the old mailbox is deselected even when the new one cannot be selected
+    session.selected = None
+    await session.account.refresh()
+    view = View(session.account, session.account.mailbox(name), read_only)
+    session.selected = view
+    session.send(_responses(view))
+
+
+def _responses(view: View) -> list[bytes]:
+    mailbox = view.mailbox
+    first_unseen = mailbox.first_unseen()
+    out = [flags_line(mailbox), b"* %d EXISTS\r\n* %d RECENT\r\n" % (view.exists, view.recent)]
+    if first_unseen is not None:
+        out.append(b"* OK [UNSEEN %d] First unseen\r\n" % (first_unseen + 1))
+    if view.read_only:
+        out.append(b"* OK [PERMANENTFLAGS ()] None can be changed\r\n")
+    else:
+        flags = b" ".join([SYSTEM_FLAGS, *(word.encode("ascii") for word in mailbox.keywords), b"\\*"])
+        out.append(b"* OK [PERMANENTFLAGS (%b)] Keywords may be added\r\n" % flags)
+    out.append(b"* OK [UIDNEXT %d] Predicted next UID\r\n" % mailbox.uidnext)
+    out.append(b"* OK [UIDVALIDITY %d] UIDs are valid\r\n" % mailbox.uidvalidity)
+    return out

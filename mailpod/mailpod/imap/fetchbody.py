@@ -1,0 +1,151 @@
+"""The values of body sections, read from the bucket message by message, in order.
+
+Invariants: what is read, and read ahead, is taken from the pod's budget first and given back once the next is asked
+for; nobody waits for the budget while holding some of it. A message that cannot be read costs its own response and no
+other's. Nothing is read for a section that a page answers or that does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from mailpod.errors import Damaged, Expunged, MailError
+from mailpod.imap.sections import Section, cut, from_cache, span
+
+if TYPE_CHECKING:
+    from mailpod.net.budget import Budget
+    from mailpod.store import Account, Location, Page
+
+Values: TypeAlias = list[bytes | None]
+_LARGE: Final = 128 * 1024  # of a larger message only the octets asked for are read
+_AHEAD: Final = 2 * 1024 * 1024  # octets of whole messages read ahead
+
+
+class Reader:
+    """Whole messages in the order of `at`, read ahead; a failed one is stepped over."""
+
+    def __init__(self, account: Account, budget: Budget, at: Sequence[Location]) -> None:
+        self._account = account
+        self._budget = budget
+        self._at = at
+        self._next = self._end = 0
+        self._held = 0
+        self._stream: AsyncIterator[bytes] | None = None
+
+    async def next(self) -> bytes:
+        """Raises Expunged or Damaged for this message only; Unavailable."""
+        if self._stream is None or self._next == self._end:
+            self._stream = await self._begin()
+        self._next += 1
+        try:
+            return await anext(self._stream)
+        except MailError:
+            await self.aclose()
+            raise
+
+    async def octets(self, at: Location, start: int, end: int) -> bytes:
+        """A piece of a large message, out of turn."""
+        await self.aclose()
+        await self._hold(end - start)
+        return await self._account.body(at, start, end)
+
+    async def aclose(self) -> None:
+        """Forget what was read ahead."""
+        stream, self._stream = self._stream, None
+        if isinstance(stream, AsyncGenerator):
+            await stream.aclose()
+        held, self._held = self._held, 0
+        self._budget.give(held)
+
+    async def _begin(self) -> AsyncIterator[bytes]:
+        await self.aclose()
+        octets, end = self._at[self._next].length, self._next + 1
+        while end < len(self._at) and octets + self._at[end].length <= _AHEAD:
+            octets += self._at[end].length
+            end += 1
+        await self._hold(octets)
+        self._end = end
+        return aiter(self._account.bodies(self._at[self._next : end]))
+
+    async def _hold(self, octets: int) -> None:
+        await self._budget.take(octets)
+        self._held = octets
+
+
+class PageSections:
+    """What the sections asked for need of some rows of a page."""
+
+    def __init__(self, sections: Sequence[Section], page: Page, rows: Sequence[int]) -> None:
+        self._sections = sections
+        self._page = page
+        self._rows = rows
+        self.cached: list[Values | None] = [
+            from_cache(section, page, rows) if section.cacheable else None for section in sections
+        ]
+
+    def columns(self) -> list[list[bytes]] | None:
+        """A column a section, where the page answers all of them for all rows."""
+        out = []
+        for values in self.cached:
+            if values is None or None in values:
+                return None
+            out.append([value for value in values if value is not None])
+        return out
+
+    def read(self, account: Account, budget: Budget) -> AsyncGenerator[Values | MailError, None]:
+        """The values of each row, or why they cannot be had."""
+        whole = all(section.whole for section in self._sections)
+        return self._read_whole(account, budget) if whole else self._read_pieces(account, budget)
+
+    async def _read_pieces(self, account: Account, budget: Budget) -> AsyncGenerator[Values | MailError, None]:
+        wants = [self._wants(at) for at in range(len(self._rows))]
+        whole = [self._page.location(row) for row, want in zip(self._rows, wants, strict=True) if want is None]
+        async with aclosing(Reader(account, budget, whole)) as reader:
+            for at, want in enumerate(wants):
+                try:
+                    yield await self._values(at, want, reader)
+                except (Expunged, Damaged) as error:
+                    yield error
+
+    async def _read_whole(self, account: Account, budget: Budget) -> AsyncGenerator[Values | MailError, None]:
+        """The usual download: no spans to work out."""
+        count = len(self._sections)
+        async with aclosing(Reader(account, budget, [self._page.location(row) for row in self._rows])) as reader:
+            for _ in self._rows:
+                try:
+                    yield [await reader.next()] * count
+                except (Expunged, Damaged) as error:
+                    yield error
+
+    def _wants(self, at: int) -> list[tuple[int, int] | None] | None:
+        """The spans to read of a message; None to read it whole."""
+        page, row = self._page, self._rows[at]
+        spans = [
+            None if values is not None and values[at] is not None else span(section, page, row)
+            for section, values in zip(self._sections, self.cached, strict=True)
+        ]
+        wanted = sum(end - start for start, end in filter(None, spans))
+        size = page.sizes[row]
+        return spans if not wanted or (size > _LARGE and wanted < size // 2) else None
+
+    async def _values(self, at: int, want: list[tuple[int, int] | None] | None, reader: Reader) -> Values:
+        page, row = self._page, self._rows[at]
+        data = await reader.next() if want is None else None
+        out: Values = []
+        for number, (section, values) in enumerate(zip(self._sections, self.cached, strict=True)):
+            if values is not None and values[at] is not None:
+                out.append(values[at])
+                continue
+            found = want[number] if want is not None else span(section, page, row)
+            if found is None:
+                out.append(None)
+            elif data is None:
+                out.append(
+                    cut(section, await reader.octets(page.location(row), *found) if found[0] < found[1] else b"")
+                )
+            else:
+                whole = found == (0, len(data))
+                out.append(cut(section, data if whole else data[found[0] : found[1]]))
+        return out

@@ -1,0 +1,329 @@
+"""RFC 3501 §9, command by command: the arguments after `tag SP name`.
+
+Invariant: one table says which commands exist; a function consumes all of a command's arguments and nothing more.
+FETCH and SEARCH have files of their own.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from typing import Final, Literal
+
+from mailpod.imap.dates import parse_date_time
+from mailpod.imap.grammar_fetch import fetch
+from mailpod.imap.grammar_search import search
+from mailpod.imap.lexer import BadCommand, Cursor
+from mailpod.imap.names import DELIMITER
+from mailpod.imap.syntax import (
+    AppendArgs,
+    AppendMessage,
+    AuthenticateArgs,
+    CopyArgs,
+    EnableArgs,
+    ExpungeArgs,
+    IdArgs,
+    ListArgs,
+    LoginArgs,
+    MailboxArgs,
+    NoArgs,
+    RenameArgs,
+    SelectArgs,
+    StatusArgs,
+    StoreArgs,
+)
+
+_SYSTEM_FLAGS: Final = {
+    flag.upper().encode(): flag for flag in ("\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft")
+}
+_FLAG: Final = re.compile(rb'\\?[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
+_STORE_ITEM: Final = re.compile(rb"([+-]?)FLAGS(\.SILENT)?(?= )", re.IGNORECASE)
+_STORE_MODES: Final[dict[bytes, Literal["add", "remove", "set"]]] = {b"+": "add", b"-": "remove", b"": "set"}
+_STATUS_ITEMS: Final = frozenset(("MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN"))
+_SELECTION_OPTIONS: Final = frozenset(("SUBSCRIBED", "SPECIAL-USE"))
+_RETURN_OPTIONS: Final = frozenset(("SUBSCRIBED", "SPECIAL-USE", "CHILDREN"))
+_MAX_FLAGS: Final = 200
+_MAX_FLAG_BYTES: Final = 200
+_MAX_PATTERNS: Final = 50
+_MAX_ID_FIELDS: Final = 30  # RFC 2971 §3.3
+
+
+def _none(_cursor: Cursor) -> NoArgs:
+    return NoArgs()
+
+
+def _login(cursor: Cursor) -> LoginArgs:
+    cursor.space()
+    username = cursor.text()
+    cursor.space()
+    return LoginArgs(username, cursor.text())
+
+
+def _authenticate(cursor: Cursor) -> AuthenticateArgs:
+    cursor.space()
+    mechanism = cursor.word()
+    if not cursor.take(b" "):
+        return AuthenticateArgs(mechanism, None)
+    if cursor.take(b"="):  # RFC 4959 §3: "=" is a response of no octets
+        return AuthenticateArgs(mechanism, b"")
+    return AuthenticateArgs(mechanism, decode_base64(cursor.atom()))
+
+
+def decode_base64(line: bytes) -> bytes:
+    """One SASL response line. Raises BadCommand."""
+    try:
+        return base64.b64decode(line, validate=True)
+    except binascii.Error:
+        raise BadCommand("Invalid base64") from None
+
+
+def _enable(cursor: Cursor) -> EnableArgs:
+    names = []
+    while cursor.take(b" "):
+        names.append(cursor.word())
+    if not names:
+        raise cursor.error("expected a capability")  # RFC 5161 §3.1
+    return EnableArgs(tuple(names))
+
+
+def _id(cursor: Cursor) -> IdArgs:
+    cursor.space()
+    if not cursor.take(b"("):
+        if cursor.nstring() is not None:
+            raise cursor.error("expected NIL or a list")
+        return IdArgs(None)
+    fields: list[tuple[bytes, bytes | None]] = []
+    while not cursor.take(b")"):
+        if fields:
+            cursor.space()
+        name = cursor.string()
+        cursor.space()
+        fields.append((name, cursor.nstring()))
+        if len(fields) > _MAX_ID_FIELDS:
+            raise BadCommand(f"More than {_MAX_ID_FIELDS} ID fields")
+    return IdArgs(tuple(fields))
+
+
+def _select(cursor: Cursor) -> SelectArgs:
+    cursor.space()
+    return SelectArgs(cursor.mailbox())
+
+
+def _mailbox(cursor: Cursor) -> MailboxArgs:
+    cursor.space()
+    return MailboxArgs(cursor.mailbox())
+
+
+def _create(cursor: Cursor) -> MailboxArgs:
+    cursor.space()
+    name = cursor.mailbox()
+    # RFC 3501 §6.3.3: a trailing delimiter declares names under this one, and is no part of the name
+    if name.endswith(DELIMITER):
+        return MailboxArgs(name[: -len(DELIMITER)], noselect=True)
+    return MailboxArgs(name)
+
+
+def _rename(cursor: Cursor) -> RenameArgs:
+    cursor.space()
+    old = cursor.mailbox()
+    cursor.space()
+    return RenameArgs(old, cursor.mailbox().removesuffix(DELIMITER))
+
+
+def _lsub(cursor: Cursor) -> ListArgs:
+    cursor.space()
+    reference = cursor.mailbox()
+    cursor.space()
+    return ListArgs(reference, (cursor.pattern(),))
+
+
+def _list(cursor: Cursor) -> ListArgs:
+    """RFC 3501 §6.3.8 and the parts of RFC 5258 that RFC 6154 builds on."""
+    cursor.space()
+    selection = frozenset[str]()
+    if cursor.peek() == b"(":
+        selection = _options(cursor, _SELECTION_OPTIONS)
+        cursor.space()
+    reference = cursor.mailbox()
+    cursor.space()
+    patterns = _patterns(cursor)
+    returns = frozenset[str]()
+    if cursor.take(b" "):
+        if cursor.word() != "RETURN":
+            raise cursor.error("expected RETURN before here")
+        cursor.space()
+        returns = _options(cursor, _RETURN_OPTIONS)
+    return ListArgs(reference, patterns, selection, returns)
+
+
+def _patterns(cursor: Cursor) -> tuple[str, ...]:
+    if not cursor.take(b"("):
+        return (cursor.pattern(),)
+    patterns = [cursor.pattern()]
+    while not cursor.take(b")"):
+        cursor.space()
+        patterns.append(cursor.pattern())
+        if len(patterns) > _MAX_PATTERNS:
+            raise BadCommand(f"More than {_MAX_PATTERNS} patterns")
+    return tuple(patterns)
+
+
+def _options(cursor: Cursor, known: frozenset[str]) -> frozenset[str]:
+    found: set[str] = set()
+    cursor.need(b"(")
+    while not cursor.take(b")"):
+        if found:
+            cursor.space()
+        option = cursor.word()
+        if option not in known:
+            raise BadCommand(f"Unknown LIST option {option}")  # RFC 5258 §3: unknown options are BAD
+        found.add(option)
+    return frozenset(found)
+
+
+def _status(cursor: Cursor) -> StatusArgs:
+    cursor.space()
+    name = cursor.mailbox()
+    cursor.space()
+    cursor.need(b"(")
+    items = [_status_item(cursor)]
+    while not cursor.take(b")"):
+        cursor.space()
+        items.append(_status_item(cursor))
+    return StatusArgs(name, tuple(dict.fromkeys(items)))
+
+
+def _status_item(cursor: Cursor) -> str:
+    item = cursor.word()
+    if item not in _STATUS_ITEMS:
+        raise BadCommand(f"Unknown STATUS item {item}")
+    return item
+
+
+def _append(cursor: Cursor) -> AppendArgs:
+    cursor.space()
+    name = cursor.mailbox()
+    cursor.space()
+    flags: tuple[str, ...] = ()
+    if cursor.peek() == b"(":
+        flags = flag_list(cursor)
+        cursor.space()
+    date = None
+    if cursor.peek() == b'"':
+        date = _date_time(cursor)
+        cursor.space()
+    data = cursor.message()
+    kept = tuple(flag for flag in flags if flag != "\\Recent")  # tools copy what FETCH gave them
+    return AppendArgs(name, (AppendMessage(kept, date, data),))
+
+
+def _date_time(cursor: Cursor) -> int:
+    try:
+        return parse_date_time(cursor.string())
+    except ValueError as error:
+        raise BadCommand(f"Syntax error: {error}") from None
+
+
+def _store(cursor: Cursor, uid: bool = False) -> StoreArgs:
+    cursor.space()
+    numbers = cursor.sequence_set()
+    cursor.space()
+    item = cursor.match(_STORE_ITEM)
+    if item is None:
+        raise cursor.error("expected FLAGS, +FLAGS or -FLAGS")
+    cursor.space()
+    flags = flag_list(cursor) if cursor.peek() == b"(" else _flags(cursor)
+    if "\\Recent" in flags:
+        raise BadCommand("\\Recent cannot be altered")  # RFC 3501 §2.3.2
+    return StoreArgs(numbers, _STORE_MODES[item[1]], item[2] is not None, flags, uid)
+
+
+def _copy(cursor: Cursor, uid: bool = False) -> CopyArgs:
+    cursor.space()
+    numbers = cursor.sequence_set()
+    cursor.space()
+    return CopyArgs(numbers, cursor.mailbox(), uid)
+
+
+def _expunge(_cursor: Cursor) -> ExpungeArgs:
+    return ExpungeArgs(None)
+
+
+def _uid_expunge(cursor: Cursor) -> ExpungeArgs:
+    cursor.space()
+    return ExpungeArgs(cursor.sequence_set())
+
+
+def flag_list(cursor: Cursor) -> tuple[str, ...]:
+    """`(flag flag …)`, possibly empty."""
+    cursor.need(b"(")
+    if cursor.take(b")"):
+        return ()
+    flags = _flags(cursor)
+    cursor.need(b")")
+    return flags
+
+
+def _flags(cursor: Cursor) -> tuple[str, ...]:
+    flags = [_flag(cursor)]
+    while cursor.take(b" "):
+        flags.append(_flag(cursor))
+    if len(flags) > _MAX_FLAGS:
+        raise BadCommand(f"More than {_MAX_FLAGS} flags")
+    return tuple(dict.fromkeys(flags))
+
+
+def _flag(cursor: Cursor) -> str:
+    flag = cursor.expect(_FLAG, "a flag")
+    if len(flag) > _MAX_FLAG_BYTES:
+        raise BadCommand(f"Flag is longer than {_MAX_FLAG_BYTES} octets")
+    if not flag.startswith(b"\\"):
+        return flag.decode("ascii")
+    if flag.upper() == b"\\RECENT":
+        return "\\Recent"
+    system = _SYSTEM_FLAGS.get(flag.upper())
+    if system is None:
+        raise BadCommand(f"Unknown system flag {flag.decode()}")
+    return system
+
+
+GRAMMAR: Final[dict[str, Callable[[Cursor], object]]] = {
+    "CAPABILITY": _none,
+    "NOOP": _none,
+    "LOGOUT": _none,
+    "ID": _id,
+    "STARTTLS": _none,
+    "AUTHENTICATE": _authenticate,
+    "LOGIN": _login,
+    "ENABLE": _enable,
+    "NAMESPACE": _none,
+    "SELECT": _select,
+    "EXAMINE": _select,
+    "CREATE": _create,
+    "DELETE": _mailbox,
+    "RENAME": _rename,
+    "SUBSCRIBE": _mailbox,
+    "UNSUBSCRIBE": _mailbox,
+    "LIST": _list,
+    "LSUB": _lsub,
+    "STATUS": _status,
+    "APPEND": _append,
+    "IDLE": _none,
+    "CHECK": _none,
+    "CLOSE": _none,
+    "UNSELECT": _none,
+    "EXPUNGE": _expunge,
+    "UID EXPUNGE": _uid_expunge,
+    "SEARCH": search,
+    "UID SEARCH": lambda cursor: search(cursor, uid=True),
+    "FETCH": fetch,
+    "UID FETCH": lambda cursor: fetch(cursor, uid=True),
+    "STORE": _store,
+    "UID STORE": lambda cursor: _store(cursor, uid=True),
+    "COPY": _copy,
+    "UID COPY": lambda cursor: _copy(cursor, uid=True),
+    "MOVE": _copy,
+    "UID MOVE": lambda cursor: _copy(cursor, uid=True),
+}

@@ -1,0 +1,106 @@
+"""FETCH items: RFC 3501 §6.4.5 and §9 fetch-att."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from mailpod.imap import wire
+from mailpod.imap.lexer import BadCommand, Cursor
+from mailpod.imap.syntax import FetchArgs, FetchAttr, FetchBody, FetchItem
+
+_NAME: Final = re.compile(rb"[A-Za-z0-9.]+")
+_PATH: Final = re.compile(rb"[1-9][0-9]{0,9}(?:\.[1-9][0-9]{0,9})*")
+_WHAT: Final = re.compile(rb"HEADER\.FIELDS\.NOT|HEADER\.FIELDS|HEADER|TEXT|MIME", re.IGNORECASE)
+_PARTIAL: Final = re.compile(rb"<([0-9]{1,10})\.([1-9][0-9]{0,9})>")
+_FAST: Final = ("FLAGS", "INTERNALDATE", "RFC822.SIZE")
+_MACROS: Final = {"ALL": (*_FAST, "ENVELOPE"), "FAST": _FAST, "FULL": (*_FAST, "ENVELOPE", "BODY")}
+_ATTRIBUTES: Final = {
+    name: FetchAttr(name)
+    for name in (
+        *("FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "BODYSTRUCTURE", "BODY", "UID"),
+        *("RFC822", "RFC822.HEADER", "RFC822.TEXT"),
+    )
+}
+_MAX_ITEMS: Final = 500
+_MAX_DEPTH: Final = 100  # as deep as the MIME scanner goes
+_MAX_FIELDS: Final = 200
+
+
+def fetch(cursor: Cursor, uid: bool = False) -> FetchArgs:
+    cursor.space()
+    numbers = cursor.sequence_set()
+    cursor.space()
+    if not cursor.take(b"("):
+        return FetchArgs(numbers, _item(cursor, macros=True), uid)
+    items = list(_item(cursor))
+    while not cursor.take(b")"):
+        cursor.space()
+        items.extend(_item(cursor))
+        if len(items) > _MAX_ITEMS:
+            raise BadCommand(f"More than {_MAX_ITEMS} items")
+    return FetchArgs(numbers, tuple(dict.fromkeys(items)), uid)
+
+
+def _item(cursor: Cursor, macros: bool = False) -> tuple[FetchItem, ...]:
+    name = cursor.expect(_NAME, "an item to fetch").decode("ascii").upper()
+    if name in ("BODY", "BODY.PEEK") and cursor.take(b"["):
+        return (_body(cursor, peek=name == "BODY.PEEK"),)
+    # RFC 3501 §6.4.5: a macro stands alone, not in a list
+    if macros and name in _MACROS:
+        return tuple(_ATTRIBUTES[attribute] for attribute in _MACROS[name])
+    if name not in _ATTRIBUTES:
+        raise BadCommand(f"Unknown FETCH item {name}")
+    return (_ATTRIBUTES[name],)
+
+
+def _body(cursor: Cursor, peek: bool) -> FetchBody:
+    path, section = _path(cursor)
+    what = ""
+    fields: tuple[bytes, ...] = ()
+    if not path or cursor.take(b"."):
+        found = cursor.match(_WHAT)
+        what = found[0].decode("ascii").upper() if found else ""
+        if path and not what:
+            raise cursor.error("expected HEADER, TEXT or MIME")
+        if what == "MIME" and not path:
+            raise cursor.error("MIME needs a part number")  # RFC 3501 §6.4.5
+        section += (b"." if path else b"") + what.encode()
+    if what.startswith("HEADER.FIELDS"):
+        cursor.space()
+        fields = _header_list(cursor)
+        section += b" " + wire.parenthesized(map(wire.astring, fields))
+    cursor.need(b"]")
+    partial = _partial(cursor)
+    suffix = b"" if partial is None else b"<%d>" % partial[0]
+    return FetchBody(path, what, fields, peek, partial, b"BODY[%b]%b" % (section, suffix))
+
+
+def _path(cursor: Cursor) -> tuple[tuple[int, ...], bytes]:
+    found = cursor.match(_PATH)
+    if found is None:
+        return (), b""
+    path = tuple(map(int, found[0].split(b".")))
+    if len(path) > _MAX_DEPTH:
+        raise BadCommand(f"Part number is deeper than {_MAX_DEPTH}")
+    return path, found[0]
+
+
+def _header_list(cursor: Cursor) -> tuple[bytes, ...]:
+    cursor.need(b"(")
+    fields = [cursor.astring()]
+    while not cursor.take(b")"):
+        cursor.space()
+        fields.append(cursor.astring())
+        if len(fields) > _MAX_FIELDS:
+            raise BadCommand(f"More than {_MAX_FIELDS} header fields")
+    return tuple(fields)
+
+
+def _partial(cursor: Cursor) -> tuple[int, int] | None:
+    if cursor.peek() != b"<":
+        return None
+    found = cursor.match(_PARTIAL)
+    if found is None:
+        raise cursor.error("expected <first.count>")
+    return int(found[1]), int(found[2])

@@ -1,0 +1,213 @@
+"""SEARCH programs: RFC 3501 §6.4.4.
+
+Invariant: nesting and the number of keys are bounded, so neither parsing nor evaluation can run away.
+"""
+
+from __future__ import annotations
+
+import datetime
+import encodings.aliases
+from collections.abc import Callable
+from typing import Final, Literal
+
+from mailpod.errors import MailError
+from mailpod.imap.dates import parse_date
+from mailpod.imap.lexer import BadCommand, Cursor
+from mailpod.imap.syntax import (
+    All,
+    And,
+    Body,
+    DateKey,
+    Flag,
+    Header,
+    Not,
+    Or,
+    Recent,
+    SearchArgs,
+    SearchKey,
+    Seq,
+    Size,
+    Text,
+    Uid,
+)
+
+_MAX_DEPTH: Final = 50
+_MAX_KEYS: Final = 1000
+
+# Python's own names for charsets: a lookup never imports, and what is no charset of text in mail is left out
+_CODECS: Final = {
+    name: codec
+    for name, codec in (
+        *encodings.aliases.aliases.items(),
+        *((codec, codec) for codec in encodings.aliases.aliases.values()),
+    )
+    if codec not in {"base64_codec", "bz2_codec", "hex_codec", "quopri_codec", "rot_13", "uu_codec", "zlib_codec"}
+    and codec not in {"mbcs", "oem", "utf_7"}
+}
+
+_PLAIN: Final[dict[str, SearchKey]] = {
+    "ALL": All(),
+    "ANSWERED": Flag("\\Answered", True),
+    "DELETED": Flag("\\Deleted", True),
+    "DRAFT": Flag("\\Draft", True),
+    "FLAGGED": Flag("\\Flagged", True),
+    "SEEN": Flag("\\Seen", True),
+    "UNANSWERED": Flag("\\Answered", False),
+    "UNDELETED": Flag("\\Deleted", False),
+    "UNDRAFT": Flag("\\Draft", False),
+    "UNFLAGGED": Flag("\\Flagged", False),
+    "UNSEEN": Flag("\\Seen", False),
+    "NEW": And((Recent(True), Flag("\\Seen", False))),
+    "OLD": Recent(False),
+    "RECENT": Recent(True),
+}
+_FIELDS: Final = frozenset(("BCC", "CC", "FROM", "SUBJECT", "TO"))
+_DATES: Final[dict[str, tuple[Literal["internal", "sent"], Literal["before", "on", "since"]]]] = {
+    "BEFORE": ("internal", "before"),
+    "ON": ("internal", "on"),
+    "SINCE": ("internal", "since"),
+    "SENTBEFORE": ("sent", "before"),
+    "SENTON": ("sent", "on"),
+    "SENTSINCE": ("sent", "since"),
+}
+
+
+class BadCharset(MailError):
+    """RFC 3501 §6.4.4: the charset is not supported; a NO, with those that are."""
+
+    imap = ("NO", "BADCHARSET (UTF-8 US-ASCII)")
+    text = "The charset is not supported"
+
+
+def search(cursor: Cursor, uid: bool = False) -> SearchArgs:
+    cursor.space()
+    charset = None
+    start = cursor.at
+    if cursor.line[start : start + 8].upper() == b"CHARSET ":
+        cursor.at += 8
+        charset = cursor.astring()
+        cursor.space()
+    return SearchArgs(_Program(cursor, _codec(charset)).keys(), charset, uid)
+
+
+def _codec(charset: bytes | None) -> str:
+    if charset is None:
+        return "utf-8"  # RFC 9051 §6.4.4; a superset of RFC 3501's US-ASCII
+    codec = _CODECS.get(charset.decode("latin-1").lower().replace("-", "_").replace(" ", "_"))
+    if codec is None:
+        raise BadCharset
+    return codec
+
+
+class _Program:
+    """One program: the cursor, the charset's codec and how many keys there are so far."""
+
+    __slots__ = ("_codec", "_count", "_cursor")
+
+    def __init__(self, cursor: Cursor, codec: str) -> None:
+        self._cursor = cursor
+        self._codec = codec
+        self._count = 0
+
+    def keys(self, depth: int = 0) -> SearchKey:
+        """search-key *(SP search-key): all must match."""
+        keys = [self._key(depth)]
+        while self._cursor.take(b" "):
+            keys.append(self._key(depth))
+        return keys[0] if len(keys) == 1 else And(tuple(keys))
+
+    def _key(self, depth: int) -> SearchKey:
+        self._count += 1
+        if self._count > _MAX_KEYS:
+            raise BadCommand(f"More than {_MAX_KEYS} search keys")
+        if depth > _MAX_DEPTH:
+            raise BadCommand(f"Search keys are nested deeper than {_MAX_DEPTH}")
+        following = self._cursor.peek()
+        if following == b"(":
+            return self._list(depth)
+        if following.isdigit() or following == b"*":
+            return Seq(self._cursor.sequence_set())
+        return self._named(depth)
+
+    def _list(self, depth: int) -> SearchKey:
+        self._cursor.need(b"(")
+        keys = self.keys(depth + 1)
+        self._cursor.need(b")")
+        return keys
+
+    def _named(self, depth: int) -> SearchKey:
+        name = self._cursor.word()
+        plain = _PLAIN.get(name)
+        if plain is not None:
+            return plain
+        if name in _FIELDS:
+            return Header(name.lower().encode(), self._text())
+        if name in _DATES:
+            return DateKey(*_DATES[name], self._date())
+        if name == "NOT":
+            return Not(self._operand(depth))
+        if name == "OR":
+            first = self._operand(depth)
+            return Or(first, self._operand(depth))
+        parse = _WITH_ARGUMENT.get(name)
+        if parse is None:
+            raise BadCommand(f"Unknown search key {name}")
+        return parse(self)
+
+    def _operand(self, depth: int) -> SearchKey:
+        self._cursor.space()
+        return self._key(depth + 1)
+
+    def _text(self) -> str:
+        self._cursor.space()
+        try:
+            return self._cursor.astring().decode(self._codec)
+        except LookupError:  # an alias whose codec this Python was built without
+            raise BadCharset from None
+        except UnicodeError:
+            raise BadCommand("A search string is not valid in its charset") from None
+
+    def _date(self) -> datetime.date:
+        self._cursor.space()
+        try:
+            return parse_date(self._cursor.astring())
+        except ValueError as error:
+            raise BadCommand(f"Syntax error: {error}") from None
+
+    def _number(self) -> int:
+        self._cursor.space()
+        return self._cursor.number()
+
+    def header(self) -> SearchKey:
+        self._cursor.space()
+        name = self._cursor.astring()
+        return Header(name.lower(), self._text())
+
+    def keyword(self, present: bool) -> SearchKey:
+        self._cursor.space()
+        return Flag(self._cursor.atom().decode("ascii"), present)
+
+    def size(self, op: Literal["larger", "smaller"]) -> SearchKey:
+        return Size(op, self._number())
+
+    def body(self) -> SearchKey:
+        return Body(self._text())
+
+    def text(self) -> SearchKey:
+        return Text(self._text())
+
+    def uid(self) -> SearchKey:
+        self._cursor.space()
+        return Uid(self._cursor.sequence_set())
+
+
+_WITH_ARGUMENT: Final[dict[str, Callable[[_Program], SearchKey]]] = {
+    "BODY": _Program.body,
+    "HEADER": _Program.header,
+    "KEYWORD": lambda program: program.keyword(True),
+    "LARGER": lambda program: program.size("larger"),
+    "SMALLER": lambda program: program.size("smaller"),
+    "TEXT": _Program.text,
+    "UID": _Program.uid,
+    "UNKEYWORD": lambda program: program.keyword(False),
+}

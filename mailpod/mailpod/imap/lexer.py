@@ -1,0 +1,195 @@
+"""A cursor over one command: RFC 3501 §9 words, one method each.
+
+Invariants: no I/O; each octet is looked at a bounded number of times; a method either consumes what it returns or
+raises BadCommand. A frame is text segments with one literal between each two; where the last literal has not arrived
+(`pending`), reaching it raises Incomplete, so the part before it can be checked before the client is told to go on.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from mailpod.errors import MailError
+from mailpod.imap import utf7
+from mailpod.imap.names import canonical
+from mailpod.imap.syntax import SequenceSet
+
+_ATOM: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
+_ASTRING: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\]+')
+_LIST_ATOM: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){"\\]+')
+# 8-bit octets are RFC 9051's quoted; RFC 3501 clients that send them mean the same
+_QUOTED: Final = re.compile(rb'"([^"\\\r\n\x00]*(?:\\["\\][^"\\\r\n\x00]*)*)"')
+_ESCAPE: Final = re.compile(rb"\\(.)", re.DOTALL)
+_NUMBER: Final = re.compile(rb"[0-9]{1,10}(?![0-9])")
+_SEQUENCE_SET: Final = re.compile(rb"[0-9:*,]+")
+_RANGE: Final = re.compile(rb"(\*|[1-9][0-9]{0,9})(?::(\*|[1-9][0-9]{0,9}))?")
+_MAX_NUMBER: Final = 2**32 - 1  # RFC 3501 §9: number is an unsigned 32-bit integer
+
+
+class BadCommand(MailError):
+    """The command breaks the grammar: `tag BAD text`."""
+
+    imap = ("BAD", None)
+
+
+class Incomplete(Exception):
+    """The cursor stands at a literal that has not arrived yet: APPEND's message, or any other string."""
+
+    def __init__(self, message: bool) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+@dataclass(slots=True)
+class Frame:
+    """`len(segments) == len(literals) + 1`, or one more literal is announced and `pending`."""
+
+    segments: list[bytes] = field(default_factory=list)
+    literals: list[bytes] = field(default_factory=list)
+    pending: bool = False
+
+
+class Cursor:
+    __slots__ = ("_frame", "_index", "at", "line")
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._index = 0
+        self.line = frame.segments[0]
+        self.at = 0
+
+    def match(self, pattern: re.Pattern[bytes]) -> re.Match[bytes] | None:
+        """Consumes what `pattern` matches here, if it does."""
+        found = pattern.match(self.line, self.at)
+        if found is not None:
+            self.at = found.end()
+        return found
+
+    def expect(self, pattern: re.Pattern[bytes], what: str) -> bytes:
+        found = self.match(pattern)
+        if found is None:
+            raise self.error(f"expected {what}")
+        return found[0]
+
+    def error(self, text: str) -> BadCommand:
+        octet = self.at + sum(map(len, self._frame.segments[: self._index]))
+        return BadCommand(f"Syntax error: {text} at octet {octet}")
+
+    def peek(self) -> bytes:
+        """The next octet; b"" at a literal or at the end."""
+        return self.line[self.at : self.at + 1]
+
+    def take(self, octet: bytes) -> bool:
+        """Consumes `octet` if it is next."""
+        if self.peek() != octet:
+            return False
+        self.at += 1
+        return True
+
+    def need(self, octet: bytes) -> None:
+        if not self.take(octet):
+            raise self.error(f'expected "{octet.decode()}"')
+
+    def space(self) -> None:
+        if not self.take(b" "):
+            raise self.error("expected a space")
+
+    def end(self) -> None:
+        """The command must be over."""
+        if self.at < len(self.line) or self.at_literal():
+            raise self.error("expected the end of the command")
+
+    def atom(self) -> bytes:
+        return self.expect(_ATOM, "an atom")
+
+    def word(self) -> str:
+        """An atom in upper case: names of commands, items and options."""
+        return self.atom().decode("ascii").upper()
+
+    def number(self) -> int:
+        value = int(self.expect(_NUMBER, "a number"))
+        if value > _MAX_NUMBER:
+            raise self.error("number is larger than 4294967295")
+        return value
+
+    def string(self) -> bytes:
+        """quoted or literal."""
+        if self.at_literal():
+            return self._literal()
+        return self._quoted()
+
+    def astring(self) -> bytes:
+        found = self.match(_ASTRING)
+        return found[0] if found else self.string()
+
+    def nstring(self) -> bytes | None:
+        if self.line[self.at : self.at + 3].upper() == b"NIL":
+            self.at += 3
+            return None
+        return self.string()
+
+    def text(self) -> str:
+        """An astring that people read: user names and passwords. ASCII by RFC 3501, UTF-8 by RFC 9051."""
+        try:
+            return self.astring().decode("utf-8")
+        except UnicodeDecodeError:
+            raise self.error("expected UTF-8") from None
+
+    def mailbox(self) -> str:
+        return canonical(self._name(self.astring()))
+
+    def pattern(self) -> str:
+        """RFC 3501 §9 list-mailbox."""
+        found = self.match(_LIST_ATOM)
+        return self._name(found[0] if found else self.string())
+
+    def sequence_set(self) -> SequenceSet:
+        words = self.expect(_SEQUENCE_SET, "a sequence set").split(b",")
+        return SequenceSet(tuple(map(self._range, words)))
+
+    def message(self) -> bytes:
+        """A literal that holds a whole message, for which the session has limits of its own."""
+        if not self.at_literal():
+            raise self.error("expected a literal")
+        return self._literal(message=True)
+
+    def _range(self, word: bytes) -> tuple[int | None, int | None]:
+        found = _RANGE.fullmatch(word)
+        if found is None:
+            raise self.error("malformed sequence set before here")
+        first = self._sequence_number(found[1])
+        return first, first if found[2] is None else self._sequence_number(found[2])
+
+    def _sequence_number(self, digits: bytes) -> int | None:
+        if digits == b"*":
+            return None
+        value = int(digits)
+        if value > _MAX_NUMBER:
+            raise self.error("number is larger than 4294967295")
+        return value
+
+    def _name(self, wire: bytes) -> str:
+        try:
+            return utf7.decode(wire)
+        except ValueError:
+            raise BadCommand("Mailbox name is not valid modified UTF-7") from None
+
+    def _quoted(self) -> bytes:
+        found = self.match(_QUOTED)
+        if found is None:
+            raise self.error("expected a string")
+        return _ESCAPE.sub(rb"\1", found[1]) if b"\\" in found[1] else found[1]
+
+    def at_literal(self) -> bool:
+        return self.at == len(self.line) and self._index < len(self._frame.literals) + self._frame.pending
+
+    def _literal(self, message: bool = False) -> bytes:
+        if self._index == len(self._frame.literals):
+            raise Incomplete(message)
+        value = self._frame.literals[self._index]
+        self._index += 1
+        self.line = self._frame.segments[self._index]
+        self.at = 0
+        return value

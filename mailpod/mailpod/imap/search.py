@@ -1,0 +1,203 @@
+"""Evaluation of a SEARCH program on a view (RFC 3501 §6.4.4).
+
+Invariants: a key is only asked about the messages that are still open, cheap keys first, so a message is read only if
+everything else about it fits. Candidates are ascending positions. Between pages and between some messages the loop
+runs on (`pause`), which also ends the search of a client that went away.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from itertools import compress
+from typing import TYPE_CHECKING, Final
+
+from mailpod.errors import Damaged, Expunged
+from mailpod.imap.fetchbody import PageSections, Reader
+from mailpod.imap.fetchwire import positions_of, row_uids
+from mailpod.imap.searchpages import Test, date_test, has_field, header_test, size_test
+from mailpod.imap.searchtext import Needle
+from mailpod.imap.sections import Section
+from mailpod.imap.sequence import resolve
+from mailpod.imap.syntax import (
+    All,
+    And,
+    Body,
+    DateKey,
+    Flag,
+    Header,
+    Not,
+    Or,
+    Recent,
+    SearchKey,
+    Seq,
+    Size,
+    Text,
+    Uid,
+)
+
+if TYPE_CHECKING:
+    from mailpod.imap.view import View
+    from mailpod.net.budget import Budget
+    from mailpod.store import Page
+
+Positions = Sequence[int]
+_HEADER: Final = Section(b"", (), "HEADER")
+_MESSAGES: Final = 16  # read between two pauses
+
+
+def check(key: SearchKey, view: View) -> None:
+    """Raises BadSequence for message numbers out of range, wherever they stand in the program."""
+    match key:
+        case Seq(wanted):
+            resolve(wanted, view, uid=False)
+        case And(keys):
+            for each in keys:
+                check(each, view)
+        case Or(a, b):
+            check(a, view)
+            check(b, view)
+        case Not(inner):
+            check(inner, view)
+
+
+def cost(key: SearchKey) -> int:
+    """In about which order keys are asked."""
+    match key:
+        case Body() | Text():
+            return 100
+        case Header():
+            return 10 if header_test(key) is not None else 50
+        case DateKey(which):
+            return 5 if which == "internal" else 8
+        case Size():
+            return 5
+        case And(keys):
+            return max(map(cost, keys))
+        case Or(a, b):
+            return max(cost(a), cost(b))
+        case Not(inner):
+            return cost(inner)
+        case Flag():
+            return 1
+    return 0
+
+
+class Search:
+    """One program on one view."""
+
+    def __init__(self, view: View, budget: Budget, pause: Callable[[], Awaitable[None]]) -> None:
+        self._view = view
+        self._budget = budget
+        self._pause = pause
+
+    async def run(self, key: SearchKey) -> Positions:
+        """Positions of the messages that match. Raises BadSequence, and what reading raises but Expunged, Damaged."""
+        check(key, self._view)
+        return await self._among(key, range(self._view.exists))
+
+    async def _among(self, key: SearchKey, open_: Positions) -> Positions:
+        if not open_:
+            return open_
+        match key:
+            case All():
+                return open_
+            case And(keys):
+                for each in sorted(keys, key=cost):
+                    open_ = await self._among(each, open_)
+                return open_
+            case Or(a, b):
+                first, second = sorted((a, b), key=cost)
+                found = await self._among(first, open_)
+                return sorted((*found, *await self._among(second, _minus(open_, found))))
+            case Not(inner):
+                return _minus(open_, await self._among(inner, open_))
+            case Seq(wanted) | Uid(wanted):
+                return _within(open_, resolve(wanted, self._view, uid=isinstance(key, Uid)))
+            case Recent(present):
+                recent = _within(open_, list(self._view.recent_positions()))
+                return recent if present else _minus(open_, recent)
+            case Flag(flag, present):
+                return self._flagged(flag.lower(), present, open_)
+            case Size():
+                return await self._by_page(size_test(key), open_)
+            case DateKey():
+                return await self._by_page(date_test(key), open_)
+            case Header():
+                test = header_test(key)
+                return await (self._by_page(test, open_) if test is not None else self._by_header(key, open_))
+            case Body(value):
+                return await self._by_text(Needle(value), False, open_)
+            case Text(value):
+                return await self._by_text(Needle(value), True, open_)
+
+    def _flagged(self, flag: str, present: bool, open_: Positions) -> Positions:
+        wanted = [any(flag == each.lower() for each in flags) is present for flags in self._view.flag_sets()]
+        column = self._view.flag_column(range(open_[0], open_[-1] + 1))
+        if len(column) != len(open_):
+            column = [column[position - open_[0]] for position in open_]
+        return list(compress(open_, map(wanted.__getitem__, column)))
+
+    async def _pages(self, open_: Positions) -> AsyncIterator[tuple[Page, Sequence[int], Positions]]:
+        """The pages with these messages: rows, and the positions they have. What is gone is passed over."""
+        uids = self._view.uids
+        wanted = (
+            uids[: self._view.exists] if len(open_) == self._view.exists else array("I", (uids[at] for at in open_))
+        )
+        async for page, rows in self._view.mailbox.pages(wanted):
+            parts = positions_of(self._view, row_uids(page, rows))
+            yield page, rows, parts[0] if len(parts) == 1 else [at for part in parts for at in part]
+            await self._pause()
+
+    async def _by_page(self, test: Test, open_: Positions) -> Positions:
+        out: list[int] = []
+        async for page, rows, positions in self._pages(open_):
+            out += compress(positions, test(page, rows))
+        return out
+
+    async def _by_header(self, key: Header, open_: Positions) -> Positions:
+        """A field that pages do not keep: they still say which messages have it."""
+        needle, out = Needle(key.value), []
+        async for page, rows, positions in self._pages(open_):
+            there = has_field(key.name, page, rows)
+            rows, positions = list(compress(rows, there)), list(compress(positions, there))
+            async with aclosing(PageSections([_HEADER], page, rows).read(self._view.account, self._budget)) as headers:
+                at = 0
+                async for values in headers:
+                    if isinstance(values, list) and needle.in_fields(values[0] or b"", key.name):
+                        out.append(positions[at])
+                    at += 1
+        return out
+
+    async def _by_text(self, needle: Needle, headers: bool, open_: Positions) -> Positions:
+        out = []
+        async for page, rows, positions in self._pages(open_):
+            reader = Reader(self._view.account, self._budget, [page.location(row) for row in rows])
+            async with aclosing(reader):
+                for read, (row, position) in enumerate(zip(rows, positions, strict=True), 1):
+                    try:
+                        data = await reader.next()
+                    except (Expunged, Damaged):
+                        continue
+                    if needle.in_message(data, page.parts[row], page.header_sizes[row], headers):
+                        out.append(position)
+                    if read % _MESSAGES == 0:
+                        await self._pause()
+        return out
+
+
+def _minus(open_: Positions, found: Positions) -> Positions:
+    if not found:
+        return open_
+    gone = set(found)
+    return [position for position in open_ if position not in gone]
+
+
+def _within(open_: Positions, parts: Sequence[range]) -> Positions:
+    out: list[int] = []
+    for part in parts:
+        low = bisect_left(open_, part.start)
+        out += open_[low : bisect_left(open_, part.stop, low)]
+    return out

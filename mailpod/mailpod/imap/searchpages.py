@@ -1,0 +1,81 @@
+"""SEARCH keys that a page answers: dates, sizes, cached header fields (RFC 3501 §6.4.4). No I/O.
+
+Invariant: a test takes a page and rows, and gives a truth value a row; None means that the message must be read.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from mailpod.imap.derived import derive, take
+from mailpod.imap.searchtext import Needle, encoded_fields, field_values
+from mailpod.imap.syntax import DateKey, Header, Size
+from mailpod.mime.headers import CACHED_FIELDS
+from mailpod.mime.text import parse_date
+
+if TYPE_CHECKING:
+    from mailpod.store import Page
+
+Test: TypeAlias = "Callable[[Page, Sequence[int]], Iterable[bool]]"
+_EPOCH = datetime.date(1970, 1, 1)
+_DAY = 86_400
+
+
+def size_test(key: Size) -> Test:
+    larger, n = key.op == "larger", key.n
+    if larger:
+        return lambda page, rows: [size > n for size in take(page.sizes, rows)]
+    return lambda page, rows: [size < n for size in take(page.sizes, rows)]
+
+
+def date_test(key: DateKey) -> Test:
+    """INTERNALDATE as we show it, in UTC; the Date field by its own zone: both "disregarding time and timezone"."""
+    first, last = _days(key)
+    if key.which == "internal":
+        return lambda page, rows: [first <= date // _DAY <= last for date in take(page.dates, rows)]
+
+    def sent(page: Page, rows: Sequence[int]) -> list[bool]:
+        days = derive(page, "sent", rows, lambda rows: list(map(_sent_day, take(page.fields, rows))))
+        return [day is not None and first <= day <= last for day in days]
+
+    return sent
+
+
+def header_test(key: Header) -> Test | None:
+    """None for a field that pages do not keep and whose value matters."""
+    name = key.name
+    if name in CACHED_FIELDS:
+        needle = Needle(key.value)
+
+        def holds(page: Page, rows: Sequence[int]) -> list[bool]:
+            encoded = derive(page, "encoded", rows, lambda rows: encoded_fields(take(page.fields, rows)))
+            return needle.in_column(take(page.fields, rows), encoded, name)
+
+        return holds
+    if not key.value:
+        return lambda page, rows: has_field(name, page, rows)
+    return None
+
+
+def has_field(name: bytes, page: Page, rows: Sequence[int]) -> list[bool]:
+    """Is the field, which pages do not keep, there at all?"""
+    return [name in names.split(b" ") for names in take(page.names, rows)]
+
+
+def _days(key: DateKey) -> tuple[float, float]:
+    """First and last day since the epoch that match."""
+    day = (key.date - _EPOCH).days
+    if key.op == "before":
+        return float("-inf"), day - 1
+    return day, day if key.op == "on" else float("inf")
+
+
+def _sent_day(fields: bytes) -> int | None:
+    values = field_values(fields, b"date")
+    found = parse_date(values[0]) if values else None
+    if found is None:
+        return None
+    seconds, zone = found
+    return (seconds + zone * 60) // _DAY

@@ -1,0 +1,100 @@
+"""Sequence sets against a view: positions, as ranges (RFC 3501 §9 sequence-set, §6.4.8).
+
+Invariants: linear in the number of ranges sent (and n log n to sort them), never in what they span: `1:4294967295`
+costs as much as `1:2`. A result is ascending, disjoint and 0-based. Nothing here waits.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mailpod.imap.lexer import BadCommand
+
+if TYPE_CHECKING:
+    from mailpod.imap.syntax import SequenceSet
+    from mailpod.imap.view import View
+
+
+class BadSequence(BadCommand):
+    """A sequence number that no message has: a client's mistake, unlike an unknown UID."""
+
+    text = "Invalid message sequence number"
+
+
+def resolve(wanted: SequenceSet, view: View, uid: bool) -> list[range]:
+    """Positions of the messages that `wanted` names, as told. Raises BadSequence; unknown UIDs are ignored."""
+    parts = [(_uids if uid else _numbers)(view, first, last) for first, last in wanted.ranges]
+    return merge(parts)
+
+
+def merge(parts: Sequence[range]) -> list[range]:
+    """Ascending, disjoint and without empty ones; what touches becomes one."""
+    out: list[range] = []
+    for part in sorted(filter(len, parts), key=lambda part: part.start):
+        if out and part.start <= out[-1].stop:
+            out[-1] = range(out[-1].start, max(out[-1].stop, part.stop))
+        else:
+            out.append(part)
+    return out
+
+
+def _numbers(view: View, first: int | None, last: int | None) -> range:
+    exists = view.exists
+    if not exists and (first is None or last is None):
+        return range(0)  # "1:*" is how clients ask for everything, in an empty mailbox too
+    low, high = sorted((exists if first is None else first, exists if last is None else last))
+    if low < 1 or high > exists:
+        raise BadSequence()  # RFC 3501 §9 seq-number: not more than the number of messages
+    return range(low - 1, high)
+
+
+def _uids(view: View, first: int | None, last: int | None) -> range:
+    highest = view.last_uid  # RFC 3501 §6.4.8: `*` is the highest UID, so 559:* always has it
+    low, high = sorted((highest if first is None else first, highest if last is None else last))
+    start = bisect_left(view.uids, low, 0, view.exists)
+    return range(start, bisect_right(view.uids, high, start, view.exists))
+
+
+def uids_of(view: View, parts: Sequence[range]) -> array[int]:
+    """UIDs at these positions, ascending."""
+    if len(parts) == 1:
+        return view.uids[parts[0].start : parts[0].stop]
+    out = array("I")
+    for part in parts:
+        out += view.uids[part.start : part.stop]
+    return out
+
+
+def wire(numbers: Sequence[int]) -> bytes:
+    """A sequence set that names these numbers in this order (COPYUID, RFC 4315 §3): ascending runs become n:m."""
+    if not numbers:
+        return b""
+    if list(numbers) == list(range(numbers[0], numbers[0] + len(numbers))):
+        return _run(numbers[0], numbers[-1])
+    out = []
+    first = last = numbers[0]
+    for number in numbers[1:]:
+        if number != last + 1:
+            out.append(_run(first, last))
+            first = number
+        last = number
+    out.append(_run(first, last))
+    return b",".join(out)
+
+
+def _run(first: int, last: int) -> bytes:
+    return b"%d" % first if first == last else b"%d:%d" % (first, last)
+
+
+def without(parts: Sequence[range], positions: Sequence[int]) -> list[range]:
+    """`parts` without these positions (ascending)."""
+    out = list(parts)
+    for position in reversed(positions):
+        for at, part in enumerate(out):
+            if position in part:
+                out[at : at + 1] = filter(len, (range(part.start, position), range(position + 1, part.stop)))
+                break
+    return out

@@ -1,0 +1,176 @@
+"""What commands know of their connection: state, account, selected mailbox, and how to answer.
+
+Invariants: the account is held from log-in until the connection and its last command are gone; what is sent is queued
+until `drained`, the end of the command, or `_QUEUE` octets, so a reply is one write and never unbounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from mailpod.imap import reply
+from mailpod.imap.parser import Limits, Parser
+from mailpod.imap.states import State
+from mailpod.net.wire import Wire
+
+if TYPE_CHECKING:
+    from mailpod.auth.identity import Identity
+    from mailpod.imap.view import View
+    from mailpod.services import Services
+    from mailpod.store import Account
+
+_QUEUE: Final = 64 * 1024
+_BEFORE_LOGIN: Final = Limits(command=8192, literals=4)  # what an unknown peer may cost
+
+
+class Leaving(Exception):
+    """The session must end now, before its command does."""
+
+
+class Session(Wire):
+    """State of one connection. `selected` is the view of the selected mailbox, None when there is none."""
+
+    __slots__ = (
+        "_account", "_bye", "_cut", "_failures", "_identity", "_line", "_out", "_parser", "_queued", "selected",
+    )  # fmt: skip
+
+    protocol: ClassVar[str] = "imap"
+    refusal: ClassVar[bytes] = reply.bye(b"Too many connections, try again later")
+
+    def __init__(self, services: Services, *, implicit_tls: bool = False) -> None:
+        super().__init__(services, implicit_tls=implicit_tls)
+        self.selected: View | None = None
+        self._identity: Identity | None = None
+        self._account: Account | None = None
+        self._parser = Parser(_BEFORE_LOGIN)
+        self._out: list[bytes] = []
+        self._queued = 0
+        self._line: asyncio.Future[bytes] | None = None
+        self._bye: bytes | None = None
+        self._cut = False
+        self._failures = 0
+
+    @property
+    def state(self) -> State:
+        if self._account is None:
+            return State.NOT_AUTHENTICATED
+        return State.AUTHENTICATED if self.selected is None else State.SELECTED
+
+    @property
+    def account(self) -> Account:
+        """Of a logged-in session; the table of states says which commands have it."""
+        assert self._account is not None
+        return self._account
+
+    @property
+    def identity(self) -> Identity:
+        assert self._identity is not None
+        return self._identity
+
+    @property
+    def view(self) -> View:
+        """Of a session in the selected state."""
+        assert self.selected is not None
+        return self.selected
+
+    @property
+    def read_only(self) -> bool:
+        return self.selected is not None and self.selected.read_only
+
+    def send(self, data: bytes | Sequence[bytes]) -> None:
+        """Queue untagged responses. Await `drained` between pieces of much."""
+        if isinstance(data, bytes):
+            self._out.append(data)
+            self._queued += len(data)
+        else:
+            self._out += data
+            self._queued += sum(map(len, data))
+        if self._queued > _QUEUE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Give what is queued to the transport."""
+        out, self._out, self._queued = self._out, [], 0
+        if len(out) == 1:
+            self.write(out[0])
+        elif out:
+            self.write(out)
+
+    async def drained(self) -> None:
+        """Flush, and wait while the client does not read. Raises ConnectionResetError when it is gone."""
+        self.flush()
+        if self._cut:
+            raise Leaving
+        await super().drained()
+
+    async def read_line(self) -> bytes:
+        """The client's next line, as a part of the running command (RFC 3501 §6.2.2). Raises BadCommand when long."""
+        self.flush()
+        line = self._parser.line(self.buffer)
+        if line is not None:
+            return line
+        self._line = asyncio.get_running_loop().create_future()
+        try:
+            return await self._line
+        finally:
+            self._line = None
+
+    def log_in(self, identity: Identity, account: Account) -> None:
+        """The session owns `account`'s hold from here on."""
+        settings = self.services.settings.imap
+        self._identity, self._account = identity, account
+        self._parser.limits = Limits(command=settings.command_bytes)
+        self.idle_timeout = settings.idle_timeout
+        self.services.registry.add(self, identity, self.protocol)
+
+    def login_failed(self) -> None:
+        """Count a wrong password; the connection ends after too many."""
+        self._failures += 1
+        if self._failures >= self.services.settings.login_failures:
+            self.leave(b"Too many failed log-ins")
+
+    def log_out(self) -> None:
+        """Undo `log_in`, when the connection is gone."""
+        self.selected = None
+        identity, account = self._identity, self._account
+        self._identity = self._account = None
+        if identity is not None:
+            self.services.registry.remove(self, identity)
+        if account is not None:
+            account.release()
+
+    def poll(self, expunge: bool) -> None:
+        """Queue what changed in the selected mailbox since the client was last told."""
+        view = self.selected
+        if view is None:
+            return
+        if view.mailbox.deleted:
+            self.selected = None
+            self.leave(b"The selected mailbox was deleted")  # RFC 2180 §3.3
+        else:
+            self.send(view.poll(expunge))
+
+    def tell(self) -> None:
+        """Send what changed while no command runs (IDLE); later, when the client does not read."""
+        if self._write_paused:
+            return
+        self.poll(expunge=True)
+        if self._bye is not None:
+            self.say_bye()
+        self.flush()
+
+    def leave(self, text: bytes) -> None:
+        """BYE after the running command's reply; the first text counts."""
+        if self._bye is None:
+            self._bye = text
+
+    def say_bye(self, text: bytes = b"") -> None:
+        """The end: BYE with what `leave` was told, or `text`."""
+        if self._upgrading:
+            self.abort()  # nothing can be said in the middle of a handshake
+            return
+        self.send(reply.bye(self._bye or text))
+        self.flush()
+        self.close()

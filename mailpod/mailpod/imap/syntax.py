@@ -1,0 +1,278 @@
+"""IMAP commands as values: what the parser gives and the command handlers take.
+
+Invariants: everything here is frozen and holds no reference to the connection. Names of commands, attributes and
+sections are upper case; mailbox names are str, decoded from modified UTF-7, INBOX in its canonical spelling;
+system flags are in RFC 3501's spelling ("\\\\Seen"), keywords as sent. No field is checked against a mailbox here.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One complete command. `name` is upper case and holds the UID prefix ("UID FETCH"); `args` fits the name."""
+
+    tag: bytes
+    name: str
+    args: object
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceSet:
+    """RFC 3501 §9 sequence-set: (first, last) as sent, in either order; a single number is (n, n); None is `*`."""
+
+    ranges: tuple[tuple[int | None, int | None], ...]
+    saved: bool = False  # RFC 5182 `$`
+
+
+# --- FETCH, STORE, COPY, EXPUNGE (RFC 3501 §6.4) ---
+
+
+@dataclass(frozen=True, slots=True)
+class FetchAttr:
+    """FLAGS, INTERNALDATE, RFC822.SIZE, ENVELOPE, BODYSTRUCTURE, BODY, UID, RFC822, RFC822.HEADER, RFC822.TEXT.
+
+    ALL, FAST and FULL are expanded by the parser.
+    """
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FetchBody:
+    """BODY[section]<partial> and BODY.PEEK. `label` is what the response item is called: `BODY[1.MIME]<0>`."""
+
+    path: tuple[int, ...]
+    what: str  # "", HEADER, HEADER.FIELDS, HEADER.FIELDS.NOT, TEXT, MIME
+    fields: tuple[bytes, ...]  # as sent
+    peek: bool
+    partial: tuple[int, int] | None  # first octet, count (> 0)
+    label: bytes
+
+
+FetchItem: TypeAlias = FetchAttr | FetchBody
+
+
+@dataclass(frozen=True, slots=True)
+class FetchArgs:
+    set: SequenceSet
+    items: tuple[FetchItem, ...]
+    uid: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoreArgs:
+    set: SequenceSet
+    mode: Literal["add", "remove", "set"]
+    silent: bool
+    flags: tuple[str, ...]
+    uid: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CopyArgs:
+    """COPY and MOVE."""
+
+    set: SequenceSet
+    mailbox: str
+    uid: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ExpungeArgs:
+    """`set` is of UIDs (RFC 4315 §2.1) and None for plain EXPUNGE."""
+
+    set: SequenceSet | None
+
+
+# --- SEARCH (RFC 3501 §6.4.4); strings are decoded by the CHARSET ---
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    keys: tuple[SearchKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    a: SearchKey
+    b: SearchKey
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    key: SearchKey
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """SEEN, UNSEEN, KEYWORD x, UNKEYWORD x …: `flag` is "\\\\Seen" or the keyword as sent."""
+
+    flag: str
+    present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """RECENT (True) and OLD (False). NEW is And((Recent(True), Flag("\\\\Seen", False)))."""
+
+    present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """HEADER, and FROM, TO, CC, BCC, SUBJECT as HEADER of that name. `name` is lower case; "" asks for presence."""
+
+    name: bytes
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class DateKey:
+    """Dates without time and zone, as RFC 3501 §6.4.4 compares them."""
+
+    which: Literal["internal", "sent"]
+    op: Literal["before", "on", "since"]
+    date: datetime.date
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    op: Literal["larger", "smaller"]
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seq:
+    set: SequenceSet
+
+
+@dataclass(frozen=True, slots=True)
+class Uid:
+    set: SequenceSet
+
+
+SearchKey: TypeAlias = All | And | Or | Not | Flag | Recent | Header | Text | Body | DateKey | Size | Seq | Uid
+
+
+@dataclass(frozen=True, slots=True)
+class SearchArgs:
+    """`charset` as sent, None when absent. A charset that is not known never gets here (NO [BADCHARSET])."""
+
+    key: SearchKey
+    charset: bytes | None
+    uid: bool
+
+
+# --- mailboxes ---
+
+
+@dataclass(frozen=True, slots=True)
+class AppendMessage:
+    flags: tuple[str, ...]
+    date: int | None  # Unix seconds; None = now
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AppendArgs:
+    mailbox: str
+    messages: tuple[AppendMessage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SelectArgs:
+    """SELECT and EXAMINE."""
+
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxArgs:
+    """CREATE, DELETE, SUBSCRIBE, UNSUBSCRIBE. `noselect` is CREATE's trailing delimiter (RFC 3501 §6.3.3)."""
+
+    mailbox: str
+    noselect: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RenameArgs:
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListArgs:
+    """LIST and LSUB. The options are RFC 5258's that RFC 6154 needs: SUBSCRIBED, SPECIAL-USE, CHILDREN."""
+
+    reference: str
+    patterns: tuple[str, ...]
+    selection: frozenset[str] = frozenset()
+    returns: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class StatusArgs:
+    mailbox: str
+    items: tuple[str, ...]  # MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN
+
+
+# --- session ---
+
+
+@dataclass(frozen=True, slots=True)
+class LoginArgs:
+    """repr leaves the password out: it must reach no log."""
+
+    username: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"LoginArgs({self.username!r}, …)"
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticateArgs:
+    """`initial` is RFC 4959's response, base64 undone; b"" for `=`; None when absent."""
+
+    mechanism: str
+    initial: bytes | None
+
+    def __repr__(self) -> str:
+        return f"AuthenticateArgs({self.mechanism!r}, …)"
+
+
+@dataclass(frozen=True, slots=True)
+class EnableArgs:
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IdArgs:
+    """RFC 2971 field-value pairs; None for NIL."""
+
+    fields: tuple[tuple[bytes, bytes | None], ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class NoArgs:
+    """CAPABILITY, NOOP, LOGOUT, STARTTLS, CHECK, CLOSE, UNSELECT, NAMESPACE, IDLE."""

@@ -1,0 +1,259 @@
+"""The selected mailbox as one session was told of it (RFC 3501 §5.2, §7.4.1).
+
+Invariants
+- `uids[:exists]` is what the client was told: message n is `uids[n - 1]`. Only `poll` changes it, so everything else
+  that a command does, however long it streams, sees stable sequence numbers.
+- `uids` is the mailbox's own array, shared by all sessions, whenever no EXPUNGE is held back: appends extend it in
+  place beyond `exists`, and an expunge puts a new array into the mailbox, so ours stays as told. It is a private copy
+  only while an EXPUNGE is held back and new messages were announced behind it.
+- `_vanished` are told messages that are gone and whose EXPUNGE is still owed. Told minus `_vanished` is always a prefix
+  of `mailbox.uids`, since UIDs ascend: once EXPUNGEs are sent, the view is `mailbox.uids` again.
+- `_flagged` are told messages whose flags the client may not know. Every change up to `_modseq` is told or in one of
+  the two sets; what a command told by other means it takes out with `settle`.
+- A message is \\Recent for one session: claimed when it is told, never earlier.
+- No memoryview of `uids` or `flags` is kept: the store could not extend them.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from mailpod.imap.flagwire import flag_lines
+
+if TYPE_CHECKING:
+    from mailpod.store import Account, Mailbox
+
+_FEW = 64  # below this a look-up a message is cheaper than a dict of the whole mailbox
+SYSTEM_FLAGS = b"\\Answered \\Flagged \\Deleted \\Seen \\Draft"
+
+
+class View:
+    """One session's selected mailbox. `read_only` is EXAMINE: nothing is claimed, set or expunged."""
+
+    __slots__ = (
+        "_flagged", "_flags", "_keywords", "_modseq", "_recent", "_vanished",
+        "account", "exists", "mailbox", "read_only", "uids",
+    )  # fmt: skip
+
+    def __init__(self, account: Account, mailbox: Mailbox, read_only: bool) -> None:
+        self.account = account
+        self.mailbox = mailbox
+        self.read_only = read_only
+        self.uids: array[int] = mailbox.uids
+        self.exists: int = mailbox.exists
+        self._flags: array[int] = mailbox.flags
+        self._modseq = mailbox.highest_modseq
+        self._keywords = len(mailbox.keywords)
+        self._recent: list[tuple[int, int]] = []
+        self._vanished: set[int] = set()
+        self._flagged: set[int] = set()
+        self._claim(0)
+
+    @property
+    def uidnext(self) -> int:
+        """The mailbox's, for SELECT and STATUS."""
+        return self.mailbox.uidnext
+
+    @property
+    def last_uid(self) -> int:
+        """Highest UID the client was told of, 0 in an empty mailbox."""
+        return self.uids[self.exists - 1] if self.exists else 0
+
+    @property
+    def recent(self) -> int:
+        """Number of messages that are \\Recent for this session."""
+        return sum(len(positions) for positions in self.recent_positions())
+
+    def uid_of(self, seq: int) -> int:
+        """UID of message `seq`, 1 to `exists`."""
+        if not 1 <= seq <= self.exists:
+            raise IndexError(seq)
+        return self.uids[seq - 1]
+
+    def seq_of(self, uid: int) -> int:
+        """Sequence number of `uid`, 0 when the client was not told of such a message."""
+        at = bisect_left(self.uids, uid, 0, self.exists)
+        return at + 1 if at < self.exists and self.uids[at] == uid else 0
+
+    def gone(self, positions: Sequence[range]) -> list[int]:
+        """UIDs among these positions (0-based) whose messages no longer exist, though the client was not told."""
+        self._collect()
+        if not self._vanished:
+            return []
+        at = ((uid, self.seq_of(uid) - 1) for uid in sorted(self._vanished))
+        return [uid for uid, position in at if any(position in part for part in positions)]
+
+    # Flags. They index `flag_table()`, whose last entry stands for a gone message of which nothing is known.
+
+    def flag_column(self, part: range) -> Sequence[int]:
+        """Flags of the messages at these positions (0-based, a step of 1) as indexes into the mailbox's tables; as
+        last known for messages that are gone."""
+        mailbox = self.mailbox
+        if self.uids is mailbox.uids:
+            return mailbox.flags[part.start : part.stop]
+        known = [index if index < len(mailbox.flag_sets) else -1 for index in self._flags[part.start : part.stop]]
+        fallback = known + [-1] * (len(part) - len(known))
+        uids = self.uids[part.start : part.stop]
+        if len(part) <= _FEW:
+            indexes = map(mailbox.index, uids)
+            return [mailbox.flags[at] if at >= 0 else last for at, last in zip(indexes, fallback, strict=True)]
+        now = dict(zip(mailbox.uids, mailbox.flags, strict=True))
+        return list(map(now.get, uids, fallback))
+
+    def flag_table(self) -> list[bytes]:
+        """Wire form of each combination of flags, without \\Recent."""
+        return [*self.mailbox.flag_wire, b""]
+
+    def flag_sets(self) -> list[frozenset[str]]:
+        return [*self.mailbox.flag_sets, frozenset()]
+
+    def recent_positions(self) -> Iterator[range]:
+        """Positions of the messages that are \\Recent for this session, ascending."""
+        for first, last in self._recent:
+            start = bisect_left(self.uids, first, 0, self.exists)
+            stop = bisect_right(self.uids, last, start, self.exists)
+            if start < stop:
+                yield range(start, stop)
+
+    def by_recency(self, part: range) -> Iterator[tuple[range, bool]]:
+        """`part` cut into pieces that are wholly \\Recent or not."""
+        at = part.start
+        for recent in self.recent_positions():
+            start, stop = max(recent.start, at), min(recent.stop, part.stop)
+            if start >= stop:
+                continue
+            if at < start:
+                yield range(at, start), False
+            yield range(start, stop), True
+            at = stop
+        if at < part.stop:
+            yield range(at, part.stop), False
+
+    def flags_wire(self, part: range, uid: bool) -> bytes:
+        """FETCH responses with FLAGS, and UID if asked for, for the messages at these positions."""
+        table = self.flag_table()
+        out = []
+        for piece, recent in self.by_recency(part):
+            uids = self.uids[piece.start : piece.stop] if uid else None
+            wires = with_recent(table) if recent else table
+            out.append(flag_lines(range(piece.start + 1, piece.stop + 1), uids, self.flag_column(piece), wires))
+        return b"".join(out)
+
+    # What the client is told.
+
+    def poll(self, allow_expunge: bool) -> list[bytes]:
+        """Untagged responses for what changed since the last poll: EXPUNGE, EXISTS, RECENT, FETCH, in this order.
+
+        `allow_expunge` is False during FETCH, STORE and SEARCH (RFC 3501 §7.4.1); the responses come later then.
+        """
+        self._collect()
+        out = self._tell_expunged() if allow_expunge and self._vanished else []
+        self._tell_new(out)
+        if len(self.mailbox.keywords) != self._keywords:
+            self._keywords = len(self.mailbox.keywords)
+            out.append(flags_line(self.mailbox))
+        if self._flagged:
+            out += self._tell_flags()
+        return out
+
+    def settle(self, uids: Iterable[int]) -> None:
+        """The client knows the present flags of these messages: they were sent, or follow from its own STORE."""
+        self._collect()
+        if self._flagged:
+            self._flagged.difference_update(uids)
+
+    def owed(self) -> frozenset[int]:
+        """UIDs of the messages whose present flags the client does not know."""
+        self._collect()
+        return frozenset(self._flagged)
+
+    def owe(self, uid: int) -> None:
+        """The flags of a message were settled, and then could not be told after all."""
+        if self.seq_of(uid):
+            self._flagged.add(uid)
+
+    def _collect(self) -> None:
+        """Note what is owed for the changes since `_modseq`: O(changes) unless they are too many."""
+        mailbox = self.mailbox
+        since, self._modseq = self._modseq, mailbox.highest_modseq
+        if since == self._modseq:
+            return
+        last = self.last_uid
+        changes = mailbox.changes_since(since)
+        if changes is None:
+            now = mailbox.uids
+            self._vanished = set(self.uids[: self.exists]).difference(now)
+            self._flagged.update(
+                uid for uid, modseq in zip(now, mailbox.modseqs, strict=True) if modseq > since and uid <= last
+            )
+        else:
+            # A message that came and went, or whose flags changed, before it was told is told as it is then.
+            self._vanished.update(uid for uid in changes.vanished if uid <= last)
+            flagged = changes.flagged
+            self._flagged.update(flagged if not flagged or max(flagged) <= last else filter(last.__ge__, flagged))
+        self._flagged -= self._vanished
+
+    def _tell_expunged(self) -> list[bytes]:
+        # Descending, so that no number depends on the ones before it.
+        gone = sorted(filter(None, map(self.seq_of, self._vanished)), reverse=True)
+        self._vanished.clear()
+        self.uids, self.exists = self.mailbox.uids, self.exists - len(gone)
+        return [b"".join(map(b"* %d EXPUNGE\r\n".__mod__, gone))]
+
+    def _tell_new(self, out: list[bytes]) -> None:
+        mailbox, last = self.mailbox, self.last_uid
+        if not self._vanished:
+            self.uids, self._flags, exists = mailbox.uids, mailbox.flags, mailbox.exists
+        elif mailbox.exists and mailbox.uids[-1] > last:
+            # RFC 3501 §5.2: sizes are told though EXPUNGEs are held back. The new ones go behind what was told.
+            self.uids = self.uids[: self.exists] + mailbox.uids[bisect_right(mailbox.uids, last) :]
+            exists = len(self.uids)
+        else:
+            return
+        if exists == self.exists:
+            return
+        self.exists = exists
+        self._claim(last + 1)
+        out.append(b"* %d EXISTS\r\n* %d RECENT\r\n" % (exists, self.recent))
+
+    def _tell_flags(self) -> list[bytes]:
+        flagged, self._flagged = sorted(self._flagged), set()
+        if len(flagged) == 1:
+            seq = self.seq_of(flagged[0])
+            return [self.flags_wire(range(seq - 1, seq), False)] if seq else []
+        positions = sorted(seq - 1 for seq in map(self.seq_of, flagged) if seq)
+        return [self.flags_wire(part, False) for part in runs(positions)]
+
+    def _claim(self, first_new: int) -> None:
+        """What is \\Recent among the messages from `first_new` on, which are being told now."""
+        claimed = self.mailbox.peek_recent() if self.read_only else self.mailbox.claim_recent()
+        start, last = max(claimed, first_new), self.last_uid
+        if start > last:
+            return
+        if self._recent and self._recent[-1][1] + 1 >= start:
+            start = self._recent.pop()[0]
+        self._recent.append((start, last))
+
+
+def with_recent(table: Sequence[bytes]) -> list[bytes]:
+    """The same flags and \\Recent."""
+    return [b"%b \\Recent" % wire if wire else b"\\Recent" for wire in table]
+
+
+def flags_line(mailbox: Mailbox) -> bytes:
+    """`* FLAGS (…)`: on SELECT, and again when a keyword came into use (RFC 3501 §7.2.6)."""
+    return b"* FLAGS (%b)\r\n" % b" ".join([SYSTEM_FLAGS, *(word.encode("ascii") for word in mailbox.keywords)])
+
+
+def runs(positions: Sequence[int]) -> list[range]:
+    """Ascending positions as ranges without gaps."""
+    out: list[range] = []
+    start = 0
+    for at in range(1, len(positions) + 1):
+        if at == len(positions) or positions[at] != positions[at - 1] + 1:
+            out.append(range(positions[start], positions[at - 1] + 1))
+            start = at
+    return out

@@ -1,0 +1,55 @@
+"""Encoding of what the server says: strings, mailbox names, flags (RFC 3501 §4 and §9).
+
+Invariant: whatever the input, the output is one syntactically valid item; no value can inject a line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from mailpod.imap import utf7
+
+_ATOM: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
+_ASTRING: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\]+')
+_NOT_QUOTABLE: Final = re.compile(rb"[\x00\r\n\x80-\xff]")
+_NOT_TEXT: Final = re.compile(r"[\x00-\x1f\x7f-\U0010ffff]")
+
+
+def is_atom(value: bytes) -> bool:
+    return _ATOM.fullmatch(value) is not None
+
+
+def string(value: bytes) -> bytes:
+    """Quoted where RFC 3501 §9 (TEXT-CHAR) allows it, else a literal. NUL, which neither may hold, is dropped."""
+    if _NOT_QUOTABLE.search(value):
+        value = value.replace(b"\0", b"")
+        return b"{%d}\r\n%b" % (len(value), value)
+    return b'"%b"' % value.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+
+
+def nstring(value: bytes | None) -> bytes:
+    return b"NIL" if value is None else string(value)
+
+
+def astring(value: bytes) -> bytes:
+    """The bare word where it can stand so. NIL is quoted: clients read the bare word as nothing."""
+    if _ASTRING.fullmatch(value) and value.upper() != b"NIL":
+        return value
+    return string(value)
+
+
+def mailbox(name: str) -> bytes:
+    """A mailbox name in modified UTF-7."""
+    return astring(utf7.encode(name))
+
+
+def parenthesized(items: Iterable[bytes]) -> bytes:
+    """`(a b c)`, as flag lists and attribute lists are."""
+    return b"(%b)" % b" ".join(items)
+
+
+def text(value: str) -> bytes:
+    """Human-readable resp-text: one line of ASCII, what is not becomes `?`."""
+    return _NOT_TEXT.sub("?", value).encode("ascii") or b"?"

@@ -1,0 +1,71 @@
+"""Every metric of a pod. Labels have few values: protocols, operations, outcomes; never an address or a mailbox."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+CONNECTIONS = Gauge("mailpod_open_connections", "Client connections that are open.", ["protocol"])
+CONNECTIONS_TOTAL = Counter(
+    "mailpod_connections_total", "Client connections, by what became of them.", ["protocol", "outcome"]
+)
+TLS_HANDSHAKES = Counter("mailpod_tls_handshakes_total", "TLS handshakes with clients.", ["protocol", "outcome"])
+SESSION_CRASHES = Counter(
+    "mailpod_session_crashes_total", "Sessions that ended by an unexpected error of ours.", ["protocol"]
+)
+
+LOGINS = Counter("mailpod_logins_total", "Log-in attempts: ok, failed, refused, unavailable.", ["protocol", "outcome"])
+LOGIN_WAITS = Counter("mailpod_login_throttled_total", "Log-in attempts that had to wait.", ["protocol"])
+PASSWORD_CHECKS = Counter("mailpod_password_checks_total", "How passwords were checked: cached or argon2.", ["way"])
+SESSIONS = Gauge("mailpod_sessions", "Logged-in sessions.", ["protocol"])
+REVOKED = Counter(
+    "mailpod_sessions_revoked_total", "Sessions closed since the account changed or went away.", ["protocol"]
+)
+
+COMMANDS = Counter("mailpod_commands_total", "Commands, by outcome.", ["protocol", "command", "outcome"])
+COMMAND_SECONDS = Histogram(
+    "mailpod_command_duration_seconds", "Time a command took.", ["protocol", "command"], buckets=_FAST
+)
+RECEIVED_MESSAGES = Counter(
+    "mailpod_messages_received_total", "Messages by SMTP: accepted, refused, deferred.", ["role", "outcome"]
+)
+RECEIVED_BYTES = Counter("mailpod_messages_received_bytes_total", "Bytes of messages accepted by SMTP.", ["role"])
+
+BUCKET_UP = Gauge("mailpod_bucket_up", "1 when the last check of the bucket succeeded, 0 when not.")
+BUCKET_REQUESTS = Counter("mailpod_bucket_requests_total", "Requests to the bucket.", ["operation", "outcome"])
+BUCKET_SECONDS = Histogram(
+    "mailpod_bucket_request_duration_seconds", "Time a bucket request took.", ["operation"], buckets=_FAST
+)
+BUCKET_BYTES = Counter(
+    "mailpod_bucket_bytes_total", "Bytes moved to (write) and from (read) the bucket.", ["direction"]
+)
+
+BUDGET_USED = Gauge("mailpod_budget_used_bytes", "Bytes of messages in flight.")
+BUDGET_LIMIT = Gauge("mailpod_budget_limit_bytes", "The most bytes of messages that may be in flight.")
+DRAINING = Gauge("mailpod_draining", "1 while the pod is draining.")
+CERTIFICATE_EXPIRY = Gauge(
+    "mailpod_tls_certificate_expiry_timestamp_seconds", "When the certificate of a name expires.", ["name"]
+)
+
+# smtp
+SPOOL_ENTRIES = Gauge("mailpod_spool_entries", "Messages in the queue, as of the last full look.")
+SPOOL_HANDED_OUT = Counter(
+    "mailpod_spool_handouts_total",
+    "Recipients of queued messages: delivered, duplicate (it was there already), postponed, failed.",
+    ["outcome"],
+)
+
+
+@cache
+def command_count(protocol: str, command: str, outcome: str) -> Counter:
+    """The child of COMMANDS, found once: `labels` costs more than many a command."""
+    return COMMANDS.labels(protocol, command, outcome)
+
+
+@cache
+def command_seconds(protocol: str, command: str) -> Histogram:
+    """The child of COMMAND_SECONDS."""
+    return COMMAND_SECONDS.labels(protocol, command)

@@ -1,0 +1,80 @@
+"""Accounts that somebody watches (IMAP IDLE) are looked at again and again, so that what other pods commit is seen.
+
+Invariants: one look an account, however many sessions watch it; one task for all accounts, and none when nobody
+watches. A look that fails is tried again at the next turn: the session does not end because the bucket is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from mailpod import logs
+from mailpod.errors import MailError
+
+_PARALLEL: Final = 16
+_TURN: Final = 1.0  # seconds between two looks at what is due
+
+
+class Followed(Protocol):
+    """What is needed of an account."""
+
+    async def refresh(self) -> None: ...
+
+
+@dataclass(slots=True)
+class _Entry:
+    watchers: int
+    seconds: float
+    due: float
+
+
+class Followers:
+    """Who is watched in this pod."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Followed, _Entry] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def follow(self, account: Followed, seconds: float) -> Callable[[], None]:
+        """Refresh `account` every `seconds` until the returned function is called (once)."""
+        loop = asyncio.get_running_loop()
+        entry = self._entries.setdefault(account, _Entry(0, seconds, loop.time() + seconds))
+        entry.watchers += 1
+        if self._task is None:
+            self._task = loop.create_task(self._run())
+        return lambda: self._unfollow(account, entry)
+
+    def _unfollow(self, account: Followed, entry: _Entry) -> None:
+        entry.watchers -= 1
+        if not entry.watchers:
+            del self._entries[account]
+
+    async def _run(self) -> None:
+        try:
+            while self._entries:
+                await asyncio.sleep(min(_TURN, *(entry.seconds for entry in self._entries.values())))
+                await self._look()
+        finally:
+            self._task = None
+
+    async def _look(self) -> None:
+        now = asyncio.get_running_loop().time()
+        due = [account for account, entry in self._entries.items() if entry.due <= now]
+        for account in due:
+            self._entries[account].due = now + self._entries[account].seconds
+        await asyncio.gather(*(self._refresh_all(due) for _ in range(min(_PARALLEL, len(due)))))
+
+    async def _refresh_all(self, due: list[Followed]) -> None:
+        while due:
+            try:
+                await due.pop().refresh()
+            except MailError:
+                continue
+            except Exception as error:
+                logs.crash("follow.crashed", error)

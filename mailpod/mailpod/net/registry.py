@@ -1,0 +1,88 @@
+"""Who is logged in, so that an account which is removed, suspended or given a new password loses its sessions.
+
+- The sweep takes under 5 s, the directory's cache under 5 s: together DECISIONS.md's 10 s ("Live sessions").
+- A directory that does not answer revokes nobody: mail flows while it is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from mailpod import logs, metrics
+from mailpod.auth.identity import Identity, stamp_of
+from mailpod.directory import Directory
+from mailpod.errors import MailError
+
+_PARALLEL = 16  # look-ups at once in a sweep
+
+
+class Session(Protocol):
+    """What the registry needs of a logged-in session."""
+
+    def on_revoked(self) -> None: ...
+
+
+class Registry:
+    """The logged-in sessions of a pod, by address."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._sessions: dict[str, dict[Session, tuple[Identity, str]]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._sessions.values()))
+
+    def count(self, address: str) -> int:
+        """How many sessions of this address are logged in at this pod."""
+        return len(self._sessions.get(address, ()))
+
+    def add(self, session: Session, identity: Identity, protocol: str = "other") -> None:
+        """A session logged in. Undo with `remove`."""
+        self._sessions.setdefault(identity.address, {})[session] = (identity, protocol)
+        metrics.SESSIONS.labels(protocol).inc()
+
+    def remove(self, session: Session, identity: Identity) -> None:
+        """A session ended; one that is not there is no error."""
+        sessions = self._sessions.get(identity.address, {})
+        if session not in sessions:
+            return
+        _, protocol = sessions.pop(session)
+        metrics.SESSIONS.labels(protocol).dec()
+        if not sessions:
+            del self._sessions[identity.address]
+
+    async def sweep(self) -> None:
+        """Look every logged-in address up again, and tell the sessions whose stamp is no longer right."""
+        waiting = list(self._sessions)
+
+        async def work() -> None:
+            while waiting:
+                await self._check(waiting.pop())
+
+        await asyncio.gather(*(work() for _ in range(_PARALLEL)))
+
+    async def _check(self, address: str) -> None:
+        try:
+            entry = await self._directory.lookup(address)
+        except MailError:
+            return
+        right = entry is not None and entry.address == address and not entry.suspended
+        self._revoke(address, stamp_of(entry) if right and entry is not None else "")
+
+    def _revoke(self, address: str, stamp: str) -> None:
+        for session, (identity, protocol) in list(self._sessions.get(address, {}).items()):
+            if identity.stamp == stamp:
+                continue
+            logs.event("session.revoked", user=address, protocol=protocol)
+            metrics.REVOKED.labels(protocol).inc()
+            try:
+                session.on_revoked()
+            except Exception as error:
+                logs.crash("session.crashed", error, protocol=protocol)
+
+    async def follow(self, seconds: float) -> None:
+        """`sweep` every `seconds`, for ever."""
+        while True:
+            await asyncio.sleep(seconds)
+            await self.sweep()

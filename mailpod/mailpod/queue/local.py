@@ -1,0 +1,49 @@
+"""Final delivery: one message into one mailbox of this server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mailpod.errors import AccountClosed, AccountMissing
+from mailpod.store import Limits, NewMessage
+
+if TYPE_CHECKING:
+    from mailpod.directory import MailboxEntry
+    from mailpod.services import Services
+    from mailpod.store import AccountRef, Appended
+
+
+async def deliver(
+    services: Services,
+    entry: MailboxEntry,
+    sender: str,
+    message: Sequence[bytes],
+    *,
+    delivery_id: str | None = None,
+    within_quota: bool = True,
+) -> Appended:
+    """Commit a message, given in pieces, into the mailbox's INBOX. Returns when that is durable.
+
+    An account that was closed, or is not there, is looked up once more past the directory's cache (STORE.md rule 15).
+    Raises OverQuota if `within_quota`, Unavailable, AccountReadOnly.
+    """
+    new = NewMessage(b"".join((_final_fields(sender, entry.address), *message)), delivery_id=delivery_id)
+    limits = Limits(entry.quota_bytes, entry.quota_messages) if within_quota else None
+    try:
+        return await _append(services, await services.directory.account(entry), new, limits)
+    except (AccountClosed, AccountMissing):
+        return await _append(services, await services.directory.account(entry, fresh=True), new, limits)
+
+
+def _final_fields(sender: str, recipient: str) -> bytes:
+    """Return-Path (RFC 5321 §4.4) and Delivered-To, which are added where a message enters its mailbox."""
+    return f"Return-Path: <{sender}>\r\nDelivered-To: {recipient}\r\n".encode()
+
+
+async def _append(services: Services, ref: AccountRef, message: NewMessage, limits: Limits | None) -> Appended:
+    account = await services.store.open(ref)
+    try:
+        return await account.append("INBOX", [message], limits=limits)
+    finally:
+        account.release()

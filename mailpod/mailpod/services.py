@@ -1,0 +1,50 @@
+"""What every session is given: the pod's shared parts, built once by pod.py (or by a test)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mailpod.clock import Clock
+from mailpod.net.follow import Followers
+from mailpod.queue.spool import Spool
+
+if TYPE_CHECKING:
+    from mailpod.auth.authenticator import Authenticator
+    from mailpod.config import PodSettings
+    from mailpod.directory import Directory
+    from mailpod.net.budget import Budget
+    from mailpod.net.limits import Connections
+    from mailpod.net.registry import Registry
+    from mailpod.net.tls import TlsContexts
+    from mailpod.store import Store
+
+
+def _scratch() -> memoryview:
+    return memoryview(bytearray(256 * 1024))
+
+
+@dataclass(slots=True)
+class Services:
+    """One per pod, and per loop: nothing in it is for a second thread."""
+
+    settings: PodSettings
+    store: Store
+    directory: Directory
+    auth: Authenticator
+    budget: Budget
+    registry: Registry
+    connections: Connections
+    tls: TlsContexts
+    clock: Clock
+    pod_name: str
+    draining: bool = False
+    followers: Followers = field(default_factory=Followers, repr=False)
+    """Accounts that sessions in IDLE watch."""
+    scratch: memoryview = field(default_factory=_scratch, repr=False)
+    """Where all connections' reads land before they are copied to the one they are for (see net/wire.py)."""
+    spool: Spool = field(init=False, repr=False)
+    """Messages for several mailboxes; the pod starts and stops it."""
+
+    def __post_init__(self) -> None:
+        self.spool = Spool(self)

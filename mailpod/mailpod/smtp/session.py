@@ -1,0 +1,115 @@
+"""What one connection and one transaction know, and which command is allowed when: one table."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from aiosmtpd.smtp import Envelope, Session
+
+from mailpod.net.peer import Peer
+from mailpod.smtp.replies import GREET_FIRST
+
+if TYPE_CHECKING:
+    from mailpod.auth.identity import Identity
+    from mailpod.directory import MailboxEntry
+    from mailpod.net.budget import Budget
+
+
+class State(enum.Enum):
+    """Where a connection is between two commands."""
+
+    CONNECTED = enum.auto()
+    GREETED = enum.auto()
+    MAIL = enum.auto()  # a sender, no recipient yet
+    RCPT = enum.auto()  # at least one recipient
+
+
+_ANY: Final = frozenset(State)
+_GREETED: Final = _ANY - {State.CONNECTED}
+_TRANSACTION: Final = frozenset({State.MAIL, State.RCPT})
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The states in which a command is allowed, and the reply in any other than CONNECTED."""
+
+    states: frozenset[State]
+    otherwise: str = "503 5.5.1 Not now"
+    argument: bool | None = None  # must it have one; None: it may
+    authenticated: bool = False  # on submission, only after AUTH
+
+
+COMMANDS: Final[dict[str, Rule]] = {  # RFC 5321 §4.1.4
+    "EHLO": Rule(_ANY, argument=True),
+    "HELO": Rule(_ANY, argument=True),
+    "STARTTLS": Rule(_ANY - _TRANSACTION, "503 5.5.1 Not during a message", argument=False),
+    "AUTH": Rule(frozenset({State.GREETED}), "503 5.5.1 Not during a message", argument=True),  # RFC 4954 §4
+    "MAIL": Rule(frozenset({State.GREETED}), "503 5.5.1 Sender is already given", argument=True, authenticated=True),
+    "RCPT": Rule(_TRANSACTION, "503 5.5.1 Need MAIL first", argument=True, authenticated=True),
+    "DATA": Rule(_TRANSACTION, "503 5.5.1 Need MAIL and RCPT first", argument=False, authenticated=True),
+    "RSET": Rule(_ANY, argument=False),
+    "NOOP": Rule(_ANY),
+    "QUIT": Rule(_ANY),
+    "HELP": Rule(_ANY),
+    "VRFY": Rule(_GREETED, argument=True, authenticated=True),
+    "EXPN": Rule(_GREETED, argument=True, authenticated=True),
+}
+
+
+def refusal(rule: Rule, state: State, argument: str, verb: str) -> str | None:
+    """The reply with which a known command is refused before it runs, or None."""
+    if state not in rule.states:
+        return GREET_FIRST if state is State.CONNECTED else rule.otherwise
+    if rule.argument is not None and bool(argument) is not rule.argument:
+        return f"501 5.5.4 {verb} needs an argument" if rule.argument else f"501 5.5.4 {verb} takes no argument"
+    return None
+
+
+class MailSession(Session):
+    """A connection, in aiosmtpd's terms."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, peer: Peer) -> None:
+        super().__init__(loop)
+        self.peer = peer.host
+        self.client = peer
+        self.identity: Identity | None = None
+        self.tls: tuple[str, str] | None = None  # version and cipher
+        self.failed_logins = 0
+
+
+@dataclass(slots=True)
+class Recipient:
+    """A mailbox that the message goes to, and the address that the client named for it."""
+
+    entry: MailboxEntry
+    named: str
+
+
+class MailEnvelope(Envelope):
+    """A transaction, in aiosmtpd's terms. `recipients` is by the mailbox's own address, so each is there once."""
+
+    def __init__(self, budget: Budget) -> None:
+        super().__init__()
+        self.declared_size: int | None = None
+        self.recipients: dict[str, Recipient] = {}
+        self.max_bytes: int | None = None  # the smallest limit of the recipients' domains
+        self._budget = budget
+        self.held = 0  # octets taken from the budget
+
+    def hold(self, octets: int) -> bool:
+        """Have at least so many octets of the budget; False when they are not free."""
+        missing = octets - self.held
+        if missing > 0:
+            if not self._budget.try_take(missing):
+                return False
+            self.held = octets
+        return True
+
+    def release(self) -> None:
+        """Give back what is held. The transaction is over."""
+        if self.held:
+            self._budget.give(self.held)
+            self.held = 0

@@ -1,0 +1,28 @@
+"""Limits of the SMTP listeners. Each has a default that suits a small pod; mailpod.config holds them as `smtp`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class SmtpSettings(BaseModel):
+    """`smtp` in the pod's settings. Sizes are octets, times are seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_message_bytes: int = Field(50 * 2**20, gt=0, description="SIZE; a MailDomain may set a lower one")
+    max_recipients: int = Field(1000, ge=100, description="of one message; RFC 5321 §4.5.3.1.8 asks for 100")
+    max_line_bytes: int = Field(2048, ge=512, description="a command with its CRLF; RFC 5321 §4.5.3.1.4 asks for 512")
+    max_auth_line_bytes: int = Field(12288, ge=12288, description="a line of an AUTH exchange; RFC 4954 §4")
+    max_received: int = Field(50, ge=30, description="Received fields before it is a loop; RFC 5321 §6.3")
+    max_errors: int = Field(20, gt=0, description="refused commands before the connection is closed")
+    max_refused_recipients: int = Field(100, gt=0, description="unknown recipients before the connection is closed")
+    max_idle_commands: int = Field(1000, gt=0, description="commands between two accepted messages")
+    command_timeout: float = Field(300, gt=0, description="for one whole command line; RFC 5321 §4.5.3.2.7")
+    data_timeout: float = Field(600, gt=0, description="for a message, besides what min_data_rate gives")
+    min_data_rate: float = Field(1000, gt=0, description="octets a second under which DATA is cut after data_timeout")
+    bare_newlines: Literal["reject", "normalize"] = Field(
+        "reject", description="a CR or LF alone, the stuff of SMTP smuggling: refuse the message, or make it CRLF"
+    )
