@@ -1,0 +1,47 @@
+"""The NetworkPolicy of mail pods: mail from everywhere, hints from each other, and out only to what they need."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from mailoperator.build import listeners, names
+from mailoperator.build.inputs import BuildInputs, Object
+from mailoperator.build.server import server_of
+from mailoperator.model import MailDomain
+
+
+def build_network_policy(domain: MailDomain, inputs: BuildInputs) -> Object | None:
+    """None where it is not switched on."""
+    if server_of(domain).network_policy != "Enabled":
+        return None
+    pods = {"matchLabels": names.selector(domain)}
+    hints = [_port(listeners.HINTS, "UDP")]
+    mail = [_port(port.inside) for port in listeners.PORTS]
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": names.metadata(domain, names.base(domain)),
+        "spec": {
+            "podSelector": pods,
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [
+                {"ports": mail},
+                {"from": [{"podSelector": pods}], "ports": hints},
+                {"from": [{"namespaceSelector": {}}], "ports": [_port(listeners.HTTP)]},  # Prometheus
+            ],
+            "egress": [
+                {"to": [{"podSelector": pods}], "ports": hints},
+                {"ports": [_port(53), _port(53, "UDP"), _port(bucket_port(inputs.bucket.endpoint))]},
+            ],
+        },
+    }
+
+
+def bucket_port(endpoint: str | None) -> int:
+    """The TCP port of the S3 server. NetworkPolicies know no names, so its address stays open."""
+    parts = urlsplit(endpoint or "https://")
+    return parts.port or (80 if parts.scheme == "http" else 443)
+
+
+def _port(number: int, protocol: str = "TCP") -> Object:
+    return {"port": number, "protocol": protocol}

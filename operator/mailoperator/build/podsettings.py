@@ -1,0 +1,46 @@
+"""What the pods are told: `pod.json`, checked by the very model that the pod reads it with.
+
+It holds nothing that changes with a Mailbox, an alias, a password or a certificate: those reach running pods by the
+directory and by the mounted key Secrets.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from mailoperator.build import listeners
+from mailoperator.build.budgets import budgets
+from mailoperator.build.inputs import BuildInputs
+from mailoperator.model import MailDomain
+from mailpod.config import BucketSettings, PodSettings
+
+CONFIG: Final = Path("/etc/mailpod")
+KEYS: Final = CONFIG / "keys"
+CREDENTIALS: Final = CONFIG / "bucket" / "credentials"
+DRAIN_SECONDS: Final = 25
+CLOSE_SECONDS: Final = 4
+
+
+def pod_settings(domain: MailDomain, inputs: BuildInputs, resources: dict[str, Any]) -> PodSettings:
+    """For every pod of the server; its own name comes from its environment. `resources`: its container's."""
+    room = budgets(resources)
+    bucket = inputs.bucket
+    plain = PodSettings(bucket=BucketSettings(url=bucket.url()))
+    store = {"page_cache_bytes": room.pages, "body_cache_bytes": room.bodies}
+    if inputs.grace_seconds is not None:
+        store["grace"] = inputs.grace_seconds  # type: ignore[assignment]
+    largest = max(plain.smtp.max_message_bytes, domain.spec.max_message_size, inputs.largest_message)
+    return PodSettings(
+        hostname=domain.hostname,
+        bucket=BucketSettings(url=bucket.url(), credentials_file=CREDENTIALS if bucket.credentials_secret else None),
+        listeners=listeners.listeners(),
+        keys=KEYS,
+        default_certificate=domain.spec.domain_name,
+        directory_keys=list(inputs.directory_keys),
+        drain_seconds=DRAIN_SECONDS,
+        close_seconds=CLOSE_SECONDS,
+        message_budget_bytes=room.messages,
+        store=plain.store.model_copy(update=store),
+        smtp=plain.smtp.model_copy(update={"max_message_bytes": largest}),
+    )

@@ -1,0 +1,99 @@
+"""`mail-operator`: the console script of the control plane."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mailoperator.local import Local, Options
+from mailoperator.localstate import LocalState, StateError
+from mailoperator.manifests import ManifestError
+from mailoperator.pods import PodFailed
+from mailoperator.ports import PortError, Ports
+from mailpod.directory import open_bucket
+from mailpod.logs import configure
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0, or 2 with a message on standard error for what the user must mend."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        asyncio.run(_run(parsed) if parsed.command == "run" else _local(parsed))
+    except (ManifestError, StateError, PortError, PodFailed, SettingsError) as error:
+        print(f"mail-operator: {error}".replace("\n", "\n  "), file=sys.stderr)  # noqa: T201
+        return 2
+    return 0
+
+
+class SettingsError(Exception):
+    """The operator's settings cannot be used."""
+
+
+async def _run(parsed: argparse.Namespace) -> None:
+    """In a cluster. Its libraries are loaded here: local mode needs none of them."""
+    from mailoperator.run import run
+    from mailoperator.settings import load_settings
+
+    try:
+        settings = load_settings(parsed.config)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"settings: {error}") from None
+    configure(pod=settings.pod_name)
+    await run(settings, kubeconfig=parsed.kubeconfig)
+
+
+async def _local(parsed: argparse.Namespace) -> None:
+    ports = Ports(parsed.host, parsed.port_offset, parsed.pods)
+    bucket = _bucket(parsed.bucket or str(parsed.data))
+    state = LocalState(parsed.data)
+    try:
+        ports.check_free()
+        try:
+            objects = await open_bucket(bucket)
+        except (ValueError, OSError) as error:
+            raise StateError(f"bucket: {error}") from None
+        try:
+            await Local(Options(parsed.manifest, parsed.data, bucket, ports), state, objects).run()
+        finally:
+            await objects.close()
+    finally:
+        state.close()
+
+
+def _bucket(written: str) -> str:
+    """A path is made absolute: the pods may be elsewhere."""
+    return written if "://" in written else str(Path(written).absolute())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="mail-operator", description="The operator of Mailpod.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    local = commands.add_parser(
+        "local",
+        help="serve mail on this machine, from manifests in files",
+        description="Serve mail on this machine, from manifests in files, and follow changes to them.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    local.add_argument("manifest", nargs="+", type=Path, metavar="MANIFEST", help="YAML file, or a folder of them")
+    local.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="the bucket, and .local in it")
+    local.add_argument(
+        "--bucket", metavar="URL", help="a bucket elsewhere: a folder, or s3://bucket/prefix?endpoint=URL"
+    )
+    local.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    local.add_argument("--port-offset", type=int, default=10_000, metavar="N", help="added to the standard ports")
+    local.add_argument("--pods", type=int, default=1, metavar="N", help="mail pods that share the ports")
+    cluster = commands.add_parser(
+        "run",
+        help="serve the MailDomains and Mailboxes of a Kubernetes cluster",
+        description="Serve the MailDomains and Mailboxes of a Kubernetes cluster, until told to stop.",
+    )
+    cluster.add_argument("--config", type=Path, metavar="FILE", help="settings; by default /etc/mailpod/operator.yaml")
+    cluster.add_argument("--kubeconfig", metavar="FILE", help="the cluster; by default the one that this pod is in")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""Custom resources as the directory entries that pods read: pure, and the same for local mode and the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from mailoperator.manifests import Key, Manifests
+from mailoperator.model import Mailbox, MailDomain
+from mailoperator.references import domain_key
+from mailpod.addresses import Address
+from mailpod.directory import AliasEntry, DomainEntry, Entry, MailboxEntry
+
+PROTOCOLS: Final = {"Submission": "smtp", "IMAP": "imap", "POP3": "pop3"}
+
+
+def build_entries(found: Manifests, verifiers: Mapping[Key, str]) -> list[Entry]:
+    """Every entry of a set of manifests that references.check let through. `verifiers` has one a Mailbox."""
+    entries: list[Entry] = []
+    for domain in found.domains.values():
+        entries += domain_entries(domain, postmaster(domain, found))
+    for mailbox in found.mailboxes.values():
+        entries += entries_of(mailbox, found.domains[domain_key(mailbox)], verifiers[mailbox.key])
+    return entries
+
+
+def domain_entries(domain: MailDomain, postmaster: Address | None) -> Iterator[DomainEntry]:
+    """Of the domain and of its aliases, which differ in the name alone."""
+    entry = domain_entry(domain, postmaster)
+    yield entry
+    for alias in domain_names(domain)[1:]:
+        yield msgspec.structs.replace(entry, name=alias)
+
+
+def entries_of(mailbox: Mailbox, domain: MailDomain, verifier: str) -> Iterator[Entry]:
+    """Of one Mailbox. Without a verifier nobody can log in, and mail is received."""
+    yield mailbox_entry(mailbox, domain, verifier)
+    yield from alias_entries(mailbox, domain)
+
+
+def address_of(mailbox: Mailbox, domain: MailDomain) -> Address:
+    return Address(mailbox.local_part, domain.spec.domain_name)
+
+
+def postmaster(domain: MailDomain, found: Manifests) -> Address | None:
+    """Who gets postmaster@ and abuse@: postmasterRef, or the domain's oldest Mailbox, or nobody in an empty domain.
+
+    Where no creation time is known, as in a file, the order of the manifests counts.
+    """
+    if ref := domain.spec.postmaster_ref:
+        chosen = found.mailboxes[domain.metadata.namespace, ref.name]
+        return address_of(chosen, found.domains[domain_key(chosen)])
+    members = [mailbox for mailbox in found.mailboxes.values() if domain_key(mailbox) == domain.key]
+    oldest = min(members, key=_age, default=None)
+    return address_of(oldest, domain) if oldest else None
+
+
+def _age(mailbox: Mailbox) -> tuple[str, str]:
+    created = mailbox.metadata.creation_timestamp or ""
+    return created, mailbox.metadata.name if created else ""  # times are whole seconds
+
+
+def domain_names(domain: MailDomain) -> list[str]:
+    """Domains in which each address of this one is an address, its own first."""
+    return [domain.spec.domain_name, *domain.spec.alias_domains]
+
+
+def domain_entry(domain: MailDomain, postmaster: Address | None) -> DomainEntry:
+    return DomainEntry(
+        name=domain.spec.domain_name,
+        hostname=domain.hostname,
+        max_message_bytes=domain.spec.max_message_size,
+        postmaster=str(postmaster) if postmaster else None,
+        owner=_owner(domain),
+        generation=domain.metadata.generation,
+    )
+
+
+def mailbox_entry(mailbox: Mailbox, domain: MailDomain, verifier: str) -> MailboxEntry:
+    address, defaults = address_of(mailbox, domain), domain.spec.mailbox_defaults
+    protocols = defaults.protocols if mailbox.spec.protocols is None else mailbox.spec.protocols
+    return MailboxEntry(
+        address=str(address),
+        domain=address.domain,
+        local=address.local,
+        verifiers=(verifier,) if verifier else (),
+        quota_bytes=mailbox.spec.quota.storage or defaults.quota.storage,
+        quota_messages=mailbox.spec.quota.messages or defaults.quota.messages,
+        protocols=tuple(wire for name, wire in PROTOCOLS.items() if name in protocols),
+        suspended=mailbox.spec.suspended,
+        owner=_owner(mailbox),
+        generation=mailbox.metadata.generation,
+    )
+
+
+def alias_entries(mailbox: Mailbox, domain: MailDomain) -> Iterator[AliasEntry]:
+    """Its other local parts, and all of its local parts in the alias domains."""
+    target = address_of(mailbox, domain)
+    for address in addresses_of(mailbox, domain):
+        if address == target:
+            continue
+        yield AliasEntry(
+            address=str(address),
+            domain=address.domain,
+            local=address.local,
+            targets=(str(target),),
+            owner=_owner(mailbox),
+            generation=mailbox.metadata.generation,
+        )
+
+
+def addresses_of(mailbox: Mailbox, domain: MailDomain) -> list[Address]:
+    """Every address of a Mailbox, its own first."""
+    locals = [mailbox.local_part, *mailbox.spec.aliases]
+    return [Address(local, name) for name in domain_names(domain) for local in locals]
+
+
+def _owner(thing: MailDomain | Mailbox) -> str:
+    """The object's uid; one that comes from a file has none, and is known by its name."""
+    return thing.metadata.uid or f"file:{'/'.join(thing.key)}"

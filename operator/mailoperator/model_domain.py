@@ -1,0 +1,118 @@
+"""The custom resource MailDomain."""
+
+# ruff: noqa: RUF012  pydantic copies defaults, which ruff does not see of a model in another file
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, TypeAlias, get_args
+
+from pydantic import Field
+
+from mailoperator.model_base import DomainName, Model, Object, ObjectRef, Protocols, Rule, Unique, fixed, rule
+from mailoperator.model_mailbox import Quota
+from mailoperator.model_server import Server
+from mailoperator.model_tls import Tls
+from mailoperator.quantity import Bytes, parse_quantity
+
+MAX_ALIAS_DOMAINS = 50
+_MAX_NAME = 50  # of a host: what is made for it has this name and a suffix, and must be a DNS label
+_MAX_MESSAGE = parse_quantity("1Gi")
+
+ReservedLocalPart: TypeAlias = Literal["admin", "administrator", "hostmaster", "webmaster", "postmaster", "abuse"]
+"""Who has one of these can get a certificate for the domain, or is taken for its owner (rule 39)."""
+RESERVED_LOCAL_PARTS: Final[frozenset[str]] = frozenset(get_args(ReservedLocalPart))
+
+
+class MailboxDefaults(Model):
+    """What holds for each Mailbox of the domain that does not say otherwise."""
+
+    quota: Quota = Quota()
+    """The most that a mailbox may hold."""
+    protocols: Protocols = ["Submission", "IMAP", "POP3"]
+    """What may be logged in to."""
+
+
+class MailDomainSpec(Model):
+    """A domain that Mailpod serves."""
+
+    RULES = (
+        fixed("domainName", "mail is kept under it (make another MailDomain)"),
+        fixed("servedByRef", "mail is in the other's bucket and does not move with it"),
+        Rule(
+            "(has(self.server) && has(self.server.storage)) == (has(oldSelf.server) && has(oldSelf.server.storage))",
+            "server.storage cannot be set or removed later: mail does not move with it",
+        ),
+    )
+
+    domain_name: DomainName
+    """What is after the @."""
+    alias_domains: Annotated[list[DomainName], Field(max_length=MAX_ALIAS_DOMAINS), Unique()] = []
+    """Other domains in which each address of this one is an address too, with the same mailbox."""
+    hostname: DomainName | None = None
+    """What the server calls itself and clients connect to; by default `mail.` and the domain."""
+    postmaster_ref: ObjectRef | None = None
+    """The Mailbox that gets postmaster@ and abuse@; by default the domain's oldest."""
+    allowed_reserved_local_parts: Annotated[list[ReservedLocalPart], Field(max_length=6), Unique()] = []
+    """Local parts that stand for the domain's owner, which no Mailbox gets unless they stand here."""
+    max_message_size: Annotated[Bytes, Field(json_schema_extra={"default": "50Mi"})] = parse_quantity("50Mi")
+    """The largest message that is taken, as a quantity."""
+    mailbox_defaults: MailboxDefaults = MailboxDefaults()
+    """What holds for each Mailbox of the domain that does not say otherwise."""
+    tls: Tls | None = None
+    """Where the certificate comes from; by default it is self-signed."""
+    served_by_ref: ObjectRef | None = None
+    """The MailDomain whose pods, Service and bucket serve this one too. It has a `server` of its own, or neither."""
+    server: Server | None = None
+    """Pods, Service and bucket of its own. Without it and servedByRef: what the installation has by default."""
+
+    @rule("!(has(self.servedByRef) && has(self.server))", "servedByRef and server exclude each other", ".server")
+    def _one_server(self) -> bool:
+        return self.served_by_ref is None or self.server is None
+
+    @rule(
+        "!has(self.aliasDomains) || !(self.domainName in self.aliasDomains)",
+        "aliasDomains has domainName in it",
+        ".aliasDomains",
+    )
+    def _aliases_are_others(self) -> bool:
+        return self.domain_name not in self.alias_domains
+
+    @rule(
+        "quantity(string(self.maxMessageSize)).compareTo(quantity('1Gi')) <= 0",
+        "maxMessageSize is more than 1Gi",
+        ".maxMessageSize",
+    )
+    def _message_fits(self) -> bool:
+        return self.max_message_size <= _MAX_MESSAGE
+
+
+class MailDomain(Object):
+    """A mail domain: who serves it, and what holds for its Mailboxes."""
+
+    RULES = (
+        Rule(
+            "!has(self.spec.servedByRef) || self.spec.servedByRef.name != self.metadata.name",
+            "servedByRef names this MailDomain itself",
+            ".spec.servedByRef",
+        ),
+        Rule(
+            "has(self.spec.servedByRef) ||"
+            f" size(self.metadata.name) <= {_MAX_NAME} && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+            f"metadata.name must be a DNS label of at most {_MAX_NAME} characters that begins with a letter: its"
+            " Service and pods are named after it",
+        ),
+    )
+
+    api_version: Literal["mailpod.dev/v1alpha1"]
+    kind: Literal["MailDomain"]
+    spec: MailDomainSpec
+    status: dict[str, object] = Field(default={}, exclude=True)
+
+    @property
+    def hostname(self) -> str:
+        return self.spec.hostname or f"mail.{self.spec.domain_name}"
+
+    @property
+    def is_host(self) -> bool:
+        """Whether it has pods, Service and bucket of its own."""
+        return self.spec.served_by_ref is None

@@ -1,0 +1,46 @@
+"""One MailDomain's pods are rolled at a time (OPERATOR.md rule 40), so that a bad image meets one of them first.
+
+One that gets nowhere does not hold the others up for ever: a person may be waiting for a change of theirs.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeAlias
+
+Raw: TypeAlias = dict[str, Any]
+Key: TypeAlias = tuple[str, str]
+_LONGEST_SECONDS: Final = 600.0
+
+
+class Rollouts:
+    """Who rolls now."""
+
+    def __init__(self) -> None:
+        self._key: Key | None = None
+        self._since = 0.0
+
+    def begin(self, key: Key, now: float) -> bool:
+        """Whether `key` may change its pods now."""
+        if self._key not in (None, key) and now - self._since < _LONGEST_SECONDS:
+            return False
+        if self._key != key:
+            self._key, self._since = key, now
+        return True
+
+    def end(self, key: Key) -> None:
+        """`key` is up to date, or gone."""
+        if self._key == key:
+            self._key = None
+
+
+def is_rolling(deployment: Raw) -> bool:
+    """Whether its pods are not yet all of its latest template."""
+    status, wanted = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
+    if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
+        return True
+    return bool(status.get("updatedReplicas", 0) < wanted or status.get("availableReplicas", 0) < wanted)
+
+
+def template_of(deployment: Raw) -> Raw:
+    """The annotations by which a template is known to change pods."""
+    return (deployment["spec"].get("template", {}).get("metadata") or {}).get("annotations") or {}

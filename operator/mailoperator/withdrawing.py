@@ -1,0 +1,51 @@
+"""What a deleted object had published is withdrawn at once, not when a comparison misses its owner.
+
+The watch's word is not enough: the API is asked whether that very object (its UID) is no more.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+from mailoperator import conditions as c
+from mailoperator.context import API, Context
+from mailoperator.entries import domain_entries, entries_of
+from mailoperator.gather import Unusable, domain_of, host_of, mailbox_of
+from mailoperator.model import MailDomain
+from mailoperator.world import Key, key_of
+from mailpod.directory import Entry
+
+Raw: TypeAlias = dict[str, Any]
+
+
+async def withdraw_gone(ctx: Context, kind: Literal["MailDomain", "Mailbox"], key: Key) -> None:
+    """Of an object that was deleted, if one was. Raises ApiError, StorageFailed: then it is still to be done."""
+    raw = ctx.world.gone.get((kind, key))
+    if raw is None:
+        return
+    uid = raw["metadata"]["uid"]
+    live = await ctx.kube.get(API, kind, *key)
+    if live is None or live["metadata"]["uid"] != uid:
+        try:
+            host, entries = _published(ctx, raw)
+        except Unusable:  # its host is gone with it, and with that all who serve it
+            pass
+        else:
+            ctx.leader.check()
+            await ctx.plane.withdraw(host, uid, entries)
+    if ctx.world.gone.get((kind, key)) is raw:
+        del ctx.world.gone[kind, key]
+
+
+def _published(ctx: Context, raw: Raw) -> tuple[MailDomain, list[Entry]]:
+    """Whose bucket its entries are in, and which they are. Raises Unusable."""
+    if raw["kind"] == "MailDomain":
+        domain = domain_of(raw)
+        if domain.is_host:
+            raise Unusable(c.bad(c.DOMAIN_ACCEPTED, c.DELETING, "its pods are gone with it"))
+        return host_of(domain, ctx.world), list(domain_entries(domain, None))
+    mailbox = mailbox_of(raw)
+    where = key_of(raw)[0], mailbox.spec.domain_ref.name
+    found = ctx.world.get("MailDomain", where) or ctx.world.gone.get(("MailDomain", where))
+    domain = domain_of(found or {})
+    return host_of(domain, ctx.world), list(entries_of(mailbox, domain, ""))
