@@ -1,0 +1,50 @@
+"""Free ports for a whole local Mailpod: one offset at which every port of every pod can be bound.
+
+Offsets lie where no port of ours falls into Linux's ephemeral range (32768 up), so no client's own port is in the way.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+
+from tests.harness.target import STANDARD
+
+EXTRA = (24, 443, 99)
+"""LMTP, HTTPS and the hints' port: not always bound, kept free all the same."""
+HTTP = 8080
+
+
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            try:
+                probe.bind((host, port))
+            except OSError:
+                return False
+    return True
+
+
+def wanted(offset: int, pods: int = 1) -> list[int]:
+    """Every port that a Mailpod of so many pods may bind at this offset, each pod's own set included."""
+    mail = [offset + port for port in (*STANDARD.values(), *EXTRA)]
+    own = [offset + 1000 * (pod + 1) + port for pod in range(pods) for port in STANDARD.values() if pods > 1]
+    return mail + own + [offset + HTTP + pod for pod in range(pods)]
+
+
+def free_offset(pods: int = 1) -> int:
+    """An offset at which all of `wanted` is free now. Random, so that two test runs on one machine seldom meet."""
+    chooser = random.SystemRandom()
+    for _ in range(500):
+        offset = chooser.randrange(10_000, 24_000)
+        if all(is_free(port) for port in wanted(offset, pods)):
+            return offset
+    raise RuntimeError("no port offset is free")
+
+
+def free_port() -> int:
+    """One free port, from the ephemeral range."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from tests.mailpod.imap.dialogue import MakeWorld, World
+
+from mailpod.config import CertificateFiles
+
+BASE = b"* CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE UIDPLUS MOVE UNSELECT CHILDREN SPECIAL-USE"
+
+
+async def test_before_and_after_login(world: World) -> None:
+    client = await world.connect()
+    assert await client.ok(b"CAPABILITY") == [BASE + b" AUTH=PLAIN AUTH=LOGIN"]
+    await client.ok(b"LOGIN ann@example.org secret")
+    assert await client.ok(b"CAPABILITY") == [BASE]
+
+
+async def test_tls_is_offered_once(make: MakeWorld, certificate: CertificateFiles) -> None:
+    client = await (await make(certificate)).connect()
+    assert await client.ok(b"CAPABILITY") == [BASE + b" STARTTLS AUTH=PLAIN AUTH=LOGIN"]
+    await client.ok(b"STARTTLS")
+    await client.start_tls()
+    assert await client.ok(b"CAPABILITY") == [BASE + b" AUTH=PLAIN AUTH=LOGIN"]
+
+
+async def test_no_password_in_the_clear_from_elsewhere(make: MakeWorld, certificate: CertificateFiles) -> None:
+    """The client's address is not ours, as it is behind a Service."""
+    world = await make(certificate)
+    client = await world.connect()
+    for session in world.sessions():
+        session.peer = session.peer._replace(local=False)
+    assert await client.ok(b"CAPABILITY") == [BASE + b" STARTTLS LOGINDISABLED"]
+    privacy = b"a NO [PRIVACYREQUIRED] Start TLS first"
+    assert await client.refused(b"LOGIN ann@example.org secret") == privacy
+    assert await client.refused(b"AUTHENTICATE PLAIN") == privacy
+    await client.ok(b"STARTTLS")
+    await client.start_tls()
+    await client.ok(b"LOGIN ann@example.org secret")

@@ -1,0 +1,330 @@
+"""Bytes in, commands out: each dialogue is fed whole, byte by byte, and with what follows it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailpod.errors import TooBig
+from mailpod.imap import syntax as s
+from mailpod.imap.parser import Event, Limits, NeedLiteral, Parser, Rejected
+from mailpod.imap.syntax import Command
+
+LIMITS = Limits(command=1000, literals=5)
+
+
+def feed(data: bytes, step: int, limits: Limits = LIMITS, max_message: int = 2000) -> list[Event]:
+    """All events; every literal is accepted but messages larger than `max_message`."""
+    parser, buffer, events = Parser(limits), bytearray(), []
+    for start in range(0, len(data), step):
+        buffer += data[start : start + step]
+        while (event := parser.next(buffer)) is not None:
+            events.append(event)
+            if isinstance(event, NeedLiteral):
+                if event.message and event.size > max_message:
+                    parser.refuse(TooBig())
+                else:
+                    parser.accept()
+    return events
+
+
+def commands(data: bytes) -> list[Event]:
+    """What comes out without the literals asked about, the same however it is cut."""
+    whole = [str(event) for event in feed(data, max(1, len(data)))]
+    for step in (1, 2, 7):
+        assert [str(event) for event in feed(data, step)] == whole
+    return [event for event in feed(data, max(1, len(data))) if not isinstance(event, NeedLiteral)]
+
+
+def one(data: bytes) -> object:
+    """The arguments of a command that is followed by another."""
+    first, second = commands(data + b"\r\nz NOOP\r\n")
+    assert isinstance(first, Command), first
+    assert second == Command(b"z", "NOOP", s.NoArgs())
+    return first.args
+
+
+def bad(data: bytes, tag: bytes = b"a") -> str:
+    """The text of the refusal; the next command is still understood."""
+    first, second = commands(data + b"\r\nz NOOP\r\n")
+    assert isinstance(first, Rejected), first
+    assert first.tag == tag
+    assert second == Command(b"z", "NOOP", s.NoArgs())
+    return first.error.text
+
+
+def test_commands_in_order() -> None:
+    assert commands(b"1 noop\r\n2 Capability\n\r\n3 LOGOUT\r\n") == [
+        Command(b"1", "NOOP", s.NoArgs()),
+        Command(b"2", "CAPABILITY", s.NoArgs()),
+        Command(b"3", "LOGOUT", s.NoArgs()),
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"a LOGIN fred secret",
+        b'a LOGIN "fred" "secret"',
+        b"a LOGIN {4}\r\nfred {6}\r\nsecret",
+        b"a LOGIN {4+}\r\nfred {6+}\r\nsecret",
+        b'a login fred "se\\"cr\\\\et"',
+        b"a LOGIN {0}\r\n {0+}\r\n",
+    ],
+)
+def test_login(line: bytes) -> None:
+    args = one(line)
+    assert isinstance(args, s.LoginArgs)
+    assert args.username in ("fred", "")
+    assert args.password in ("secret", 'se"cr\\et', "")
+
+
+def test_authenticate() -> None:
+    assert one(b"a AUTHENTICATE plain") == s.AuthenticateArgs("PLAIN", None)
+    assert one(b"a AUTHENTICATE PLAIN =") == s.AuthenticateArgs("PLAIN", b"")
+    assert one(b"a AUTHENTICATE PLAIN AGZyZWQA") == s.AuthenticateArgs("PLAIN", b"\0fred\0")
+    assert bad(b"a AUTHENTICATE PLAIN A") == "Invalid base64"
+
+
+def test_mailbox_names() -> None:
+    assert one(b"a SELECT inBOX") == s.SelectArgs("INBOX")
+    assert one(b"a SELECT Inbox/x") == s.SelectArgs("INBOX/x")
+    assert one(b'a EXAMINE "Entw&APw-rfe"') == s.SelectArgs("Entwürfe")
+    assert one(b"a EXAMINE {11}\r\nEntw&APw-fe") == s.SelectArgs("Entwüfe")
+    assert one(b"a CREATE foo/") == s.MailboxArgs("foo", noselect=True)
+    assert one(b"a RENAME a&-b c/") == s.RenameArgs("a&b", "c")
+    assert "UTF-7" in bad(b"a SELECT a&b")
+    assert "UTF-7" in bad(b'a SELECT "Entw\xc3\xbcrfe"')
+
+
+def test_list() -> None:
+    assert one(b'a LIST "" *') == s.ListArgs("", ("*",))
+    assert one(b"a LSUB foo/ %.[x]") == s.ListArgs("foo/", ("%.[x]",))
+    assert one(b'a LIST (SPECIAL-USE) "" (a% {1}\r\nb) RETURN (CHILDREN SUBSCRIBED)') == s.ListArgs(
+        "", ("a%", "b"), frozenset(["SPECIAL-USE"]), frozenset(["CHILDREN", "SUBSCRIBED"])
+    )
+    assert one(b'a LIST () "" "" RETURN ()') == s.ListArgs("", ("",))
+    assert "option FOO" in bad(b'a LIST (FOO) "" *')
+
+
+def test_status() -> None:
+    assert one(b"a STATUS x (messages UNSEEN messages)") == s.StatusArgs("x", ("MESSAGES", "UNSEEN"))
+    bad(b"a STATUS x ()")
+    bad(b"a STATUS x (FOO)")
+
+
+def test_sequence_sets() -> None:
+    assert one(b"a COPY 1,3:*,*,4:2 x") == s.CopyArgs(
+        s.SequenceSet(((1, 1), (3, None), (None, None), (4, 2))), "x", False
+    )
+    assert one(b"a UID EXPUNGE 4294967295") == s.ExpungeArgs(s.SequenceSet(((4294967295, 4294967295),)))
+    for wrong in (b"0", b"1:", b":1", b"1,,2", b"4294967296", b"1:2:3", b"x", b"", b"-1", b"01", b"$"):
+        bad(b"a UID EXPUNGE " + wrong)
+
+
+def test_fetch() -> None:
+    fast = (s.FetchAttr("FLAGS"), s.FetchAttr("INTERNALDATE"), s.FetchAttr("RFC822.SIZE"))
+    numbers = s.SequenceSet(((1, 1),))
+    assert one(b"a FETCH 1 fast") == s.FetchArgs(numbers, fast, False)
+    assert one(b"a FETCH 1 FULL") == s.FetchArgs(numbers, (*fast, s.FetchAttr("ENVELOPE"), s.FetchAttr("BODY")), False)
+    assert one(b"a UID FETCH 1 (UID BODY body.peek[])") == s.FetchArgs(
+        numbers,
+        (s.FetchAttr("UID"), s.FetchAttr("BODY"), s.FetchBody((), "", (), True, None, b"BODY[]")),
+        True,
+    )
+    for wrong in (b"(FAST)", b"()", b"FOO", b"BODY[", b"BODY[FOO]", b"BODY[MIME]", b"BODY[1.]", b"BODY[0]"):
+        bad(b"a FETCH 1 " + wrong)
+    for wrong in (b"BODY[]<1.0>", b"BODY[]<1>", b"BODY[HEADER.FIELDS ()]", b"BODY[HEADER.FIELDS]", b"BODY[1.2.3.x]"):
+        bad(b"a FETCH 1 " + wrong)
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        (b"BODY[1.MIME]<0.9>", s.FetchBody((1,), "MIME", (), False, (0, 9), b"BODY[1.MIME]<0>")),
+        (b"BODY.PEEK[text]", s.FetchBody((), "TEXT", (), True, None, b"BODY[TEXT]")),
+        (b"BODY[1.2.HEADER]", s.FetchBody((1, 2), "HEADER", (), False, None, b"BODY[1.2.HEADER]")),
+        (b"BODY[3]", s.FetchBody((3,), "", (), False, None, b"BODY[3]")),
+        (
+            b'BODY[2.header.fields (Date "X Y")]',
+            s.FetchBody((2,), "HEADER.FIELDS", (b"Date", b"X Y"), False, None, b'BODY[2.HEADER.FIELDS (Date "X Y")]'),
+        ),
+        (
+            b"BODY[HEADER.FIELDS.NOT ({4}\r\nDate)]",
+            s.FetchBody((), "HEADER.FIELDS.NOT", (b"Date",), False, None, b"BODY[HEADER.FIELDS.NOT (Date)]"),
+        ),
+    ],
+)
+def test_fetch_sections(item: bytes, expected: s.FetchBody) -> None:
+    args = one(b"a FETCH 1 " + item)
+    assert isinstance(args, s.FetchArgs)
+    assert args.items == (expected,)
+
+
+def test_store() -> None:
+    numbers = s.SequenceSet(((1, 2),))
+    assert one(b"a STORE 1:2 +FLAGS (\\seen $Junk)") == s.StoreArgs(numbers, "add", False, ("\\Seen", "$Junk"), False)
+    assert one(b"a UID STORE 1:2 flags.silent ()") == s.StoreArgs(numbers, "set", True, (), True)
+    assert one(b"a STORE 1:2 -FLAGS.SILENT \\Deleted x") == s.StoreArgs(
+        numbers, "remove", True, ("\\Deleted", "x"), False
+    )
+    for wrong in (b"FLAGS", b"FLAGS ", b"FLAGS (", b"FLAGS (\\Recent)", b"FLAGS (\\Foo)", b"*FLAGS x", b"FLAGSx y"):
+        bad(b"a STORE 1 " + wrong)
+
+
+def test_search() -> None:
+    def key(program: bytes) -> s.SearchKey:
+        args = one(b"a SEARCH " + program)
+        assert isinstance(args, s.SearchArgs)
+        return args.key
+
+    assert key(b"all") == s.All()
+    assert key(b"NEW 1:*") == s.And(
+        (s.And((s.Recent(True), s.Flag("\\Seen", False))), s.Seq(s.SequenceSet(((1, None),))))
+    )
+    assert key(b"OR (FROM x NOT SEEN) UID 3") == s.Or(
+        s.And((s.Header(b"from", "x"), s.Not(s.Flag("\\Seen", True)))), s.Uid(s.SequenceSet(((3, 3),)))
+    )
+    assert key(b"CHARSET iso-8859-1 SUBJECT {1}\r\n\xfc") == s.Header(b"subject", "ü")
+    assert key(b'HEADER X-Foo ""') == s.Header(b"x-foo", "")
+    assert key(b"SINCE 1-feb-1994") == s.DateKey("internal", "since", s.datetime.date(1994, 2, 1))
+    assert key(b'SENTON "01-Feb-1994"') == s.DateKey("sent", "on", s.datetime.date(1994, 2, 1))
+    assert key(b"LARGER 10 UNKEYWORD x") == s.And((s.Size("larger", 10), s.Flag("x", False)))
+    for wrong in (b"", b"FOO", b"NOT", b"OR ALL", b"()", b"(ALL", b"ON 31-Feb-2020", b"ALL ", b"LARGER x"):
+        bad(b"a SEARCH " + wrong)
+
+
+def test_unknown_charset_is_a_no() -> None:
+    first, _ = commands(b"a SEARCH CHARSET klingon TEXT {3+}\r\nabc\r\nz NOOP\r\n")
+    assert isinstance(first, Rejected)
+    assert first.error.imap == ("NO", "BADCHARSET (UTF-8 US-ASCII)")
+
+
+def test_search_nesting_and_size_are_bounded() -> None:
+    bad(b"a SEARCH " + b"(" * 100 + b"ALL" + b")" * 100)
+    bad(b"a SEARCH " + b"NOT " * 100 + b"ALL")
+
+
+def test_append() -> None:
+    body = b"Subject: x\r\n\r\n{5}\r\n"
+    literal = b"{%d}\r\n%b" % (len(body), body)
+    assert one(b"a APPEND x " + literal) == s.AppendArgs("x", (s.AppendMessage((), None, body),))
+    assert one(b'a APPEND {1}\r\nx (\\seen \\Recent) " 1-Jan-1970 01:00:01 +0100" ' + literal) == s.AppendArgs(
+        "x", (s.AppendMessage(("\\Seen",), 1, body),)
+    )
+    assert one(b"a APPEND x () {1500+}\r\n" + b"m" * 1500) == s.AppendArgs(
+        "x", (s.AppendMessage((), None, b"m" * 1500),)
+    )
+    bad(b'a APPEND x "no date" {3+}\r\nabc')
+    bad(b"a APPEND x abc")
+    bad(b"a APPEND x {3+}\r\nabc x")
+
+
+def test_append_too_big_is_refused_before_it_is_sent_or_swallowed() -> None:
+    assert bad(b"a APPEND x {3000}") == TooBig.text
+    assert bad(b"a APPEND x {3000+}\r\n" + b"b NOOP\r\n" * 375 + b"trailing {2+}\r\nxx") == TooBig.text
+
+
+def test_errors_before_a_literal() -> None:
+    """RFC 3501 §2.2.1: BAD instead of `+`, and the client does not send the literal."""
+    assert bad(b"a FROB {10}") == "Unknown command"
+    assert "end" in bad(b"a NOOP {10}")
+    assert bad(b"a FROB {9+}\r\nb NOOP\r\n\n x {2+}\r\nyy") == "Unknown command"
+    assert "1000 octets" in bad(b"a SELECT {1001}")
+    assert "5 literals" in bad(b"a SEARCH" + b" TEXT {1+}\r\nx" * 6)
+
+
+def test_a_literal_is_asked_for_by_the_whole_name() -> None:
+    events = feed(b"a uid search TEXT {1}\r\nx TEXT {1}\r\ny\r\n", 5)
+    assert [event.name for event in events if isinstance(event, NeedLiteral)] == ["UID SEARCH", "UID SEARCH"]
+    assert isinstance(events[-1], Command)
+
+
+def test_one_empty_line_is_passed_over_and_no_more() -> None:
+    assert commands(b"\r\na NOOP\r\n\nb NOOP\r\n") == [
+        Command(b"a", "NOOP", s.NoArgs()),
+        Command(b"b", "NOOP", s.NoArgs()),
+    ]
+    assert [str(event)[:8] for event in commands(b"\r\n\r\n\r\nb NOOP\r\n")] == ["Rejected", "Rejected", "Command("]
+
+
+def test_long_lines_are_skipped() -> None:
+    assert "1000 octets" in bad(b"a SELECT " + b"x" * 1000)
+    assert "1000 octets" in bad(b"a SELECT " + b"x" * 5000 + b" {7+}\r\nb NOOP\n y")
+    assert "1000 octets" in bad(b"x" * 3000, tag=b"*")
+
+
+def test_tags() -> None:
+    for wrong in (b"* NOOP", b"+a NOOP", b"(a NOOP", b" NOOP", b"\xff NOOP"):
+        bad(wrong, tag=b"*")
+    bad(b"a")
+    bad(b"a ")
+    bad(b"a  NOOP")
+    bad(b"a NOOP ")
+    bad(b"a UID NOOP")
+
+
+def test_a_literal_that_nobody_can_skip_is_fatal() -> None:
+    (event,) = feed(b"a FROB {99999999999+}\r\n", 5)
+    assert isinstance(event, Rejected)
+    assert event.fatal
+
+
+def test_id_and_enable() -> None:
+    assert one(b"a ID NIL") == s.IdArgs(None)
+    assert one(b'a ID ("name" "x" "os" nil)') == s.IdArgs(((b"name", b"x"), (b"os", None)))
+    assert one(b"a ID ()") == s.IdArgs(())
+    assert one(b"a ENABLE condstore X") == s.EnableArgs(("CONDSTORE", "X"))
+    bad(b'a ID ("name")')
+    bad(b"a ENABLE")
+
+
+def test_lines_that_are_no_commands() -> None:
+    parser, buffer = Parser(LIMITS), bytearray(b"DO")
+    assert parser.line(buffer) is None
+    buffer += b"NE\r\na NOOP\r\n"
+    assert parser.line(buffer) == b"DONE"
+    assert parser.next(buffer) == Command(b"a", "NOOP", s.NoArgs())
+    assert parser.idle
+
+
+_WORDS = st.sampled_from(
+    b"a UID FETCH SEARCH APPEND LIST STORE ( ) {3} {3+} BODY[ ] 1:* \\Seen * NOT OR FLAGS & { } <0.1>".split()
+    + b' |\r\n|{3}\r\n|{3+}\r\n|\n|\r|\0|"'.split(b"|")
+)
+
+
+@given(st.lists(st.one_of(_WORDS, st.binary(max_size=4))).map(b"".join), st.integers(1, 9))
+def test_any_bytes_cut_anywhere_give_the_same_events(data: bytes, step: int) -> None:
+    assert [str(event) for event in feed(data, step)] == [str(event) for event in feed(data, max(1, len(data)))]
+
+
+@given(st.lists(st.one_of(_WORDS, st.binary(max_size=4))).map(b"".join))
+def test_after_anything_a_command_is_found(data: bytes) -> None:
+    """A literal may be open, so what follows is more than any literal here can hold."""
+    events = feed(data + b"\r\n" + b"\r\n" * 1500 + b"z NOOP\r\n", 4096, max_message=0)
+    assert (
+        isinstance(events[-1], NeedLiteral)
+        or events[-1] == Command(b"z", "NOOP", s.NoArgs())
+        or "fatal=True" in str(events)
+    )
+
+
+@pytest.mark.parametrize("shape", [b"a SEARCH %b ALL\r\n", b"a FETCH 1%b FLAGS\r\n", b'a LIST "" %b\r\n', b"%b\r\n"])
+@pytest.mark.parametrize("filler", [b" ", b",1", b"%", b"(", b'"', b"\\", b"NOT ", b"{1+}\r\n"])
+def test_time_is_linear(shape: bytes, filler: bytes) -> None:
+    """Eight times the input may cost that many times as much, with much noise; sixty-four times would be quadratic."""
+    limits = Limits(command=10**7, literals=200)
+
+    def seconds(count: int) -> float:
+        best = float("inf")
+        for _ in range(3):
+            start = time.process_time()
+            feed(shape % (filler * count), 2**16, limits)
+            best = min(best, time.process_time() - start)
+        return best
+
+    assert seconds(16_000) < 24 * seconds(2_000) + 0.05

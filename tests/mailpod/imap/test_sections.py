@@ -1,0 +1,71 @@
+"""BODY sections from a page's cache, and dates on the wire, against the slow and sure way."""
+
+from __future__ import annotations
+
+import datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailpod.imap.fetchwire import internal_dates
+from mailpod.imap.searchtext import Needle, encoded_fields, field_values, fold
+from mailpod.imap.sections import choose
+from mailpod.mime.headers import parse_fields, unfold
+from mailpod.mime.scan import scan
+from mailpod.mime.sections import header_fields
+from mailpod.mime.text import decode_header, decoded_text
+
+NAMES = [b"From", b"to", b"SUBJECT", b"Date", b"Subject ", b"X-Other", b"no colon", b"Message-ID"]
+pieces = st.lists(
+    st.sampled_from([b"a", b" ", b"\t", b":", b"\r\n ", b"\n\t", b"\0", b"\r", "ü".encode(), b"=?utf-8?q?x?="])
+)
+fields = st.builds(lambda name, value: name + b":" + b"".join(value) + b"\r\n", st.sampled_from(NAMES), pieces)
+headers = st.lists(fields).map(lambda lines: b"".join(lines) + b"\r\nbody")
+
+
+@given(headers, st.frozensets(st.sampled_from([b"from", b"to", b"subject", b"date", b"message-id"])))
+def test_fields_from_the_cache_are_those_of_the_header(data: bytes, names: frozenset[bytes]) -> None:
+    found = scan(data)
+    assert choose([found.fields], names) == [header_fields(data[: found.header_size], names, False)]
+
+
+@given(headers, st.sampled_from([b"from", b"subject", b"date"]))
+def test_values_from_the_cache_are_those_of_the_header(data: bytes, name: bytes) -> None:
+    kept = scan(data).fields
+    assert [unfold(value) for value in field_values(kept, name)] == [
+        unfold(value) for value in parse_fields(kept).get(name, [])
+    ]
+
+
+words = st.text(st.sampled_from("aBk ßéK=?"), min_size=1, max_size=4)
+
+
+@given(headers, words, st.sampled_from([b"from", b"subject"]))
+def test_the_cheap_look_at_fields_hides_nothing(data: bytes, word: str, name: bytes) -> None:
+    kept = scan(data).fields
+    slowly = any(fold(word) in fold(decode_header(value)) for value in parse_fields(kept).get(name, []))
+    column = [b"", kept, b"Other: x\r\n", kept]
+    assert Needle(word).in_column(column, encoded_fields(column), name) == [False, slowly, False, slowly]
+
+
+@given(st.binary(max_size=80) | headers, words)
+def test_the_cheap_look_at_messages_hides_nothing(data: bytes, word: str) -> None:
+    found = scan(data)
+    texts = decoded_text(data, found.parts, found.header_size, headers=True)
+    slowly = any(fold(word) in fold(text) for text in texts)
+    assert Needle(word).in_message(data, found.parts, found.header_size, headers=True) == slowly
+
+
+@given(st.integers(-2_000_000_000, 200_000_000_000))
+def test_internal_dates(seconds: int) -> None:
+    when = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=seconds)
+    assert list(internal_dates([seconds])) == [
+        f'"{when.day:2}-{when:%b}-{when.year:04} {when:%H:%M:%S} +0000"'.encode()
+    ]
+
+
+def test_dates_beyond_the_calendar_stay_in_it() -> None:
+    assert list(internal_dates([-(10**12), 10**13])) == [
+        b'" 1-Jan-0001 22:13:20 +0000"',
+        b'"31-Dec-9999 17:46:40 +0000"',
+    ]

@@ -1,0 +1,110 @@
+"""STORE and UID STORE: RFC 3501 §6.4.6."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.mailpod.imap.selected import Client, Desk, desk, letter
+
+from mailpod.store import Mailbox
+
+
+@pytest.fixture
+async def at() -> AsyncIterator[Desk]:
+    async with desk() as found:
+        await found.deliver(letter("a"), letter("b"), letter("c"))
+        found.account.mailbox("INBOX").claim_recent()
+        yield found
+
+
+async def test_answers_the_new_flags_of_each_message_once(at: Desk) -> None:
+    ann = at.select()
+    assert await ann.say("STORE 1:2 +FLAGS (\\Seen)") == (
+        b"* 1 FETCH (FLAGS (\\Seen))\r\n* 2 FETCH (FLAGS (\\Seen))\r\nOK STORE completed\r\n"
+    )
+    assert await ann.say("STORE 1 -FLAGS \\Seen") == b"* 1 FETCH (FLAGS ())\r\nOK STORE completed\r\n"
+    assert await ann.say("UID STORE 2 FLAGS (\\Deleted)") == (
+        b"* 2 FETCH (UID 2 FLAGS (\\Deleted))\r\nOK UID STORE completed\r\n"
+    )
+    assert await ann.say("STORE 2 +FLAGS (\\Deleted)") == (
+        b"* 2 FETCH (FLAGS (\\Deleted))\r\nOK STORE completed\r\n"
+    ), "also where nothing changes"
+    assert await ann.say("NOOP") == b"OK NOOP completed\r\n", "its own change is no news"
+
+
+async def test_a_new_keyword_is_announced(at: Desk) -> None:
+    ann = at.select()
+    assert await ann.say("STORE 1 +FLAGS.SILENT (work)") == (
+        b"* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft work)\r\nOK STORE completed\r\n"
+    )
+    assert await ann.say("STORE 1 +FLAGS.SILENT (WORK)") == b"OK STORE completed\r\n"
+
+
+async def test_silent_says_nothing_and_others_are_told(at: Desk) -> None:
+    ann, bob = at.select(), at.select()
+    assert await ann.say("STORE 1:3 +FLAGS.SILENT (\\Seen)") == b"OK STORE completed\r\n"
+    assert await ann.say("NOOP") == b"OK NOOP completed\r\n"
+    assert await bob.say("NOOP") == (
+        b"* 1 FETCH (FLAGS (\\Seen))\r\n* 2 FETCH (FLAGS (\\Seen))\r\n* 3 FETCH (FLAGS (\\Seen))\r\n"
+        b"OK NOOP completed\r\n"
+    )
+
+
+async def test_silent_tells_what_another_session_did(at: Desk) -> None:
+    ann = at.select()
+    await at.account.store_flags(ann.view.mailbox, [1], "add", ["\\Flagged"])
+    assert await ann.say("STORE 1:2 +FLAGS.SILENT (\\Seen)") == (
+        b"* 1 FETCH (FLAGS (\\Flagged \\Seen))\r\nOK STORE completed\r\n"
+    ), "RFC 3501 §6.4.6: a change from an external source is told, as it is after the command"
+
+
+async def test_silent_tells_what_another_session_did_in_the_same_instant(at: Desk) -> None:
+    ann, others = at.select(), at.account.store_flags
+
+    async def race(mailbox: Mailbox, uids: list[int], mode: str, flags: list[str]) -> None:
+        await others(mailbox, [1], "add", ["\\Flagged"])
+        await others(mailbox, uids, "add", flags)
+        await others(mailbox, [2], "add", ["\\Draft"])
+
+    at.account.store_flags = race  # type: ignore[method-assign, assignment]
+    assert await ann.say("STORE 1:3 +FLAGS.SILENT (\\Seen)") == (
+        b"* 1 FETCH (FLAGS (\\Flagged \\Seen))\r\n* 2 FETCH (FLAGS (\\Draft \\Seen))\r\nOK STORE completed\r\n"
+    )
+
+
+async def test_one_commit_for_the_whole_set(at: Desk) -> None:
+    head = at.account.head
+    await at.select().say("STORE 1:3 +FLAGS (\\Seen)")
+    assert at.account.head == head + 1
+
+
+async def test_replacing_by_nothing(at: Desk) -> None:
+    ann = at.select()
+    await ann.say("STORE 1 FLAGS (\\Seen work)")
+    assert await ann.say("STORE 1 FLAGS ()") == b"* 1 FETCH (FLAGS ())\r\nOK STORE completed\r\n"
+
+
+async def test_refusals(at: Desk) -> None:
+    ann, examined = at.select(), at.select(read_only=True)
+    assert (await ann.say("STORE 1 +FLAGS (\\Recent)")).startswith(b"BAD ")
+    assert (await ann.say("STORE 4 +FLAGS (\\Seen)")).startswith(b"BAD ")
+    assert await ann.say("UID STORE 4 +FLAGS (\\Seen)") == b"OK UID STORE completed\r\n"
+    assert (await examined.say("STORE 1 +FLAGS (\\Seen)")).startswith(b"NO [CANNOT] ")
+    assert at.flags(1) == set()
+
+
+async def test_messages_that_another_session_expunged(at: Desk) -> None:
+    ann = at.select()
+    await at.account.expunge(ann.view.mailbox, [2])
+    assert await ann.say("STORE 1:3 +FLAGS (\\Seen)") == (
+        b"* 1 FETCH (FLAGS (\\Seen))\r\n* 3 FETCH (FLAGS (\\Seen))\r\n"
+        b"NO [EXPUNGEISSUED] Some of the messages no longer exist\r\n"
+    )
+    assert await ann.say("UID STORE 2:3 +FLAGS.SILENT (\\Flagged)") == b"* 2 EXPUNGE\r\nOK UID STORE completed\r\n"
+
+
+async def test_recent_is_shown_and_kept(at: Desk) -> None:
+    await at.deliver(letter("d"))
+    ann: Client = at.select()
+    assert await ann.say("STORE 4 FLAGS (\\Seen)") == b"* 4 FETCH (FLAGS (\\Seen \\Recent))\r\nOK STORE completed\r\n"

@@ -1,0 +1,59 @@
+"""Dovecot's own IMAP process on a Maildir of given messages: no daemon, no port, it speaks on its standard streams."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.mailpod.mime.grammar import read_at
+
+IMAP = Path("/usr/lib/dovecot/imap")
+_CONFIG = """
+base_dir = {home}/run
+log_path = {home}/log
+ssl = no
+mail_location = maildir:{home}/mail
+mail_uid = {user}
+mail_gid = {user}
+first_valid_uid = 1
+"""
+
+
+def fetch(home: Path, messages: Sequence[bytes], items: str) -> list[dict[bytes, Any]]:
+    """FETCH 1:* of these messages: for each the answered items by name."""
+    for folder in ("cur", "new", "tmp"):
+        (home / "mail" / folder).mkdir(parents=True)
+    for number, message in enumerate(messages):
+        # Maildir names are sorted by their leading number, which gives the order
+        (home / "mail" / "cur" / f"{1_000_000 + number}.x.h:2,S").write_bytes(message)
+    user = "dovecot" if os.geteuid() == 0 else str(os.geteuid())
+    (home / "conf").write_text(_CONFIG.format(home=home, user=user))
+    if os.geteuid() == 0:
+        for path in (home, *home.rglob("*")):
+            shutil.chown(path, "dovecot", "dovecot")
+    done = subprocess.run(
+        [str(IMAP), "-c", str(home / "conf")],
+        input=f"1 SELECT INBOX\r\n2 FETCH 1:* ({items})\r\n3 LOGOUT\r\n".encode(),
+        env={"MAIL": f"maildir:{home}/mail", "USER": "x", "HOME": str(home)},
+        capture_output=True,
+        cwd=home,
+        timeout=60,
+        check=False,
+    )
+    assert b"\r\n2 OK" in done.stdout, (done.stderr[-400:], done.stdout[-400:])
+    return _answers(done.stdout, len(messages))
+
+
+def _answers(output: bytes, count: int) -> list[dict[bytes, Any]]:
+    start = re.compile(rb"\* (\d+) FETCH ")
+    found: list[dict[bytes, Any]] = [{} for _ in range(count)]
+    at = 0
+    while answer := start.search(output, at):
+        values, at = read_at(output, answer.end())
+        found[int(answer[1]) - 1] = dict(zip(values[::2], values[1::2], strict=True))
+    return found

@@ -1,0 +1,156 @@
+"""Who may get mail, as RCPT answers."""
+
+from __future__ import annotations
+
+import pytest
+from tests.mailpod.smtp.server import PASSWORD, serving
+
+MAIL = b"Subject: x\r\n\r\nbody\r\n"
+
+
+@pytest.mark.parametrize(
+    ("address", "reply"),
+    [
+        ("alice@example.com", "250 2.1.5 OK"),
+        ('"alice"@example.com', "250 2.1.5 OK"),
+        ("ALICE+shop@Example.Com", "250 2.1.5 OK"),
+        ("@relay.example,@other.example:alice@example.com", "250 2.1.5 OK"),
+        ("team@example.com", "250 2.1.5 OK"),
+        ("postmaster", "250 2.1.5 OK"),
+        ("Postmaster", "250 2.1.5 OK"),
+        ('"postmaster"', "250 2.1.5 OK"),
+        ("abuse@example.com", "250 2.1.5 OK"),
+        ("nobody@example.com", "550 5.1.1 No such user here"),
+        ("sleepy@example.com", "450 4.2.1 Mailbox is suspended"),
+        ("postmaster@small.example", "550 5.1.1 No such user here"),
+        ("alice", "501 5.1.3 The recipient needs a domain"),
+        ("", "501 5.1.3 The recipient needs a domain"),
+        ("alice..b@example.com", "553 5.1.3 Bad address"),
+        ("ärger@example.com", "553 5.6.7 This address needs SMTPUTF8"),
+    ],
+)
+async def test_rcpt(address: str, reply: str) -> None:
+    async with serving() as server, server.client() as client:
+        await client.hello()
+        await client.say("MAIL FROM:<>")
+        assert await client.say(f"RCPT TO:<{address}>") == reply
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "victim@far.example",
+        "victim%far.example@other.example",
+        '"victim@far.example"@other.example',
+        "victim@[127.0.0.1]",
+        "victim@[IPv6:::1]",
+        "victim@mx.example.com",
+        "@example.com:victim@far.example",
+        "victim@far.example.",
+        "alice@example.com@far.example",
+        "victim!far.example",
+        "far.example!victim@other.example",
+        "victim%far.example",
+        '"victim%far.example"',
+        "victim@far.example@",
+        '"alice@example.com"@far.example',
+        "victim%far.example@example.com",
+        "far.example!victim@example.com",
+        '"victim@far.example"@example.com',
+        "victim@far.example,alice@example.com",
+        "victim@far.example:alice@example.com",
+    ],
+)
+async def test_nobody_is_relayed_for(address: str) -> None:
+    async with serving() as server, server.client() as client:
+        await client.hello()
+        await client.say("MAIL FROM:<alice@example.com>")
+        reply = await client.say(f"RCPT TO:<{address}>")
+        assert reply[0] == "5", reply
+
+
+async def test_utf8_address() -> None:
+    async with serving() as server, server.client() as client:
+        await client.hello()
+        assert await client.say("MAIL FROM:<ß@far.example>") == "553 5.6.7 This address needs SMTPUTF8"
+        assert await client.say("MAIL FROM:<ß@far.example> SMTPUTF8") == "250 2.1.0 OK"
+        assert await client.say("RCPT TO:<A\u0308RGER@example.com>") == "250 2.1.5 OK"
+        await client.say("DATA")
+        assert (await client.say(MAIL + b".")).startswith("250")
+        (stored,) = await server.inbox("ärger@example.com")
+        assert stored.decode().startswith("Return-Path: <ß@far.example>\r\nDelivered-To: ärger@example.com\r\n")
+        assert b" with UTF8SMTP\r\n" in stored
+
+
+async def test_other_domains_from_a_user_wait() -> None:
+    async with serving("submission") as server, server.client() as client:
+        await client.hello()
+        await client.say(f"AUTH PLAIN {plain('alice@example.com', PASSWORD)}")
+        await client.say("MAIL FROM:<alice@example.com>")
+        reply = await client.say("RCPT TO:<friend@far.example>")
+        assert reply == "451 4.4.0 Delivery to other domains is not available yet"
+        assert await client.say("RCPT TO:<bob@example.com>") == "250 2.1.5 OK"
+
+
+async def test_alias_and_primary_are_one_copy() -> None:
+    async with serving() as server, server.client() as client:
+        await client.hello()
+        await client.message(MAIL, "info@example.com", "alice+a@example.com", "alice@example.com")
+        assert len(await server.inbox("alice@example.com")) == 1
+        assert await server.bucket.list("outbound/") == []
+
+
+async def test_one_alias_for_several() -> None:
+    async with serving() as server, server.client() as client:
+        await client.hello()
+        await client.message(MAIL, "team@example.com")
+        await server.services.spool.idle()
+        for address in ("alice@example.com", "bob@example.com"):
+            (stored,) = await server.inbox(address)
+            assert b" for <team@example.com>;" in stored
+
+
+async def test_full_mailbox() -> None:
+    async with serving() as server, server.client() as client:
+        await client.hello()
+        assert (await client.message(b"\r\n" + b"x" * 1500 + b"\r\n", "full@example.com")).startswith("250")
+        assert await client.message(b"\r\n" + b"x" * 1500 + b"\r\n", "full@example.com") == "552 5.2.2 Mailbox is full"
+        await client.say("MAIL FROM:<> SIZE=1500")
+        assert await client.say("RCPT TO:<full@example.com>") == "552 5.2.2 Mailbox is full"
+        assert len(await server.inbox("full@example.com")) == 1
+
+
+async def test_domain_with_a_smaller_limit() -> None:
+    async with serving() as server, server.client() as client:
+        await client.hello()
+        refused = "552 5.3.4 Message is larger than the limit"
+        assert await client.message(b"\r\n" + b"x" * 1000 + b"\r\n", "dave@small.example") == refused
+        await client.say("MAIL FROM:<> SIZE=1001")
+        assert await client.say("RCPT TO:<dave@small.example>") == refused
+        assert await client.say("RCPT TO:<alice@example.com>") == "250 2.1.5 OK"
+
+
+async def test_too_many_recipients() -> None:
+    async with serving(smtp={"max_recipients": 100}) as server, server.client() as client:
+        await client.hello()
+        await client.say("MAIL FROM:<>")
+        for _ in range(100):
+            assert (await client.say("RCPT TO:<alice@example.com>")).startswith("250")
+        assert await client.say("RCPT TO:<bob@example.com>") == "452 4.5.3 Too many recipients"
+
+
+async def test_bucket_down() -> None:
+    async with serving() as server, server.client() as client:
+        await client.hello()
+        await client.say("MAIL FROM:<>")
+        server.bucket.down = True
+        down = "451 4.3.0 Storage is not available just now, try again later"
+        assert await client.say("RCPT TO:<alice@example.com>") == down
+        server.bucket.down = False
+        assert await client.say("RCPT TO:<alice@example.com>") == "250 2.1.5 OK"
+
+
+def plain(user: str, password: str) -> str:
+    import base64
+
+    return base64.b64encode(f"\0{user}\0{password}".encode()).decode()

@@ -1,0 +1,89 @@
+"""pod.json is what the pod itself accepts."""
+
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.operator.build.domains import BUCKET, INPUTS, KEY, child, domain
+
+from mailoperator.build.budgets import budgets
+from mailoperator.build.inputs import BucketInputs, BuildInputs
+from mailpod.config import PodSettings, parse
+
+
+def _settings(inputs: BuildInputs = INPUTS, **spec: Any) -> PodSettings:
+    return parse(child("ConfigMap", domain(**spec), inputs)["data"]["pod.json"])
+
+
+def test_the_pod_accepts_it() -> None:
+    settings = _settings()
+
+    assert settings.hostname == "mail.example.com"
+    assert settings.directory_keys == [KEY]
+    assert str(settings.keys) == "/etc/mailpod/keys"
+    assert settings.default_certificate == "example.com"
+    assert str(settings.bucket.credentials_file) == "/etc/mailpod/bucket/credentials"
+
+
+def test_it_listens_where_services_and_probes_look() -> None:
+    container = child("Deployment", domain())["spec"]["template"]["spec"]["containers"][0]
+    offered = {port["containerPort"] for port in container["ports"] if port["protocol"] == "TCP"}
+
+    assert {listener.port for listener in _settings().listeners} == offered
+    assert offered == {10025, 10465, 10587, 10143, 10993, 10110, 10995, 18080}
+
+
+def test_no_secret_is_in_it() -> None:
+    text = child("ConfigMap", domain())["data"]["pod.json"]
+
+    assert "accessKey" not in text and "password" not in text
+
+
+def test_the_largest_message_of_all_served_domains() -> None:
+    assert _settings().smtp.max_message_bytes == 50 << 20
+    assert _settings(maxMessageSize="80Mi").smtp.max_message_bytes == 80 << 20
+    assert _settings(inputs=replace(INPUTS, largest_message=90 << 20)).smtp.max_message_bytes == 90 << 20
+
+
+def test_grace_is_the_installations() -> None:
+    assert _settings(inputs=replace(INPUTS, grace_seconds=60)).store.grace == 60
+    assert _settings().store.grace == PodSettings(bucket={"url": "memory:"}).store.grace
+
+
+@pytest.mark.parametrize(
+    ("limit", "share"), [("4Gi", 1), ("1Gi", 1), ("512Mi", 0.5), ("256Mi", 0.25), (None, 1), ("1E", 1)]
+)
+def test_memory_budgets_follow_the_limit(limit: str | None, share: float) -> None:
+    room = budgets({"limits": {"memory": limit}} if limit else {})
+
+    assert room.messages == (512 << 20) * share
+    assert room.pages == (128 << 20) * share
+
+
+@pytest.mark.parametrize(
+    ("bucket", "query"),
+    [
+        (BUCKET, {"endpoint": ["https://s3.example.net:8443"], "region": ["eu-west-1"]}),
+        (BucketInputs("mail"), {}),
+    ],
+)
+def test_the_buckets_url(bucket: BucketInputs, query: dict[str, list[str]]) -> None:
+    parts = urlsplit(bucket.url())
+
+    assert parts.netloc == "mail"
+    assert parts.path.strip("/") == bucket.prefix
+    assert parse_qs(parts.query) == query
+
+
+@given(
+    endpoint=st.from_regex(r"https?://[a-z0-9.]{1,20}(:[0-9]{1,4})?", fullmatch=True),
+    prefix=st.from_regex(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,9}(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,9})?", fullmatch=True),
+)
+def test_a_url_says_what_was_put_into_it(endpoint: str, prefix: str) -> None:
+    parts = urlsplit(BucketInputs("mail", prefix, endpoint).url())
+
+    assert parts.path == f"/{prefix}"
+    assert parse_qs(parts.query) == {"endpoint": [endpoint]}

@@ -1,0 +1,55 @@
+"""The two Services."""
+
+from typing import Any
+
+import pytest
+from tests.operator.build.domains import child, domain
+
+
+def _spec(service: dict[str, Any]) -> dict[str, Any]:
+    spec: dict[str, Any] = child("Service", domain({"service": service}), name="example")["spec"]
+    return spec
+
+
+def test_standard_ports_lead_to_the_pods_ports() -> None:
+    container = child("Deployment", domain())["spec"]["template"]["spec"]["containers"][0]
+    inside = {port["name"]: port["containerPort"] for port in container["ports"]}
+
+    found = {port["port"]: inside[port["targetPort"]] for port in _spec({})["ports"]}
+    assert found == {port: port + 10_000 for port in (25, 465, 587, 143, 993, 110, 995)}
+
+
+@pytest.mark.parametrize("kind", ["LoadBalancer", "NodePort"])
+def test_the_clients_address_is_kept_unless_told_otherwise(kind: str) -> None:
+    assert _spec({"type": kind})["externalTrafficPolicy"] == "Local"
+    assert _spec({"type": kind, "externalTrafficPolicy": "Cluster"})["externalTrafficPolicy"] == "Cluster"
+
+
+def test_a_cluster_ip_has_no_traffic_policy() -> None:
+    assert _spec({})["type"] == "ClusterIP"
+    assert "externalTrafficPolicy" not in _spec({})
+
+
+def test_what_is_written_is_there() -> None:
+    written = {
+        "type": "LoadBalancer",
+        "annotations": {"external-dns.alpha.kubernetes.io/hostname": "mail.example.com"},
+        "ipFamilies": ["IPv6", "IPv4"],
+        "ipFamilyPolicy": "PreferDualStack",
+        "loadBalancerClass": "example.com/lb",
+        "loadBalancerSourceRanges": ["192.0.2.0/24"],
+    }
+    made = child("Service", domain({"service": written}), name="example")
+
+    assert made["metadata"]["annotations"] == written["annotations"]
+    for name in written.keys() - {"annotations"}:
+        assert made["spec"][name] == written[name]
+
+
+def test_the_headless_one_finds_every_pod_for_hints() -> None:
+    spec = child("Service", domain({"service": {"type": "LoadBalancer"}}), name="example-pods")["spec"]
+
+    assert spec["clusterIP"] == "None"
+    assert spec["publishNotReadyAddresses"] is True
+    assert [(port["port"], port["protocol"]) for port in spec["ports"]] == [(10_099, "UDP")]
+    assert "externalTrafficPolicy" not in spec

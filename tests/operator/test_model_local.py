@@ -1,0 +1,105 @@
+"""What the cluster's fields mean where there is no cluster."""
+
+from pathlib import Path
+
+import pytest
+
+from mailoperator.entries import build_entries
+from mailoperator.localonly import check_local, left_aside
+from mailoperator.manifests import ManifestError, Manifests, load
+from mailoperator.references import check
+from mailpod.directory import AliasEntry, DomainEntry, MailboxEntry
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+DOMAIN = """\
+apiVersion: mailpod.dev/v1alpha1
+kind: MailDomain
+metadata: {name: example}
+spec:
+  domainName: example.com
+"""
+ALICE = """\
+---
+apiVersion: mailpod.dev/v1alpha1
+kind: Mailbox
+metadata: {name: alice}
+spec:
+  domainRef: {name: example}
+"""
+
+
+def loaded(tmp_path: Path, text: str) -> Manifests:
+    (tmp_path / "m.yaml").write_text(text)
+    found = load([tmp_path / "m.yaml"])
+    check(found)
+    check_local(found)
+    return found
+
+
+def told(tmp_path: Path, text: str) -> str:
+    with pytest.raises(ManifestError) as caught:
+        loaded(tmp_path, text)
+    return str(caught.value)
+
+
+def test_the_cluster_s_examples_are_good_here_too() -> None:
+    found = load([EXAMPLES / "cluster"])
+    check(found)
+    check_local(found)
+    (line,) = left_aside(found)
+    assert line.endswith("MailDomain default/example: spec.server is for a cluster, and left aside")
+    assert not found.secrets, "passwords are made"
+
+
+def test_alias_domains_have_every_address(tmp_path: Path) -> None:
+    found = loaded(tmp_path, DOMAIN + "  aliasDomains: [example.net]\n" + ALICE + "  aliases: [info]\n")
+    entries = build_entries(found, {("default", "alice"): "$argon2id$x"})
+    domains = {entry.name: entry for entry in entries if isinstance(entry, DomainEntry)}
+    assert set(domains) == {"example.com", "example.net"}
+    assert domains["example.net"].postmaster == "alice@example.com"
+    assert domains["example.net"].hostname == "mail.example.com"
+    assert [entry.address for entry in entries if isinstance(entry, MailboxEntry)] == ["alice@example.com"]
+    aliases = {entry.address: entry.targets for entry in entries if isinstance(entry, AliasEntry)}
+    assert aliases == dict.fromkeys(
+        ["info@example.com", "alice@example.net", "info@example.net"], ("alice@example.com",)
+    )
+
+
+def test_a_domain_is_one_s_only(tmp_path: Path) -> None:
+    other = "---\n" + DOMAIN.replace("name: example}", "name: b}").replace("example.com", "example.org")
+    assert 'spec.aliasDomains[0]: "example.com" is MailDomain default/example\'s already' in told(
+        tmp_path, DOMAIN + other + "  aliasDomains: [EXAMPLE.com]\n"
+    )
+
+
+@pytest.mark.parametrize("field", ["localPart: Postmaster", "aliases: [admin]"])
+def test_local_parts_of_the_owner_take_an_allow_list(tmp_path: Path, field: str) -> None:
+    manifest = ALICE + f"  {field}\n"
+    said = told(tmp_path, DOMAIN + manifest)
+    assert "stands for the domain's owner: write " in said and "in allowedReservedLocalParts of" in said
+    loaded(tmp_path, DOMAIN + "  allowedReservedLocalParts: [postmaster, admin]\n" + manifest)
+
+
+@pytest.mark.parametrize(
+    ("field", "problem"),
+    [
+        ("server: {storage: {bucket: mail}}", "spec.server.storage: local mode keeps mail in --data or --bucket"),
+        ("tls: {secretRef: {name: x}}", "spec.tls.secretRef: local mode has a certificate of its own"),
+        ("tls: {issuerRef: {name: x}}", "spec.tls.issuerRef: local mode has a certificate of its own"),
+        ("servedByRef: {name: nope}", "spec.servedByRef.name: no MailDomain default/nope"),
+    ],
+)
+def test_what_only_a_cluster_has_is_refused(tmp_path: Path, field: str, problem: str) -> None:
+    assert problem in told(tmp_path, DOMAIN + f"  {field}\n")
+
+
+def test_whoever_serves_others_is_not_served(tmp_path: Path) -> None:
+    def domain(name: str, field: str) -> str:
+        renamed = DOMAIN.replace("name: example}", f"name: {name}}}").replace("example.com", f"{name}.example.com")
+        return f"---\n{renamed}  {field}\n"
+
+    b = domain("b", "servedByRef: {name: example}")
+    loaded(tmp_path, DOMAIN + b)
+    assert "MailDomain default/b is itself served by another" in told(
+        tmp_path, DOMAIN + b + domain("c", "servedByRef: {name: b}")
+    )
