@@ -1,0 +1,1 @@
+"""Runs that print figures; never timed tests. `python -m benchmarks.report` runs them all."""

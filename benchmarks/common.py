@@ -1,0 +1,165 @@
+"""What the benchmarks share: the mail mix, a client that is not the bottleneck, runs that alternate, and their medians.
+
+Times are taken around bytes on a socket; answers are counted and compared after the clock has stopped, and a wrong or
+missing one ends the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks import peers
+from benchmarks.profile_pod import top
+from benchmarks.systems import KINDS, System, accounts
+
+
+@dataclass
+class Options:
+    systems: list[str]
+    runs: int
+    quick: bool
+    profile: Path | None
+
+    def scaled(self, count: int) -> int:
+        return max(1, count // 10) if self.quick else count
+
+
+@dataclass
+class Sample:
+    """What one run of one piece of work gave. `value` is in the row's unit; CPU is in ms a unit of work."""
+
+    value: float
+    server_cpu: float | None = None
+    client_cpu: float | None = None
+
+
+@dataclass
+class Table:
+    """Rows by work, columns by system, cells the samples of all runs."""
+
+    cells: dict[tuple[str, str], list[Sample]] = field(default_factory=dict)
+    durable: dict[str, str] = field(default_factory=dict)
+    order: list[str] = field(default_factory=list)
+
+    def add(self, row: str, system: System, sample: Sample) -> None:
+        self.cells.setdefault((row, system.name), []).append(sample)
+        self.durable[system.name] = system.durable
+        print(f"  {system.name:28} {row:64} {show(sample.value)}", file=sys.stderr, flush=True)
+
+    def rows(self) -> list[str]:
+        return list(dict.fromkeys(row for row, _ in self.cells))
+
+    def median(self, row: str, system: str) -> Sample | None:
+        samples = self.cells.get((row, system))
+        if not samples:
+            return None
+        return Sample(
+            statistics.median(sample.value for sample in samples),
+            middle([sample.server_cpu for sample in samples]),
+            middle([sample.client_cpu for sample in samples]),
+        )
+
+    def markdown(self) -> str:
+        names = list(self.durable)
+        lines = ["| work | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
+        lines.append("| an acknowledgement waits for | " + " | ".join(self.durable.values()) + " |")
+        for row in self.rows():
+            cells = [cell(self.median(row, name)) for name in names]
+            lines.append(f"| {' | '.join([row, *cells])} |")
+        return "\n".join(
+            [*lines, "", f"Order of runs: {'; '.join(self.order)}. Medians; CPU is a message's (or a log-in's).", ""]
+        )
+
+
+def middle(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
+
+
+def cell(sample: Sample | None) -> str:
+    if sample is None:
+        return "–"
+    if sample.server_cpu is None or sample.client_cpu is None:
+        return show(sample.value)
+    return f"{show(sample.value)} (CPU: {microseconds(sample.server_cpu)}, client {microseconds(sample.client_cpu)})"
+
+
+def microseconds(milliseconds: float) -> str:
+    """CPU of one unit of work; the kernel counts in ticks of 10 ms over the whole run, so small ones are rough."""
+    return f"{milliseconds * 1000:,.0f} µs" if milliseconds < 1 else f"{milliseconds:.2f} ms"
+
+
+def show(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+
+
+Work = Callable[[System, Options, Table], None]
+
+
+def measure(works: Sequence[Work], options: Options, table: Table) -> None:
+    """Each piece of work on each system in turn, `runs` times over; all are up at once, so all are disturbed alike."""
+    with ExitStack() as stack:
+        systems = []
+        for kind in options.systems:
+            folder = options.profile / kind if options.profile else None
+            system = KINDS[kind](accounts(), folder)
+            stack.callback(system.stop)
+            system.start()
+            systems.append(system)
+        for work in works:
+            for _ in range(options.runs):
+                for system in systems:
+                    work(system, options, table)
+            names = ", ".join(system.name for system in systems)
+            table.order.append(f"{work.__name__}: {options.runs} times {names}")
+    for kind in options.systems if options.profile else []:
+        assert options.profile is not None
+        if not kind.startswith("peers"):
+            print(f"\nProfile on {kind}, own time:", *top(options.profile / kind), sep="\n  ")
+
+
+def main(*works: Work) -> None:
+    """The command line that each benchmark has."""
+    parser = argparse.ArgumentParser(description="Prints a Markdown table of medians.")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the work, one run")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--systems", default="folder,seaweedfs,peers", help=f"of {', '.join(KINDS)}")
+    parser.add_argument("--profile", type=Path, help="a folder for the pods' profiles; figures are slower then")
+    given = parser.parse_args()
+    kinds = given.systems.split(",")
+    if any(kind.startswith("peers") for kind in kinds) and (why := peers.usable()):
+        print(f"without the peers: {why}", file=sys.stderr)
+        kinds = [kind for kind in kinds if not kind.startswith("peers")]
+    options = Options(kinds, 1 if given.quick else given.runs, given.quick, given.profile)
+    table = Table()
+    measure(works, options, table)
+    print(table.markdown())
+
+
+class Cpu:
+    """CPU of a server and of this process with its children, over a stretch of work."""
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.server = system.cpu_seconds()
+        self.client = client_cpu()
+        system.observe(True)
+
+    def sample(self, value: float, units: int) -> Sample:
+        """To be called at once after the work."""
+        server = (self.system.cpu_seconds() - self.server) * 1000 / units
+        client = (client_cpu() - self.client) * 1000 / units
+        self.system.observe(False)
+        return Sample(value, server, client)
+
+
+def client_cpu() -> float:
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, kinds))

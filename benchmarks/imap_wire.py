@@ -1,0 +1,145 @@
+"""What IMAP's answers cost without sockets: `.venv/bin/python -m benchmarks.imap_wire [--profile NAME]`.
+
+Handlers and store as in a pod, over a bucket in memory (no fsync), warm, 10,000 messages of the mix in pages of 500;
+`first` is with the pages in memory and nothing made of them yet. The client takes all and does nothing. What counts is
+the ratios of one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import cProfile
+import pstats
+import random
+import time
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from benchmarks.mail_mix import mix
+from mailpod.clock import SystemClock
+from mailpod.imap.commands import COMMANDS
+from mailpod.imap.lexer import Frame
+from mailpod.imap.parser import parse
+from mailpod.imap.view import View
+from mailpod.net.budget import Budget
+from mailpod.store import Account, NewMessage, Store, new_account
+from mailpod.store.memory import MemoryObjects
+
+MESSAGES = 10_000
+ROUNDS = 5
+RUNS = {
+    "FLAGS": ("FETCH 1:* (FLAGS)", 4_000_000),
+    "UID FLAGS": ("UID FETCH 1:* (FLAGS)", 4_000_000),
+    "UID FLAGS SIZE": ("UID FETCH 1:* (FLAGS RFC822.SIZE)", None),
+    "FAST": ("FETCH 1:* FAST", None),
+    "ENVELOPE BODYSTRUCTURE": ("FETCH 1:* (ENVELOPE BODYSTRUCTURE)", 600_000),
+    "four header fields": ("FETCH 1:* (BODY.PEEK[HEADER.FIELDS (FROM TO SUBJECT DATE)])", 800_000),
+    "with an uncached one": ("FETCH 1:* (BODY.PEEK[HEADER.FIELDS (FROM TO SUBJECT X-NONE)])", None),
+    "whole messages": ("FETCH 1:* (BODY.PEEK[])", 100_000),
+    "STORE on all": ("STORE 1:* +FLAGS.SILENT (\\Seen)", 3_000_000),
+    "STORE, with answers": ("STORE 1:* +FLAGS (\\Seen)", None),
+    "SEARCH UNSEEN": ("SEARCH UNSEEN", 10_000_000),
+    "SEARCH FROM": ("SEARCH FROM sender7@", 1_000_000),
+    "SEARCH SUBJECT": ("SEARCH SUBJECT nothing-like-it", None),
+    "SEARCH SENTSINCE": ("SEARCH SENTSINCE 1-Jan-2020", None),
+    "SEARCH BODY": ("SEARCH BODY nothing-like-it", None),
+}
+
+
+class Sink:
+    """A session whose client reads everything at once."""
+
+    def __init__(self, account: Account, read_only: bool) -> None:
+        self.account = account
+        self.view = View(account, account.mailbox("INBOX"), read_only)
+        self.identity = SimpleNamespace(entry=SimpleNamespace(quota_bytes=None, quota_messages=None))
+        self.services = SimpleNamespace(budget=Budget(512 << 20))
+        self.octets = 0
+
+    def send(self, data: Any) -> None:
+        pieces: Sequence[bytes] = [data] if isinstance(data, bytes) else data
+        for piece in pieces:
+            self.octets += len(piece)
+
+    async def drained(self) -> None: ...
+
+    async def say(self, line: str) -> None:
+        command = parse(Frame([f"a {line}".encode()], []))
+        rule = COMMANDS[command.name]
+        await rule.run(self, command.args)
+        self.send(self.view.poll(rule.expunge))
+
+
+async def fill(store: Store, objects: MemoryObjects) -> Account:
+    account = await store.open(await new_account(objects, "example.org", "ann"))
+    messages = [NewMessage(data) for data in mix(MESSAGES)]
+    for start in range(0, MESSAGES, 100):
+        await account.append("INBOX", messages[start : start + 100])
+    return account
+
+
+async def measure(name: str, account: Account, profile: cProfile.Profile | None) -> None:
+    line, aim = RUNS[name]
+    best, first, octets = float("inf"), 0.0, 0
+    for _ in range(ROUNDS):
+        if "STORE" in name:
+            await account.store_flags(account.mailbox("INBOX"), account.mailbox("INBOX").uids[:], "set", [])
+        sink = Sink(account, read_only="STORE" not in name)
+        sink.view.owed()
+        if profile:
+            profile.enable()
+        started = time.perf_counter()
+        await sink.say(line)
+        spent = time.perf_counter() - started
+        if profile:
+            profile.disable()
+        first, octets = first or spent, sink.octets
+        best = min(best, spent)
+    aimed = f"{aim:>12,}" if aim else f"{'-':>12}"
+    rates = f"{MESSAGES / first:14,.0f} {MESSAGES / best:14,.0f}"
+    print(f"{name:>24} {rates} {aimed} {octets / best / 1e6:9.0f} {best * 1000:9.2f}")
+
+
+async def watchers(account: Account, count: int) -> None:
+    """One delivery told to `count` sessions of the mailbox."""
+    views = [View(account, account.mailbox("INBOX"), read_only=False) for _ in range(count)]
+    spent = []
+    for _ in range(ROUNDS):
+        await account.append("INBOX", [NewMessage(b"Subject: new\r\n\r\n")])
+        started = time.perf_counter()
+        told = [view.poll(allow_expunge=True) for view in views]
+        spent.append(time.perf_counter() - started)
+        if not all(told):
+            raise SystemExit("a session was not told")
+    print(f"{count} sessions told of one delivery: {min(spent) * 1000:.2f} ms")
+
+
+async def run(options: argparse.Namespace) -> None:
+    objects = MemoryObjects()
+    store = Store(objects, clock=SystemClock(), rng=random.Random(1))
+    account = await fill(store, objects)
+    ref = account.ref
+    account.release()
+    await store.close()
+    store = Store(objects, clock=SystemClock(), rng=random.Random(2))
+    account = await store.open(ref)
+    async for _ in account.mailbox("INBOX").pages(account.mailbox("INBOX").uids[:]):
+        pass
+    print(f"{'':>24} {'first, msg/s':>14} {'again, msg/s':>14} {'aim':>12} {'MB/s':>9} {'ms':>9}")
+    profile = cProfile.Profile() if options.profile else None
+    for name in [options.profile] if options.profile else RUNS:
+        await measure(name, account, profile)
+    if profile:
+        pstats.Stats(profile).sort_stats("tottime").print_stats(18)
+    else:
+        await watchers(account, 1000)
+    account.release()
+    await store.close()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--profile", choices=RUNS)
+    asyncio.run(run(parser.parse_args()))

@@ -1,0 +1,68 @@
+"""Log-ins a second, and the memory of idle IMAP sessions. `python -m benchmarks.sessions`."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.harness.imap import Imap
+from tests.harness.target import Account, Target
+
+from benchmarks.common import Cpu, Options, Sample, Table, main
+from benchmarks.raw import Wrong, login
+from benchmarks.systems import System
+
+LOGINS = 3000
+IDLE = 500
+THREADS = 8
+
+
+def log_in(target: Target, account: Account) -> None:
+    raw = login(target, account, "", own_buffer=4096)
+    raw.timed(b"LOGOUT")
+    raw.close()
+
+
+def logins(system: System, options: Options, table: Table) -> None:
+    target = system.target()
+    account = target.accounts[-3]
+    log_in(target, account)
+    count = options.scaled(LOGINS)
+    cpu = Cpu(system)
+    started = time.perf_counter()
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(lambda _: log_in(target, account), range(count)))
+    took = time.perf_counter() - started
+    table.add("log-ins of an account that logged in before, per s", system, cpu.sample(count / took, count))
+
+
+def idle(system: System, options: Options, table: Table) -> None:
+    count = max(100, options.scaled(IDLE))
+    for service, kind in (("imap", "plain"), ("imaps", "TLS")):
+        system.restart()  # else sessions take memory that earlier ones gave back to the process, not to the machine
+        target = system.target()
+        account = target.accounts[-4]
+        Imap(target, account, service=service).close()
+        before = system.memory_bytes()
+        sessions = []
+        for _ in range(count):
+            session = Imap(target, account, service=service)
+            session.ok("SELECT INBOX")
+            session.begin("IDLE")
+            if not session.response().text.startswith(b"+"):
+                raise Wrong("IDLE was refused")
+            sessions.append(session)
+        time.sleep(1)
+        used = (system.memory_bytes() - before) / 1024 / count
+        table.add(f"memory of an idle IMAP session, {kind}, KiB (PSS)", system, Sample(used))
+        for session in sessions:
+            session.close()
+
+
+def sessions(system: System, options: Options, table: Table) -> None:
+    logins(system, options, table)
+    idle(system, options, table)
+
+
+if __name__ == "__main__":
+    main(sessions)
