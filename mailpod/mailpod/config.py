@@ -103,6 +103,23 @@ class Pop3Settings(Settings):
     """After so many malformed commands in a row the client is closed."""
 
 
+class HintSettings(Settings):
+    """What pods tell each other of commits, by UDP (net/hints.py)."""
+
+    host: str = ""
+    """The address to bind to; empty: all of them."""
+    port: int = Field(ge=0, le=65535)
+    peers: list[str] = []
+    """`NAME:PORT` of the other pods; every address of a name is one. Ourselves may be among them."""
+    keys: list[Path] = []
+    """Key files (net/hintcode.py), or folders of folders with a `hints.keys`. Without a key there are no hints."""
+    peers_seconds: Seconds = 10
+    """How often names are resolved, keys read and the others told that we are there."""
+    gather_seconds: Seconds = 0.005
+    """How long a hint waits for others to share its datagram."""
+    max_peers: Positive = 200
+
+
 class PodSettings(Settings):
     """Everything a mail pod is told at start."""
 
@@ -166,6 +183,9 @@ class PodSettings(Settings):
     """How often logged-in sessions' accounts are looked up again (removed, suspended, new password)."""
     bucket_check_seconds: Seconds = 10
     """How often the bucket's health is looked at; only for the metric and /healthz?verbose."""
+
+    hints: HintSettings | None = None
+    """Without it this pod hears of the others' commits by looking, every `imap.idle_refresh_seconds`."""
 
     store: StoreSettings = StoreSettings()
     smtp: SmtpSettings = SmtpSettings()

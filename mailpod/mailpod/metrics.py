@@ -34,6 +34,8 @@ RECEIVED_MESSAGES = Counter(
 )
 RECEIVED_BYTES = Counter("mailpod_messages_received_bytes_total", "Bytes of messages accepted by SMTP.", ["role"])
 
+HINTS = Counter("mailpod_hints_total", "Datagrams between pods about commits: sent, received, refused.", ["what"])
+
 BUCKET_UP = Gauge("mailpod_bucket_up", "1 when the last check of the bucket succeeded, 0 when not.")
 BUCKET_REQUESTS = Counter("mailpod_bucket_requests_total", "Requests to the bucket.", ["operation", "outcome"])
 BUCKET_SECONDS = Histogram(

@@ -23,6 +23,8 @@ from mailpod.directory import Directory
 from mailpod.http.health import Health
 from mailpod.http.server import HttpSession
 from mailpod.net.budget import Budget
+from mailpod.net.follow import Followers
+from mailpod.net.hints import Hints
 from mailpod.net.limits import Connections
 from mailpod.net.listener import Factory, listen, name_of, port_of
 from mailpod.net.registry import Registry
@@ -44,9 +46,12 @@ def build_services(settings: PodSettings, objects: ObjectStore, clock: Clock, rn
     metrics.BUDGET_LIMIT.set(settings.message_budget_bytes)
     budget = Budget(settings.message_budget_bytes)
     metrics.BUDGET_USED.set_function(lambda: budget.used)
+    followers = Followers()
+    hints = Hints(settings.hints, followers.hint, clock=clock, rng=rng) if settings.hints else None
+    tell = hints.tell if hints else None
     return Services(
         settings=settings,
-        store=Store(objects, settings=settings.store, clock=clock, rng=rng, pod=settings.name),
+        store=Store(objects, settings=settings.store, clock=clock, rng=rng, pod=settings.name, on_commit=tell),
         directory=directory,
         auth=Authenticator(directory, settings, clock),
         budget=budget,
@@ -61,6 +66,8 @@ def build_services(settings: PodSettings, objects: ObjectStore, clock: Clock, rn
         ),
         clock=clock,
         pod_name=settings.name,
+        followers=followers,
+        hints=hints,
     )
 
 
@@ -170,6 +177,8 @@ class Pod:
         self._keep("registry", lambda: services.registry.follow(settings.registry_sweep_seconds))
         self._keep("tls", lambda: services.tls.follow(settings.tls_poll_seconds))
         self._keep("bucket", lambda: check.follow(settings.bucket_check_seconds))
+        if services.hints is not None:
+            self._keep("hints", services.hints.run)
 
     def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         self._tasks.append(asyncio.get_running_loop().create_task(_kept(name, work)))

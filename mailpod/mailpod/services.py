@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mailpod.config import PodSettings
     from mailpod.directory import Directory
     from mailpod.net.budget import Budget
+    from mailpod.net.hints import Hints
     from mailpod.net.limits import Connections
     from mailpod.net.registry import Registry
     from mailpod.net.tls import TlsContexts
@@ -41,6 +42,8 @@ class Services:
     draining: bool = False
     followers: Followers = field(default_factory=Followers, repr=False)
     """Accounts that sessions in IDLE watch."""
+    hints: Hints | None = None
+    """What pods tell each other, where they do."""
     scratch: memoryview = field(default_factory=_scratch, repr=False)
     """Where all connections' reads land before they are copied to the one they are for (see net/wire.py)."""
     spool: Spool = field(init=False, repr=False)

@@ -55,8 +55,9 @@ async def _local(parsed: argparse.Namespace) -> None:
             objects = await open_bucket(bucket)
         except (ValueError, OSError) as error:
             raise StateError(f"bucket: {error}") from None
+        options = Options(parsed.manifest, parsed.data, bucket, ports, hints=not parsed.no_hints)
         try:
-            await Local(Options(parsed.manifest, parsed.data, bucket, ports), state, objects).run()
+            await Local(options, state, objects).run()
         finally:
             await objects.close()
     finally:
@@ -85,6 +86,9 @@ def _parser() -> argparse.ArgumentParser:
     local.add_argument("--host", default="127.0.0.1", help="address to listen on")
     local.add_argument("--port-offset", type=int, default=10_000, metavar="N", help="added to the standard ports")
     local.add_argument("--pods", type=int, default=1, metavar="N", help="mail pods that share the ports")
+    local.add_argument(
+        "--no-hints", action="store_true", help="pods do not tell each other of new mail; they look every 5 s"
+    )
     cluster = commands.add_parser(
         "run",
         help="serve the MailDomains and Mailboxes of a Kubernetes cluster",

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from mailoperator import dkim, keysecrets
+from mailoperator import dkim, hintkeys, keysecrets
 from mailoperator.build import names
 from mailoperator.certificates import HOST_CERTIFICATE, HostsOwn, Offer, TlsPair, choose, host_covers
 from mailoperator.conditions import CERTIFICATE_READY, SECRET_NAME_TAKEN, Condition
@@ -140,6 +140,9 @@ class _Bucket:
     async def _next(self, before: Mapping[str, bytes]) -> tuple[dict[str, bytes], dict[str, Report]]:
         """The Secret's files as they should be, from those that are there."""
         groups = keysecrets.by_label(before)
+        if any(member.domain == self._host.spec.domain_name for member in self._members):
+            key = hintkeys.current(before.get(hintkeys.FILE), self._rules.now())
+            groups[""] = {**groups.get("", {}), hintkeys.FILE: key}
         reports: dict[str, Report] = {}
         labels = {keysecrets.label_of(member.domain): member for member in self._members}
         absent = groups.keys() - labels.keys() - {""} if self._rules.all_known() else set()

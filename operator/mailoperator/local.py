@@ -27,7 +27,7 @@ from mailoperator.passwords import Hasher, passwords
 from mailoperator.pods import PodFailed, Pods
 from mailoperator.ports import Ports, reachable
 from mailoperator.references import check, domain_key
-from mailpod.config import BucketSettings, CertificateFiles, PodSettings
+from mailpod.config import BucketSettings, CertificateFiles, HintSettings, PodSettings
 from mailpod.directory import Ambiguous, Entry, ObjectStore, Publisher, StorageError, SystemClock, public_key
 
 _LOOK_SECONDS: Final = 0.5  # between two looks at the manifests
@@ -45,6 +45,7 @@ class Options:
     data: Path
     bucket: str  # what open_bucket takes: an absolute path, or a URL
     ports: Ports
+    hints: bool = True
 
 
 @dataclass(slots=True)
@@ -213,7 +214,18 @@ class Local:
             tls=[CertificateFiles(certificate=certificate.absolute(), key=key.absolute())],
             directory_keys=[base64.b64encode(self._trusted).decode()],
             smtp=defaults.smtp.model_copy(update={"max_message_bytes": largest}),
+            hints=self._hints(pod),
         )
+
+    def _hints(self, pod: int) -> HintSettings | None:
+        ports = self._options.ports
+        if not self._options.hints or ports.pods == 1:
+            return None
+        host = reachable(ports.host)
+        written = f"[{host}]" if ":" in host else host
+        others = [f"{written}:{ports.hints(other)}" for other in range(ports.pods) if other != pod]
+        keys = [self._state.hint_keys().absolute()]
+        return HintSettings(host=host, port=ports.hints(pod), peers=others, keys=keys)
 
     def _write(self, pod: int, settings: PodSettings) -> Path:
         return self._state.write(f"pod-{pod}.json", settings.model_dump_json(indent=1, exclude_defaults=True) + "\n")

@@ -62,6 +62,13 @@ class LocalState:
             raise StateError(f"{file} is not a signing key (without it a new one is made)")
         return key
 
+    def hint_keys(self) -> Path:
+        """The file with the key of the pods' hints, made at the first run."""
+        file = self.path / "hints.keys"
+        if not file.exists():
+            self.write(file.name, f"0 {secrets.token_hex(32)}\n")
+        return file
+
     def certificate(self, names: list[str]) -> tuple[Path, Path]:
         """A self-signed certificate for these names and addresses, and its key. Made again when the names change."""
         certificate, key = self.path / "tls.crt", self.path / "tls.key"

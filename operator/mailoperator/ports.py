@@ -15,6 +15,7 @@ from mailpod.config import ListenerSettings
 
 MAX_PODS: Final = 16
 HTTP: Final = 8080
+HINTS: Final = 99
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,10 @@ class Ports:
 
     def http(self, pod: int) -> int:
         return self.offset + HTTP + pod
+
+    def hints(self, pod: int) -> int:
+        """UDP."""
+        return self.offset + 1000 * (pod + 1) + HINTS
 
     def listeners(self, pod: int) -> list[ListenerSettings]:
         """What pod number `pod` listens on."""

@@ -38,6 +38,7 @@ class Mailpod:
         *,
         pods: int = 1,
         bucket: str | None = None,
+        hints: bool = True,
         environment: dict[str, str] | None = None,
         **domain_spec: object,
     ) -> None:
@@ -46,6 +47,7 @@ class Mailpod:
         self.accounts = list(accounts)
         self.pods = pods
         self.bucket = bucket
+        self.hints = hints
         self.environment = environment or {}
         self.domain_spec = domain_spec
         self.data = home / "data"
@@ -82,6 +84,8 @@ class Mailpod:
     def command(self) -> list[str]:
         program = Path(sys.executable).parent / "mail-operator"
         options = ["--data", str(self.data), "--port-offset", str(self.offset), "--pods", str(self.pods)]
+        if not self.hints:
+            options.append("--no-hints")
         if self.bucket:
             options += ["--bucket", self.bucket]
         return [str(program), "local", str(self.manifest), *options]

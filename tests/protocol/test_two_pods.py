@@ -1,4 +1,4 @@
-"""Two pods on one bucket: each sees the other's changes at its next NOOP (hints do not exist yet)."""
+"""Two pods on one bucket: each sees the other's changes at its next NOOP (hints off)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Pods:
 
 @pytest.fixture(scope="module")
 def pods(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pods]:
-    server = Mailpod(tmp_path_factory.mktemp("two-pods"), manifest.accounts(20), pods=2)
+    server = Mailpod(tmp_path_factory.mktemp("two-pods"), manifest.accounts(20), pods=2, hints=False)
     server.start()
     yield Pods(server, server.pod_target(0), server.pod_target(1))
     server.stop()

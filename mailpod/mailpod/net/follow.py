@@ -1,7 +1,8 @@
 """Accounts that somebody watches (IMAP IDLE) are looked at again and again, so that what other pods commit is seen.
 
 Invariants: one look an account, however many sessions watch it; one task for all accounts, and none when nobody
-watches. A look that fails is tried again at the next turn: the session does not end because the bucket is away.
+watches. A look that fails is tried again at the next turn: the session does not end because the bucket is away. A hint
+(net/hints.py) only brings a look forward; at most one that was asked for by hints is under way an account.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ _TURN: Final = 1.0  # seconds between two looks at what is due
 class Followed(Protocol):
     """What is needed of an account."""
 
+    @property
+    def prefix(self) -> str: ...
+    @property
+    def head(self) -> int: ...
     async def refresh(self) -> None: ...
 
 
@@ -29,6 +34,8 @@ class _Entry:
     watchers: int
     seconds: float
     due: float
+    hinted: int = 0  # the newest commit that a hint named
+    looking: asyncio.Task[None] | None = None
 
 
 class Followers:
@@ -36,6 +43,7 @@ class Followers:
 
     def __init__(self) -> None:
         self._entries: dict[Followed, _Entry] = {}
+        self._by_prefix: dict[str, Followed] = {}
         self._task: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
@@ -46,6 +54,7 @@ class Followers:
         loop = asyncio.get_running_loop()
         entry = self._entries.setdefault(account, _Entry(0, seconds, loop.time() + seconds))
         entry.watchers += 1
+        self._by_prefix[account.prefix] = account
         if self._task is None:
             self._task = loop.create_task(self._run())
         return lambda: self._unfollow(account, entry)
@@ -54,6 +63,33 @@ class Followers:
         entry.watchers -= 1
         if not entry.watchers:
             del self._entries[account]
+            if self._by_prefix.get(account.prefix) is account:
+                del self._by_prefix[account.prefix]
+
+    def hint(self, prefix: str, head: int) -> None:
+        """Another pod says that commit `head` of an account is there."""
+        account = self._by_prefix.get(prefix)
+        if account is None or account.head >= head:
+            return
+        entry = self._entries[account]
+        entry.hinted = max(entry.hinted, head)
+        if entry.looking is None:
+            entry.looking = asyncio.get_running_loop().create_task(self._look_for(account, entry))
+
+    async def _look_for(self, account: Followed, entry: _Entry) -> None:
+        """Look until what was hinted at is seen, or is not there: the hint may be of a state that was never to be."""
+        try:
+            while (wanted := entry.hinted) > account.head:
+                await account.refresh()
+                if account.head < wanted and entry.hinted == wanted:
+                    return
+        except MailError:
+            return  # the next turn looks again
+        except Exception as error:
+            logs.crash("follow.crashed", error)
+        finally:
+            entry.looking = None
+            entry.hinted = 0
 
     async def _run(self) -> None:
         try:

@@ -421,6 +421,8 @@ class Account:
         won = not draft.operations or await self._log.publish(draft.operations, draft.body, draft.body_bytes, deadline)
         if won:
             self._settle(draft, batch)
+            if draft.operations:
+                self._store.on_commit(self.prefix, self.head)
         return won
 
     def _evaluate(self, batch: list[_Intent]) -> tuple[Draft, list[tuple[_Intent, Exception]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import OrderedDict
+from collections.abc import Callable
 
 from ..clock import Clock
 from ..errors import AccountClosed, Expunged, MailError, Unavailable
@@ -33,7 +34,11 @@ class Store:
         clock: Clock,
         rng: random.Random,
         pod: str = "",
+        on_commit: Callable[[str, int], None] | None = None,
     ) -> None:
+        """`on_commit` is called with an account's prefix and head when a commit of this pod's is durable; it must not
+        block or raise."""
+        self.on_commit = on_commit or _nobody
         self.objects = objects
         self.settings = settings or StoreSettings()
         self.clock = clock
@@ -244,3 +249,7 @@ class Store:
 
 def _weight(page: Page) -> int:
     return page.weight
+
+
+def _nobody(prefix: str, head: int) -> None:
+    """Nobody is told of commits."""

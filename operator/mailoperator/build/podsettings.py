@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from mailoperator.build import listeners
+from mailoperator.build import listeners, names
 from mailoperator.build.budgets import budgets
 from mailoperator.build.inputs import BuildInputs
 from mailoperator.model import MailDomain
-from mailpod.config import BucketSettings, PodSettings
+from mailpod.config import BucketSettings, HintSettings, PodSettings
 
 CONFIG: Final = Path("/etc/mailpod")
 KEYS: Final = CONFIG / "keys"
@@ -41,6 +41,7 @@ def pod_settings(domain: MailDomain, inputs: BuildInputs, resources: dict[str, A
         drain_seconds=DRAIN_SECONDS,
         close_seconds=CLOSE_SECONDS,
         message_budget_bytes=room.messages,
+        hints=HintSettings(port=listeners.HINTS, peers=[f"{names.headless(domain)}:{listeners.HINTS}"], keys=[KEYS]),
         store=plain.store.model_copy(update=store),
         smtp=plain.smtp.model_copy(update={"max_message_bytes": largest}),
     )
