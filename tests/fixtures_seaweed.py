@@ -98,6 +98,8 @@ class Seaweed:
     def pause(self) -> None:
         """Stop answering, as a hung server does, until `resume()`."""
         os.kill(self.pid, signal.SIGSTOP)
+        while not all(_stands_still(task) for task in Path(f"/proc/{self.pid}/task").iterdir()):
+            time.sleep(0.01)  # the signal is under way: on a busy machine a thread may answer one more request
 
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
@@ -150,6 +152,10 @@ class Seaweed:
         """Whether the volume server has joined the master."""
         with urlopen(f"http://127.0.0.1:{self._ports['master']}/dir/assign", timeout=5) as answer:
             return "fid" in json.load(answer)
+
+
+def _stands_still(task: Path) -> bool:
+    return (task / "stat").read_text().rpartition(")")[2].split()[0] in "Tt"
 
 
 def _die_with_parent() -> None:
