@@ -179,7 +179,7 @@ async def test_deleted_mail_is_gone_when_grace_is_over_old_versions_too(world: W
 
 
 def time_passes(world: World) -> None:
-    """The server's clock cannot be put forward, so GRACE was over before. Its times are in whole seconds, some of them."""
+    """The server's clock cannot be put forward, so GRACE was over before; some of its times are whole seconds."""
     world.planes[-1]._settings = world.settings.model_copy(update={"grace_seconds": -2.0})
 
 
