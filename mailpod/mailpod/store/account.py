@@ -24,7 +24,7 @@ from .incarnations import AccountRef
 from .log import Log
 from .mailbox import Mailbox
 from .objects import AlreadyExists, Ambiguous, StorageError
-from .ops import Close, PageRef, Record, replace_location
+from .ops import Close, Operation, PageRef, Record, replace_location
 from .page import Location, Page, checksum, encode_meta
 
 if TYPE_CHECKING:
@@ -189,7 +189,10 @@ class Account:
 
     async def append(self, name: str, messages: Sequence[NewMessage], *, limits: Limits | None = None) -> Appended:
         """Add messages in one commit. Raises TryCreate, OverQuota, LimitReached, Unavailable."""
-        prepared = [await self._prepare(message) for message in messages]
+        return await self.append_prepared(name, [await self._prepare(message) for message in messages], limits=limits)
+
+    async def append_prepared(self, name: str, prepared: list[Prepared], *, limits: Limits | None = None) -> Appended:
+        """As `append`, of messages whose records are known: a restore takes them over from another incarnation."""
         if sum(len(message.data) for message in prepared if message.data is not None) > self._settings.commit_bytes:
             await self._post(prepared, 0)
         else:
@@ -346,7 +349,11 @@ class Account:
 
     async def close_incarnation(self) -> None:
         """STORE.md rule 15: the last commit of this incarnation."""
-        await self._commit(lambda draft: draft.operations.append(Close()), exclusive=True)
+        await self.commit_operation(Close())
+
+    async def commit_operation(self, operation: Operation) -> None:
+        """Exactly this, in a commit of its own: for the tools, which know that it applies."""
+        await self._commit(lambda draft: draft.operations.append(operation), exclusive=True)
 
     async def _commit(
         self, evaluate: Callable[[Draft], T], *, exclusive: bool = False, prepared: list[Prepared] | None = None

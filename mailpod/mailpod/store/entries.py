@@ -166,3 +166,12 @@ def _decode(key: str, payload: bytes) -> Entry:
     if entry_key(entry) != key:
         raise BadEntry(f"{key} holds the entry of {entry_key(entry)}")
     return entry
+
+
+def parse_entry(key: str, data: bytes) -> Entry:
+    """The entry in the object at `key`, whoever signed it: for people and tools, never to admit anybody.
+
+    Raises BadEntry, TooNew.
+    """
+    payload, _, _ = data.partition(b"\n")
+    return _decode(key, payload)

@@ -59,7 +59,11 @@ async def latest(objects: ObjectStore, domain: str, local: str) -> Incarnation |
 
 async def read(objects: ObjectStore, key: str) -> Incarnation:
     """The incarnation at `key`. Raises StorageError, also where it cannot be read."""
-    data = await objects.get(key)
+    return parse(key, await objects.get(key))
+
+
+def parse(key: str, data: bytes) -> Incarnation:
+    """The incarnation that the object at `key` holds. Raises StorageError."""
     try:
         stored = msgspec.json.decode(data, type=_Stored)
         return Incarnation(int(key.rpartition("/")[2]), stored.id, stored.floor, stored.absent)
