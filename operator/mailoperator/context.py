@@ -87,8 +87,11 @@ class Plane(Protocol):
     async def withdraw(self, host: MailDomain, owner: str, entries: Sequence[Entry]) -> None:
         """Take back what `owner` published, and those of `entries` that are its."""
 
-    async def compare(self, host: MailDomain, entries: Sequence[Entry], approved: str | None) -> str | None:
-        """Make the directory exactly that; the brake's words where it held (rule 34)."""
+    async def compare(
+        self, host: MailDomain, entries: Sequence[Entry], approved: str | None, living: Callable[[str], bool]
+    ) -> str | None:
+        """Make the directory exactly that; the brake's words where it held (rule 34). What a `living` owner without
+        entries has is left alone (rule 39)."""
 
     async def close(self, host: MailDomain, domain: str, local: str, owner: str) -> None:
         """End an account: refused at once, its purge recorded."""

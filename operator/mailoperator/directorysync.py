@@ -72,10 +72,19 @@ class DirectorySync:
         self._may_write()
         return await self._publisher.withdraw(owner, entries)
 
-    async def compare(self, entries: Iterable[Entry], approved: str | None = None) -> Published:
+    async def verifiers(self, address: str) -> tuple[str, ...]:
+        """A mailbox's, as this process last saw or wrote its signed entry; it is read where it was never seen."""
+        return await self._publisher.verifiers(address)
+
+    async def compare(
+        self,
+        entries: Iterable[Entry],
+        approved: str | None = None,
+        living: Callable[[str], bool] = lambda owner: False,
+    ) -> Published:
         """Make the directory exactly `entries`, a complete set; see `Published.brake`."""
         self._may_write()
-        return await self._publisher.compare(entries, approved=approved)
+        return await self._publisher.compare(entries, approved=approved, living=living)
 
     async def close(self, domain: str, local: str, owner: str) -> None:
         """End an account: nobody finds it from now on, its purge is recorded. One that is not `owner`'s stays."""

@@ -14,7 +14,8 @@ from mailoperator.manifests import Manifests
 from mailoperator.model import Mailbox, MailDomain
 from mailoperator.problems import complaint
 from mailoperator.quantity import parse_quantity
-from mailoperator.world import Key, World, key_of
+from mailoperator.references import domain_key, is_reserved
+from mailoperator.world import Key, World, domain_names_of, key_of
 from mailpod.addresses import Address
 
 Raw: TypeAlias = dict[str, Any]
@@ -74,10 +75,10 @@ def host_of(domain: MailDomain, world: World) -> MailDomain:
 
 
 def rival_domain(domain: MailDomain, raw: Raw, world: World) -> Condition | None:
-    """Where another MailDomain has one of the names: who was accepted already wins, else the oldest (rule 39)."""
+    """Where another MailDomain has one of the names: who was accepted with it wins, else the oldest (rule 39)."""
     for name in (domain.spec.domain_name, *domain.spec.alias_domains):
         for other in world.with_name(name):
-            if other["metadata"]["uid"] != domain.metadata.uid and _precedence(other) < _precedence(raw):
+            if other["metadata"]["uid"] != domain.metadata.uid and _claim_to(name, other) < _claim_to(name, raw):
                 place = "/".join(key_of(other))
                 return c.bad(c.DOMAIN_ACCEPTED, c.DOMAIN_TAKEN, f"{name} is MailDomain {place}'s already")
     return None
@@ -90,17 +91,30 @@ def rival_mailbox(mailbox: Mailbox, raw: Raw, world: World) -> Condition | None:
     domain = mailbox.metadata.namespace, mailbox.spec.domain_ref.name
     for local in (mailbox.local_part, *mailbox.spec.aliases):
         for other in world.with_local_part(domain, local):
-            if other["metadata"]["uid"] != mailbox.metadata.uid and _precedence(other) < _precedence(raw):
+            if other["metadata"]["uid"] != mailbox.metadata.uid and precedence(other) < precedence(raw):
                 words = f"{local}@ is Mailbox {key_of(other)[1]}'s already"
                 return c.bad(c.ADDRESS_ACCEPTED, c.ADDRESS_TAKEN, words)
     return None
 
 
-def _precedence(raw: Raw) -> tuple[bool, str, str]:
+def precedence(raw: Raw) -> tuple[bool, str, str]:
     """Smaller wins: accepted, then older."""
     metadata = raw["metadata"]
     accepted = holds(raw, c.DOMAIN_ACCEPTED) or holds(raw, c.ADDRESS_ACCEPTED)
     return not accepted, metadata.get("creationTimestamp") or "", metadata.get("uid", "")
+
+
+def _claim_to(name: str, raw: Raw) -> tuple[bool, bool, bool, str, str]:
+    """Smaller wins. The domainName is for life; an alias domain may have been added since it was accepted."""
+    accepted = condition_of(raw, c.DOMAIN_ACCEPTED)
+    observed = next(
+        (line.get("observedGeneration") for line in _lines(raw) if line.get("type") == c.DOMAIN_ACCEPTED), None
+    )
+    holds_it = accepted is not None and accepted.holds
+    is_alias = next(iter(domain_names_of(raw)), "") != name
+    is_new = observed != raw["metadata"].get("generation")
+    _, created, uid = precedence(raw)
+    return not holds_it, is_alias, is_alias and is_new, created, uid
 
 
 def holds(raw: Raw | None, type: str) -> bool:
@@ -116,15 +130,18 @@ def told_bytes(raw: Raw | None) -> int | None:
 
 
 def condition_of(raw: Raw | None, type: str) -> Condition | None:
-    lines = ((raw or {}).get("status") or {}).get("conditions") or []
-    for line in lines:
+    for line in _lines(raw):
         if line.get("type") == type:
             return Condition(type, line["status"], line["reason"], line.get("message", ""))
     return None
 
 
-def members_of(host: MailDomain, domains: Iterable[Raw], mailboxes: Iterable[Raw]) -> Manifests:
-    """The host's domains that were accepted, and their Mailboxes, of two complete lists."""
+def _lines(raw: Raw | None) -> list[Raw]:
+    return ((raw or {}).get("status") or {}).get("conditions") or []
+
+
+def members_of(host: MailDomain, domains: Iterable[Raw], mailboxes: Iterable[Raw], world: World) -> Manifests:
+    """The host's domains that were not refused, nor would be, and their Mailboxes, of two complete lists."""
     found = Manifests()
     for raw in domains:
         if host_key(raw) != host.key or raw["metadata"].get("deletionTimestamp"):
@@ -134,7 +151,7 @@ def members_of(host: MailDomain, domains: Iterable[Raw], mailboxes: Iterable[Raw
         except Unusable:
             continue
         refused = condition_of(raw, c.DOMAIN_ACCEPTED)
-        if refused is None or refused.status != "False":
+        if (refused is None or refused.status != "False") and rival_domain(domain, raw, world) is None:
             found.domains[domain.key] = domain
     _add_mailboxes(found, mailboxes)
     return found
@@ -160,6 +177,12 @@ def _refused(raw: Raw) -> bool:
     return condition is not None and condition.status == "False"
 
 
+def reserved_in(mailbox: Mailbox, domain: MailDomain) -> str | None:
+    """A local part of a Mailbox that its domain does not give away (rule 39)."""
+    locals = (mailbox.local_part, *mailbox.spec.aliases)
+    return next((local for local in locals if is_reserved(local, domain)), None)
+
+
 def _add_mailboxes(found: Manifests, mailboxes: Iterable[Raw]) -> None:
     for raw in mailboxes:
         if raw["metadata"].get("deletionTimestamp"):
@@ -168,5 +191,6 @@ def _add_mailboxes(found: Manifests, mailboxes: Iterable[Raw]) -> None:
             mailbox = mailbox_of(raw)
         except Unusable:
             continue
-        if (mailbox.metadata.namespace, mailbox.spec.domain_ref.name) in found.domains and not _refused(raw):
+        domain = found.domains.get(domain_key(mailbox))
+        if domain is not None and not _refused(raw) and not reserved_in(mailbox, domain):
             found.mailboxes[mailbox.key] = mailbox

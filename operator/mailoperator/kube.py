@@ -122,8 +122,12 @@ class Kube:
         found: list[Raw] = []
         while True:
             page = await self.request("GET", path_of(api_version, kind, namespace), query)
-            found += [{"apiVersion": api_version, "kind": kind} | item for item in page["items"]]
-            if not (token := page["metadata"].get("continue")):
+            items, metadata = page.get("items", ""), page.get("metadata")
+            items = [] if items is None else items  # Go's empty list
+            if not isinstance(items, list) or not isinstance(metadata, dict):
+                raise ApiError(0, "NotAList", f"the answer for {plural(kind)} is no list")
+            found += [{"apiVersion": api_version, "kind": kind} | item for item in items]
+            if not (token := metadata.get("continue")):
                 return found
             query["continue"] = token
 
@@ -237,8 +241,11 @@ def _decode(status: int, data: bytes) -> Raw:
     try:
         answer = json.loads(data)
     except ValueError:
-        answer = {}
+        answer = None
     if 200 <= status < 300:
-        return dict(answer)
+        if not isinstance(answer, dict) or not answer:  # a body that was cut is no empty object
+            raise ApiError(0, "NotJson", f"an answer of {len(data)} bytes is no JSON object")
+        return answer
     fallback = data[:200].decode(errors="replace")
-    raise ApiError(status, str(answer.get("reason", "")), str(answer.get("message", fallback)))
+    told = answer if isinstance(answer, dict) else {}
+    raise ApiError(status, str(told.get("reason", "")), str(told.get("message", fallback)))

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 from mailoperator import conditions as c
 from mailoperator.context import API, APPROVE, PAUSED, Context, StorageFailed
 from mailoperator.entries import address_of, domain_entries, entries_of, postmaster
-from mailoperator.gather import Unusable, domain_of, holds, members_of, told_bytes
+from mailoperator.gather import Unusable, domain_of, holds, members_of, precedence, told_bytes
 from mailoperator.manifests import Manifests
 from mailoperator.model import Mailbox, MailDomain
 from mailoperator.references import domain_key
@@ -40,11 +40,13 @@ async def reconcile_directory(ctx: Context, key: Key) -> float | None:
         return None
     domains = await ctx.kube.list(API, "MailDomain", key[0])
     mailboxes = await ctx.kube.list(API, "Mailbox", key[0])
-    found = members_of(host, domains, mailboxes)
+    uids = {raw["metadata"]["uid"] for raw in (*domains, *mailboxes)}
+    # of two who want an address that nobody has, the first is taken
+    found = members_of(host, sorted(domains, key=precedence), sorted(mailboxes, key=precedence), ctx.world)
     try:
         entries = await _entries(ctx, found)
         ctx.leader.check()
-        stopped = await ctx.plane.compare(host, entries, annotations.get(APPROVE))
+        stopped = await ctx.plane.compare(host, entries, annotations.get(APPROVE), uids.__contains__)
         await _count(ctx, host, found, entries)
     except StorageFailed:
         return None  # the MailDomain's own reconciliation says so

@@ -117,7 +117,7 @@ class _Visit:
     async def _host(self, domain: MailDomain) -> None:
         """Bucket, keys, then pods: what others refer to comes first."""
         ctx = self.ctx
-        members = list(members_of(domain, ctx.world.all("MailDomain"), ()).domains.values())
+        members = list(members_of(domain, ctx.world.all("MailDomain"), (), ctx.world).domains.values())
         self._fields |= {"servedDomains": len(members), "selector": names.selector_text(domain)}
         report = await ctx.plane.prepare(domain)
         self.say(report.condition)
@@ -189,7 +189,7 @@ class _Visit:
         self.say(c.bad(c.DIRECTORY_READY, c.TOO_MANY_WITHDRAWN, braked) if braked else c.good(c.DIRECTORY_READY))
 
     def _lives(self, owner: str) -> bool:
-        return any(raw["metadata"]["uid"] == owner for raw in self.ctx.world.all("MailDomain"))
+        return self.ctx.world.lives("MailDomain", owner)
 
     async def _dns(self, domain: MailDomain, host: MailDomain) -> None:
         addresses = self._fields.get("addresses") or []

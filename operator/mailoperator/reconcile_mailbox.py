@@ -10,7 +10,7 @@ from mailoperator.conditions import Condition
 from mailoperator.context import PAUSED, Context, StorageFailed
 from mailoperator.entries import address_of, entries_of
 from mailoperator.finalizers import PURGE, set_finalizer
-from mailoperator.gather import Unusable, domain_of, holds, host_of, mailbox_of, rival_mailbox
+from mailoperator.gather import Unusable, domain_of, holds, host_of, mailbox_of, reserved_in, rival_mailbox
 from mailoperator.model import Mailbox, MailDomain
 from mailoperator.status import write_status
 from mailoperator.withdrawing import withdraw_gone
@@ -19,7 +19,6 @@ from mailoperator.world import Key
 Raw: TypeAlias = dict[str, Any]
 _LATER: Final = 30.0  # seconds, until what is missing is looked for again unasked
 _GIVE_UP_SECONDS: Final = 600.0  # OPERATOR.md rule 40: a deleted namespace takes credentials first
-_RESERVED: Final = frozenset({"admin", "administrator", "hostmaster", "webmaster", "postmaster", "abuse"})  # rule 39
 
 
 async def reconcile_mailbox(ctx: Context, key: Key) -> float | None:
@@ -67,10 +66,13 @@ async def _serve(ctx: Context, raw: Raw, said: dict[str, Condition], fields: Raw
         raise Unusable(c.bad(c.PUBLISHED, c.DOMAIN_NOT_READY, f"MailDomain {domain.metadata.name} has no storage yet"))
     ctx.leader.check()
     entries = list(entries_of(mailbox, domain, next(iter(password.verifiers), "")))
-    conflicts = await ctx.plane.publish(host, entries, lambda owner: _lives(ctx, owner))
+    conflicts = await ctx.plane.publish(host, entries, lambda owner: ctx.world.lives("Mailbox", owner))
     if conflicts:
         words = f"{conflicts[0][0]} is another Mailbox's already"
-        said[c.ADDRESS_ACCEPTED] = c.bad(c.ADDRESS_ACCEPTED, c.ADDRESS_TAKEN, words)
+        own = fields["address"] in (name for name, _ in conflicts)  # an alias that is another's takes nothing else away
+        said[c.ADDRESS_ACCEPTED] = (
+            c.bad(c.ADDRESS_ACCEPTED, c.ADDRESS_TAKEN, words) if own else c.good(c.ADDRESS_ACCEPTED)
+        )
         said[c.PUBLISHED] = c.bad(c.PUBLISHED, c.ADDRESS_TAKEN, words)
         return _LATER
     said[c.ADDRESS_ACCEPTED] = c.good(c.ADDRESS_ACCEPTED)
@@ -94,9 +96,8 @@ def _domain(ctx: Context, mailbox: Mailbox) -> tuple[MailDomain, MailDomain]:
 
 
 def _reserved(mailbox: Mailbox, domain: MailDomain) -> Condition | None:
-    allowed = set(domain.spec.allowed_reserved_local_parts)
-    if both := ({mailbox.local_part, *mailbox.spec.aliases} & _RESERVED) - allowed:
-        words = f"{min(both)}@ is reserved; the MailDomain's allowedReservedLocalParts can give it away"
+    if reserved := reserved_in(mailbox, domain):
+        words = f"{reserved}@ is reserved; the MailDomain's allowedReservedLocalParts can give it away"
         return c.bad(c.ADDRESS_ACCEPTED, c.ADDRESS_RESERVED, words)
     return None
 
@@ -108,10 +109,6 @@ def _quota(mailbox: Mailbox, domain: MailDomain) -> int | None:
 
 def _waiting() -> Condition:
     return c.unknown(c.ADDRESS_ACCEPTED, c.DOMAIN_NOT_READY, "the MailDomain is not ready to say")
-
-
-def _lives(ctx: Context, owner: str) -> bool:
-    return any(raw["metadata"]["uid"] == owner for raw in ctx.world.all("Mailbox"))
 
 
 async def _delete(ctx: Context, raw: Raw) -> float | None:

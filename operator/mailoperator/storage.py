@@ -40,7 +40,6 @@ from mailpod.directory import (
     Ambiguous,
     Claim,
     ClaimConflict,
-    Directory,
     DomainEntry,
     Entry,
     ObjectStore,
@@ -59,6 +58,7 @@ Raw = dict[str, Any]
 TAKE_OVER: Final = "mailpod.dev/take-over-storage"  # annotation: the holder, as the condition names it
 PREFIX_CLAIMED: Final = "PrefixClaimed"
 _AGAIN_SECONDS: Final = 600.0  # after which a bucket that was found good is looked at again
+_TRUSTED_SECONDS: Final = 15.0  # for which endpoint and credentials are not asked for again: thousands publish at once
 
 
 class KubeApi(Protocol):
@@ -81,6 +81,7 @@ class _Bucket:
     sync: DirectorySync
     report: StorageReport | None = None
     looked: float = 0.0  # Clock.elapsed
+    trusted: float = float("-inf")  # Clock.elapsed, when it was last prepared without fault
 
 
 class ClusterPlane:
@@ -123,20 +124,25 @@ class ClusterPlane:
     async def prepare(self, host: MailDomain) -> StorageReport:
         """Bucket, probe and claim; a look at the clock where all that was done lately."""
         async with self._locks.setdefault(host.key, asyncio.Lock()):
-            try:
-                return await self._prepare(host)
-            except StorageFailed as failed:
-                return StorageReport(failed.condition)
-            except EndpointRefused as refused:
-                return StorageReport(bad(c.STORAGE_READY, refused.reason, str(refused)))
-            except Refused as refused:
-                return StorageReport(bad(c.STORAGE_READY, refused.reason, refused.message))
-            except (StorageError, Ambiguous, MailError) as error:
-                return StorageReport(bad(c.STORAGE_READY, c.STORAGE_UNAVAILABLE, f"the bucket fails: {error}"))
-            except Unusable as unusable:
-                return StorageReport(_condition(unusable.finding))
-            except ClaimConflict as conflict:
-                return StorageReport(bad(c.STORAGE_READY, PREFIX_CLAIMED, _claimed(conflict)))
+            return await self._try_to_prepare(host)
+
+    async def _try_to_prepare(self, host: MailDomain) -> StorageReport:
+        if known := self._buckets.get(host.key):
+            known.trusted = float("-inf")
+        try:
+            return await self._prepare(host)
+        except StorageFailed as failed:
+            return StorageReport(failed.condition)
+        except EndpointRefused as refused:
+            return StorageReport(bad(c.STORAGE_READY, refused.reason, str(refused)))
+        except Refused as refused:
+            return StorageReport(bad(c.STORAGE_READY, refused.reason, refused.message))
+        except (StorageError, Ambiguous, MailError) as error:
+            return StorageReport(bad(c.STORAGE_READY, c.STORAGE_UNAVAILABLE, f"the bucket fails: {error}"))
+        except Unusable as unusable:
+            return StorageReport(_condition(unusable.finding))
+        except ClaimConflict as conflict:
+            return StorageReport(bad(c.STORAGE_READY, PREFIX_CLAIMED, _claimed(conflict)))
 
     async def _prepare(self, host: MailDomain) -> StorageReport:
         storage, own = self._storage_of(host)
@@ -145,6 +151,7 @@ class ClusterPlane:
         credentials = await self._credentials(storage, host, own=own)
         bucket = await self._open(host, target, credentials)
         if bucket.report is not None and self._clock.elapsed() - bucket.looked < _AGAIN_SECONDS:
+            bucket.trusted = self._clock.elapsed()
             return bucket.report
         self._leader.check()
         found = await bucket.admin.ensure()
@@ -154,7 +161,8 @@ class ClusterPlane:
             return StorageReport(failed)
         secret = await self._give_to_pods(host, credentials)
         inputs = BucketInputs(target.bucket, target.prefix, target.endpoint, target.region, secret)
-        bucket.report, bucket.looked = StorageReport(_good(found), inputs), self._clock.elapsed()
+        bucket.report = StorageReport(_good(found), inputs)
+        bucket.looked = bucket.trusted = self._clock.elapsed()
         return bucket.report
 
     def _storage_of(self, host: MailDomain) -> tuple[Storage, bool]:
@@ -280,9 +288,15 @@ class ClusterPlane:
     async def withdraw(self, host: MailDomain, owner: str, entries: Sequence[Entry]) -> None:
         await self._with(host, lambda bucket: bucket.sync.withdraw(owner, entries))
 
-    async def compare(self, host: MailDomain, entries: Sequence[Entry], approved: str | None) -> str | None:
+    async def compare(
+        self,
+        host: MailDomain,
+        entries: Sequence[Entry],
+        approved: str | None,
+        living: Callable[[str], bool] = lambda owner: False,
+    ) -> str | None:
         """The comparison, and then, in the background, the purges that are due."""
-        done = await self._with(host, lambda bucket: bucket.sync.compare(entries, approved))
+        done = await self._with(host, lambda bucket: bucket.sync.compare(entries, approved, living))
         if done.brake is None and host.key not in self._purging:
             task = self._purging[host.key] = asyncio.ensure_future(self._purge(self._buckets[host.key].sync))
             task.add_done_callback(lambda _: self._purging.pop(host.key, None))
@@ -300,14 +314,8 @@ class ClusterPlane:
         return {address: Usage(one.bytes, one.messages) for address, one in found.items()}
 
     async def verifiers(self, host: MailDomain, address: str) -> tuple[str, ...]:
-        """Those of an address now, by its signed entry; () where it has none."""
-        trusted = [public_key(await self._signing_key())]
-
-        async def look(bucket: _Bucket) -> tuple[str, ...]:
-            entry = await Directory(bucket.objects, public_keys=trusted, clock=self._clock).lookup(address)
-            return entry.verifiers if entry else ()
-
-        return await self._with(host, look)
+        """Those of an address, by its signed entry as it was last seen; () where it has none."""
+        return await self._with(host, lambda bucket: bucket.sync.verifiers(address))
 
     async def _claim_domains(self, host: MailDomain, bucket: _Bucket, entries: Sequence[Entry]) -> None:
         """The prefix is ours, so whoever had a domain in it before has it no more."""
@@ -319,16 +327,34 @@ class ClusterPlane:
 
     async def _with(self, host: MailDomain, work: Callable[[_Bucket], Awaitable[T]]) -> T:
         """`work` with the host's bucket, prepared. Raises StorageFailed, and NotLeading."""
-        report = await self.prepare(host)
-        if not report.condition.holds:
-            raise StorageFailed(report.condition)
+        bucket = await self._ready(host)
         try:
-            return await work(self._buckets[host.key])
+            return await work(bucket)
         except Unusable as unusable:
             raise StorageFailed(_condition(unusable.finding)) from None
         except (StorageError, Ambiguous, MailError) as error:
+            bucket.trusted = float("-inf")  # its credentials may have been changed
             words = f"the bucket does not answer: {error}"
             raise StorageFailed(bad(c.STORAGE_READY, c.STORAGE_UNAVAILABLE, words)) from None
+
+    async def _ready(self, host: MailDomain) -> _Bucket:
+        """The host's bucket, prepared a moment ago. Raises StorageFailed, and NotLeading."""
+        if (known := self._trusted(host)) is not None:
+            return known
+        async with self._locks.setdefault(host.key, asyncio.Lock()):
+            if (known := self._trusted(host)) is not None:  # by who had the lock before
+                return known
+            report = await self._try_to_prepare(host)
+        if not report.condition.holds:
+            raise StorageFailed(report.condition)
+        return self._buckets[host.key]
+
+    def _trusted(self, host: MailDomain) -> _Bucket | None:
+        known = self._buckets.get(host.key)
+        if known is None or self._clock.elapsed() - known.trusted > _TRUSTED_SECONDS:
+            return None
+        storage, own = self._storage_of(host)
+        return known if known.target == _target(storage, host, own=own) else None
 
 
 def _target(storage: Storage, host: MailDomain, *, own: bool) -> Target:

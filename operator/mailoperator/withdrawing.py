@@ -1,6 +1,7 @@
 """What a deleted object had published is withdrawn at once, not when a comparison misses its owner.
 
-The watch's word is not enough: the API is asked whether that very object (its UID) is no more.
+The watch's word is not enough, nor is a list's: the API is asked whether that very object (its UID) is no more. One
+that is there after all is remembered again.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ async def withdraw_gone(ctx: Context, kind: Literal["MailDomain", "Mailbox"], ke
             await ctx.plane.withdraw(host, uid, entries)
     if ctx.world.gone.get((kind, key)) is raw:
         del ctx.world.gone[kind, key]
+    if live is not None:
+        ctx.see("MODIFIED", live)
 
 
 def _published(ctx: Context, raw: Raw) -> tuple[MailDomain, list[Entry]]:

@@ -39,13 +39,15 @@ def _indexed(raw: Raw) -> Iterator[tuple[str, object]]:
     elif raw["kind"] == "MailDomain":
         if ref := spec.get("servedByRef"):
             yield "host", (namespace, ref.get("name", ""))
-        for name in _domain_names(spec):
+        for name in domain_names_of(raw):
             yield "name", name
         for name in _secrets_of(spec):
             yield "secret", (namespace, name)
 
 
-def _domain_names(spec: Raw) -> Iterator[str]:
+def domain_names_of(raw: Raw) -> Iterator[str]:
+    """Names of a MailDomain as A-labels, its domainName first."""
+    spec = raw.get("spec") or {}
     for written in [spec.get("domainName", ""), *(spec.get("aliasDomains") or [])]:
         try:
             yield normalize_domain(written)
@@ -123,6 +125,11 @@ class World:
             self._bury(kind, key)
         self.listed.add(kind)
         return gone | {key for key, raw in found.items() if self.put(raw)}
+
+    def lives(self, kind: str, uid: str) -> bool:
+        """Whether an object is there, or is missed and nobody has asked the API yet whether it is gone."""
+        buried = (raw for (one, _), raw in self.gone.items() if one == kind)
+        return any(raw["metadata"]["uid"] == uid for raw in (*self._objects[kind].values(), *buried))
 
     def mailboxes_of(self, domain: Key) -> list[Raw]:
         return self._by("Mailbox", "domain", domain)

@@ -58,7 +58,9 @@ class FakePlane:
             self._write(f"withdraw {name}")
             del self.entries[name]
 
-    async def compare(self, host: MailDomain, entries: Sequence[Entry], approved: str | None) -> str | None:
+    async def compare(
+        self, host: MailDomain, entries: Sequence[Entry], approved: str | None, living: Callable[[str], bool]
+    ) -> str | None:
         self._check()
         self.compared += 1
         return None

@@ -13,7 +13,6 @@ import asyncio
 import hashlib
 import random
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Final, TypeVar
 from urllib.parse import unquote
 
@@ -22,7 +21,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mailpod.clock import Clock
 from mailpod.logs import event
-from mailpod.store import incarnations
 from mailpod.store import objects as bucket
 from mailpod.store.closing import close_account, finish_close, read_record
 from mailpod.store.entries import (
@@ -38,58 +36,19 @@ from mailpod.store.entries import (
     seal,
 )
 from mailpod.store.incarnations import AccountRef, Incarnation
-from mailpod.store.lifecycle import create_log
-from mailpod.store.names import address_key, incarnation_key, purge_prefix
+from mailpod.store.lifecycle import open_account
+from mailpod.store.names import address_key, purge_prefix
 from mailpod.store.objects import NotFound, ObjectStore
+from mailpod.store.publishing import Pass, Published
 from mailpod.store.purge import Purge, pending
-from mailpod.store.withdrawal import Brake, brake, is_over
+from mailpod.store.withdrawal import brake, is_over, settled
 
 R = TypeVar("R")
 T = TypeVar("T")
 _AT_ONCE: Final = 32  # requests in flight
 _YOUNG: Final = 60.0  # seconds since an entry was published
+_LATELY: Final = 30.0  # seconds, for which a pass over everything is as good as another look at one entry
 _ENTRIES: Final = ("/address", "/!domain")
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """What one pass changed, as keys in the bucket; all empty where there was nothing to do."""
-
-    written: tuple[str, ...] = ()
-    withdrawn: tuple[str, ...] = ()
-    opened: tuple[str, ...] = ()
-    newer: tuple[str, ...] = ()  # left alone: a newer publisher's, or of a newer generation (OPERATOR.md rule 34)
-    orphaned: tuple[str, ...] = ()  # their owner is missed: withdrawn by a pass after 15 minutes
-    conflicts: tuple[tuple[str, str], ...] = ()  # address, uid of its living owner; left alone
-    brake: Brake | None = None  # nothing was done
-
-
-@dataclass(slots=True)
-class _Pass:
-    """One pass: what was found in the bucket, and what was done about it."""
-
-    numbers: dict[str, int] = field(default_factory=dict)  # directory/<domain>/<local part>/ -> highest incarnation
-    closing: dict[str, int] = field(default_factory=dict)  # the same -> incarnation whose close was begun
-    found: dict[str, Entry] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)  # key -> ETag in the listing
-    present: set[str] = field(default_factory=set)  # damaged entries included
-    newer: set[str] = field(default_factory=set)
-    purges: list[Purge] = field(default_factory=list)
-    written: list[str] = field(default_factory=list)
-    opened: list[str] = field(default_factory=list)
-    gone: list[str] = field(default_factory=list)
-    orphaned: list[str] = field(default_factory=list)
-    conflicts: list[tuple[str, str]] = field(default_factory=list)
-
-    def published(self) -> Published:
-        return Published(
-            written=tuple(sorted(self.written)),
-            withdrawn=tuple(sorted(self.gone)),
-            opened=tuple(sorted(self.opened)),
-            newer=tuple(sorted(self.newer)),
-            orphaned=tuple(sorted(self.orphaned)),
-            conflicts=tuple(sorted(self.conflicts)),
-        )
 
 
 class Publisher:
@@ -103,6 +62,7 @@ class Publisher:
         self._rng = rng
         self._known: dict[str, tuple[str, Entry]] = {}  # key -> ETag, what the object with it holds
         self._owned: dict[str, set[str]] = {}  # owner -> keys that this process has seen as its
+        self._looked = float("-inf")  # Clock.elapsed, when the last pass over everything began
         self.purges: list[Purge] = []  # as the last pass over everything found them
 
     # -- passes
@@ -119,21 +79,37 @@ class Publisher:
         await self._bring_all(wanted, seen)
         return seen.published()
 
-    async def compare(self, entries: Iterable[Entry], *, approved: str | None = None) -> Published:
+    async def compare(
+        self,
+        entries: Iterable[Entry],
+        *,
+        approved: str | None = None,
+        living: Callable[[str], bool] = lambda owner: False,
+    ) -> Published:
         """As `publish`, of a set that may be short: what is missed is orphaned first, and too many of them stop it.
 
         What was published less than a minute ago is left alone, as the set may be older than that. `approved` is the
-        approval that an earlier Brake asked for. Purges that are due are in `purges` afterwards.
+        approval that an earlier Brake asked for. Purges that are due are in `purges` afterwards. Of several entries for
+        one address its present owner's is taken, else the first; and what belongs to somebody who is `living`, and has
+        no entry among these, is left alone (OPERATOR.md rule 39).
         """
-        wanted = {entry_key(entry): entry for entry in entries}
-        seen = await self._look(await self._domains(wanted.values()))
+        every = list(entries)
+        began = self._clock.elapsed()
+        seen = await self._look(await self._domains(every))
+        wanted = settled(every, seen.found)
         gone = {key for key in seen.present - seen.newer - wanted.keys() if not self._is_young(seen.found.get(key))}
         missed = {key for key in gone if key not in seen.found or not seen.found[key].orphaned}
         if stop := brake(missed, len(seen.present), approved):
             return Published(newer=tuple(sorted(seen.newer)), brake=stop)
         self.purges = seen.purges
-        await self._bring_all({key: e for key, e in wanted.items() if not self._is_young(seen.found.get(key))}, seen)
+        old = {key: entry for key, entry in wanted.items() if not self._is_young(seen.found.get(key))}
+        owners = {entry.owner for entry in every}
+        await self._bring_all(
+            {k: e for k, e in old.items() if not self._conflicts(k, e, seen, lambda o: o not in owners and living(o))},
+            seen,
+        )
         await self._let_go(gone, seen)
+        self._looked = began
         return seen.published()
 
     async def publish_some(
@@ -144,21 +120,35 @@ class Publisher:
         An address of another owner is left alone and reported where `living` says that one exists (OPERATOR.md 39).
         """
         wanted = {entry_key(entry): entry for entry in entries}
-        seen = _Pass()
+        owners = {entry.owner for entry in wanted.values() if entry.owner}
+        if self._is_done(wanted, owners):
+            return Published()
+        seen = Pass()
         await _each(lambda entry: self._look_at(entry, seen), wanted.values())
         writable = {key: entry for key, entry in wanted.items() if not self._conflicts(key, entry, seen, living)}
-        owners = {entry.owner for entry in wanted.values() if entry.owner}
         await self._bring_all(writable, seen)
         await self._withdraw(self._keys_of(owners) - wanted.keys(), seen)
         return seen.published()
 
     async def withdraw(self, owner: str, addresses: Iterable[Entry] = ()) -> Published:
         """Take back what `owner` has published, as far as this process knows, and those of `addresses` that are its."""
-        seen = _Pass()
+        seen = Pass()
         keys = {*map(entry_key, addresses), *self._keys_of({owner})}
         await _each(lambda key: self._read(key, seen), sorted(keys))
         await self._withdraw({key for key, entry in seen.found.items() if entry.owner == owner}, seen)
         return seen.published()
+
+    async def verifiers(self, address: str) -> tuple[str, ...]:
+        """Those in a mailbox's signed entry, as this process last saw or wrote it; read where it was never seen.
+
+        () where there is none, or none that can be believed. Raises StorageError.
+        """
+        local, _, domain = address.rpartition("@")
+        key = address_key(domain, local)
+        if key not in self._known:
+            await self._read(key, Pass())
+        _, entry = self._known.get(key, ("", None))
+        return entry.verifiers if isinstance(entry, MailboxEntry) else ()
 
     async def close(self, domain: str, local: str, owner: str) -> Incarnation | None:
         """End `owner`'s account: nobody finds it, nothing is added to it, its purge is recorded (STORE.md rule 15).
@@ -166,7 +156,7 @@ class Publisher:
         None where it has none: the address is another's, or was never published. Can be repeated, and killed anywhere.
         Raises StorageError, Ambiguous, Unavailable, AccountReadOnly.
         """
-        key, seen = address_key(domain, local), _Pass()
+        key, seen = address_key(domain, local), Pass()
         await self._read(key, seen)
         entry = seen.found.get(key)
         if entry is not None and entry.owner == owner:
@@ -191,14 +181,14 @@ class Publisher:
     async def _domains(self, entries: Iterable[Entry]) -> list[str]:
         return sorted({*await self._objects.list_folders("directory/"), *map(_domain_of, entries)})
 
-    async def _look(self, domains: Sequence[str]) -> _Pass:
-        seen = _Pass()
+    async def _look(self, domains: Sequence[str]) -> Pass:
+        seen = Pass()
         for listing in await _each(lambda domain: self._objects.list(f"directory/{domain}/"), domains):
             self._note(listing, seen)
         await _each(lambda key: self._read(key, seen), sorted(seen.present))
         return seen
 
-    async def _look_at(self, entry: Entry, seen: _Pass) -> None:
+    async def _look_at(self, entry: Entry, seen: Pass) -> None:
         """What concerns one entry: a mailbox's folder, of anything else the object alone."""
         key = entry_key(entry)
         if not isinstance(entry, MailboxEntry):
@@ -206,7 +196,7 @@ class Publisher:
         self._note(await self._objects.list(key.removesuffix("address")), seen)
         return await self._read(key, seen) if key in seen.present else None
 
-    def _note(self, listing: Sequence[bucket.Entry], seen: _Pass) -> None:
+    def _note(self, listing: Sequence[bucket.Entry], seen: Pass) -> None:
         for item in listing:
             folder, _, number = item.key.rpartition("incarnation/")
             if folder:
@@ -218,7 +208,7 @@ class Publisher:
         seen.purges += purges
         seen.closing |= {found.folder: found.number for found in purges if found.closed is None}
 
-    async def _read(self, key: str, seen: _Pass) -> None:
+    async def _read(self, key: str, seen: Pass) -> None:
         tag = seen.tags.get(key, "")
         known = self._known.get(key)
         if tag and known is not None and known[0] == tag:
@@ -246,6 +236,15 @@ class Publisher:
         if entry.owner:
             self._owned.setdefault(entry.owner, set()).add(key)
 
+    def _is_done(self, wanted: dict[str, Entry], owners: Collection[str]) -> bool:
+        """Whether a pass over everything has just found, or made, all of this as it should be: then it needs no look.
+
+        When an operator starts, thousands of Mailboxes are looked at right after such a pass.
+        """
+        if self._clock.elapsed() - self._looked > _LATELY or self._keys_of(owners) - wanted.keys():
+            return False
+        return all(key in self._known and _is_as(self._known[key][1], entry) for key, entry in wanted.items())
+
     def account(self, entry: MailboxEntry) -> AccountRef | None:
         """The account of a mailbox that this process has seen or made."""
         _, known = self._known.get(entry_key(entry), ("", None))
@@ -261,7 +260,7 @@ class Publisher:
         keys = {key for owner in owners for key in self._owned.get(owner, ())}
         return {key for key in keys if key in self._known and self._known[key][1].owner in owners}
 
-    def _conflicts(self, key: str, entry: Entry, seen: _Pass, living: Callable[[str], bool]) -> bool:
+    def _conflicts(self, key: str, entry: Entry, seen: Pass, living: Callable[[str], bool]) -> bool:
         there = seen.found.get(key)
         if there is None or there.owner in ("", entry.owner) or not living(there.owner):
             return False
@@ -270,7 +269,7 @@ class Publisher:
 
     # -- writing
 
-    async def _withdraw(self, keys: Collection[str], seen: _Pass) -> None:
+    async def _withdraw(self, keys: Collection[str], seen: Pass) -> None:
         ordered = sorted(keys, key=_withdrawal_order)
         await self._objects.delete(ordered)
         for key in ordered:
@@ -279,7 +278,7 @@ class Publisher:
                 self._owned.get(entry.owner, set()).discard(key)
         seen.gone += ordered
 
-    async def _let_go(self, gone: set[str], seen: _Pass) -> None:
+    async def _let_go(self, gone: set[str], seen: Pass) -> None:
         """Orphan what is newly missed, withdraw what was missed long enough. A damaged entry has nothing to keep."""
         now = self._clock.now()
         over = {key for key in gone if key not in seen.found}
@@ -292,14 +291,14 @@ class Publisher:
                 over.add(key)
         await self._withdraw(over, seen)
 
-    async def _bring_all(self, wanted: dict[str, Entry], seen: _Pass) -> None:
+    async def _bring_all(self, wanted: dict[str, Entry], seen: Pass) -> None:
         seen.newer |= {key for key, entry in wanted.items() if _is_newer(seen.found.get(key), entry)}
         writable = [entry for key, entry in wanted.items() if key not in seen.newer]
         # a domain is served from its entry on, so that comes after its addresses
         await _each(lambda entry: self._bring(entry, seen), [e for e in writable if not isinstance(e, DomainEntry)])
         await _each(lambda entry: self._bring(entry, seen), [e for e in writable if isinstance(e, DomainEntry)])
 
-    async def _bring(self, entry: Entry, seen: _Pass) -> None:
+    async def _bring(self, entry: Entry, seen: Pass) -> None:
         """Write `entry` where what was found differs from it."""
         key = entry_key(entry)
         there = seen.found.get(key)
@@ -311,7 +310,7 @@ class Publisher:
         if there is None or msgspec.structs.replace(entry, version=there.version) != there:
             await self._write(key, entry, there, seen)
 
-    async def _write(self, key: str, entry: Entry, there: Entry | None, seen: _Pass) -> None:
+    async def _write(self, key: str, entry: Entry, there: Entry | None, seen: Pass) -> None:
         version = max(int(self._clock.now() * 1000), there.version + 1 if there else 1)
         entry = msgspec.structs.replace(entry, version=version)
         data = seal(entry, self._key)
@@ -320,7 +319,7 @@ class Publisher:
         self._remember(key, hashlib.md5(data, usedforsecurity=False).hexdigest(), entry)
         seen.written.append(key)
 
-    async def _with_account(self, entry: MailboxEntry, there: Entry | None, seen: _Pass) -> MailboxEntry:
+    async def _with_account(self, entry: MailboxEntry, there: Entry | None, seen: Pass) -> MailboxEntry:
         """The entry with the incarnation in use, whose account is opened unless a published entry says it was."""
         folder = address_key(entry.domain, entry.local).removesuffix("address")
         if (number := seen.closing.get(folder)) is not None:  # a Mailbox that was deleted, and is applied again
@@ -328,20 +327,23 @@ class Publisher:
         newest = seen.numbers.get(folder, 0)
         if isinstance(there, MailboxEntry) and newest and there.incarnation_number == newest and number is None:
             return msgspec.structs.replace(entry, incarnation=there.incarnation, incarnation_number=newest)
-        made = await self._incarnation(entry, newest if number is None else 0)
-        ref = AccountRef(entry.domain, entry.local, made.id)
-        if not await self._objects.list(f"{ref.prefix}checkpoint/", limit=1):  # commit 1 may have been collected since
-            await create_log(self._objects, ref, floor=made.floor, clock=self._clock, rng=self._rng)
-            seen.opened.append(ref.prefix)
+        ref = entry.domain, entry.local
+        none_listed, known = not newest, newest if number is None else 0
+        made, opened = await open_account(
+            self._objects, *ref, newest=known, none_listed=none_listed, clock=self._clock, rng=self._rng
+        )
+        if opened:
+            seen.opened.append(AccountRef(*ref, made.id).prefix)
         return msgspec.structs.replace(entry, incarnation=made.id, incarnation_number=made.number)
 
-    async def _incarnation(self, entry: MailboxEntry, newest: int) -> Incarnation:
-        """The one in use; made where the newest (0: not known) is absent or there is none."""
-        if newest:
-            made = await incarnations.read(self._objects, incarnation_key(entry.domain, entry.local, newest))
-            if not made.absent:
-                return made
-        return await incarnations.in_use(self._objects, entry.domain, entry.local, rng=self._rng)
+
+def _is_as(there: Entry, wanted: Entry) -> bool:
+    """Whether an entry says what is wanted, in all that its owner decides."""
+    if isinstance(wanted, MailboxEntry) and isinstance(there, MailboxEntry):
+        wanted = msgspec.structs.replace(
+            wanted, incarnation=there.incarnation, incarnation_number=there.incarnation_number
+        )
+    return msgspec.structs.replace(wanted, version=there.version) == there
 
 
 def _is_newer(there: Entry | None, wanted: Entry) -> bool:

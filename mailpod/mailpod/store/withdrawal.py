@@ -1,4 +1,4 @@
-"""When an entry that nobody wants any more goes: pure decisions (OPERATOR.md rule 34).
+"""Whose an address is, and when an entry that nobody wants any more goes: pure decisions (OPERATOR.md rules 34, 39).
 
 - What a comparison no longer finds an owner for is first orphaned (pods answer 451), and withdrawn 15 minutes later.
 - A comparison that misses many at once does nothing at all until a person approves of exactly these: a short LIST
@@ -8,9 +8,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
+
+from mailpod.store.entries import Entry, MailboxEntry, entry_key
 
 ORPHAN_SECONDS: Final = 15 * 60
 _AT_LEAST: Final = 5
@@ -43,3 +45,16 @@ def brake(missing: Collection[str], present: int, approved: str | None) -> Brake
 def is_over(orphaned: int, now: float) -> bool:
     """Whether an entry that is orphaned since `orphaned` (Unix seconds) may be withdrawn."""
     return now - orphaned >= ORPHAN_SECONDS
+
+
+def settled(entries: Collection[Entry], found: Mapping[str, Entry]) -> dict[str, Entry]:
+    """One entry a key. Who loses the address of a mailbox loses its aliases too: they would lead to the winner's."""
+    by_key: dict[str, Entry] = {}
+    for entry in entries:
+        key = entry_key(entry)
+        there = found.get(key)
+        if key not in by_key or (there is not None and there.owner == entry.owner != by_key[key].owner):
+            by_key[key] = entry
+    boxes = [entry for entry in entries if isinstance(entry, MailboxEntry)]
+    lost = {entry.owner for entry in boxes if by_key[entry_key(entry)].owner != entry.owner}
+    return {key: entry for key, entry in by_key.items() if entry.owner not in lost}
