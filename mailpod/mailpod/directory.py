@@ -46,7 +46,8 @@ from mailpod.store.names import address_key, domain_key
 from mailpod.store.objects import Ambiguous, NotFound, ObjectStore, StorageError
 from mailpod.store.opening import open_bucket
 from mailpod.store.probe import PROBE_VERSION, ProbeResult, probe
-from mailpod.store.publisher import Published, Publisher
+from mailpod.store.publisher import Publisher
+from mailpod.store.publishing import Published
 from mailpod.store.purge import BucketClock, Erase, Purge, purge
 from mailpod.store.usage import Usage, UsageReader
 from mailpod.store.withdrawal import Brake

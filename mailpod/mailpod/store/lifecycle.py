@@ -7,9 +7,9 @@ from typing import Final
 
 from ..clock import Clock
 from . import incarnations
-from .incarnations import AccountRef
-from .names import log_key
-from .objects import AlreadyExists, ObjectStore
+from .incarnations import AccountRef, Incarnation
+from .names import incarnation_key, log_key
+from .objects import AlreadyExists, Ambiguous, ObjectStore
 from .ops import VERSION, Create, Header, Open, encode_header
 
 # DECISIONS.md, "Mailboxes (folders)"; special uses of RFC 6154.
@@ -46,6 +46,45 @@ async def create_log(objects: ObjectStore, ref: AccountRef, *, floor: int, clock
         await objects.create(log_key(ref.prefix, 1), [encode_header(header)])
     except AlreadyExists:
         return
+
+
+async def open_account(
+    objects: ObjectStore,
+    domain: str,
+    local: str,
+    *,
+    newest: int,
+    none_listed: bool,
+    clock: Clock,
+    rng: random.Random,
+) -> tuple[Incarnation, bool]:
+    """The incarnation in use, with its log begun, and whether this began it.
+
+    `newest` is the highest incarnation that was listed, 0 where that is not known; `none_listed`: a LIST had none, so
+    that an account that nobody else makes meanwhile costs two requests. Raises StorageError, Ambiguous.
+    """
+    made = await _first(objects, domain, local, rng) if none_listed else None
+    is_new = made is not None
+    if made is None and newest:
+        made = await incarnations.read(objects, incarnation_key(domain, local, newest))
+    if made is None or made.absent:
+        made = await incarnations.in_use(objects, domain, local, rng=rng)
+    ref = AccountRef(domain, local, made.id)
+    # commit 1 of an account that is not new may have been collected since
+    if not is_new and await objects.list(f"{ref.prefix}checkpoint/", limit=1):
+        return made, False
+    await create_log(objects, ref, floor=made.floor, clock=clock, rng=rng)
+    return made, True
+
+
+async def _first(objects: ObjectStore, domain: str, local: str, rng: random.Random) -> Incarnation | None:
+    """Number 1, made here; None where another was there, or may have been made."""
+    made = Incarnation(1, rng.randbytes(16).hex())
+    try:
+        await incarnations.create(objects, domain, local, made)
+    except (AlreadyExists, Ambiguous):  # whichever is there stays, and a look tells which
+        return None
+    return made
 
 
 async def new_account(
