@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from ..clock import Clock
-from ..errors import AccountClosed, Expunged, MailError, Unavailable
+from ..errors import AccountClosed, Damaged, Expunged, MailError, Unavailable
 from ..logs import event
 from .account import Account
 from .bodies import Bodies, Cache
@@ -17,7 +17,7 @@ from .incarnations import AccountRef
 from .names import checkpoint_key
 from .objects import AlreadyExists, Ambiguous, NotFound, ObjectStore, StorageError
 from .ops import PageRef
-from .page import Page, decode_meta, decode_table
+from .page import BadPage, Page, decode_meta, decode_table
 from .settings import StoreSettings
 
 _THREAD_ROWS = 300  # a plan of more messages is encoded in a thread
@@ -111,7 +111,11 @@ class Store:
         """A metadata page with its UIDs shifted. Raises Expunged (the state is old: rule 13), Damaged, Unavailable."""
 
         async def read() -> Page:
-            return decode_meta(await self._get(prefix, ref), ref.sum).shifted(ref.shift)
+            data = await self._get(prefix, ref)
+            try:
+                return decode_meta(data, ref.sum).shifted(ref.shift)
+            except BadPage as error:
+                raise _damaged(prefix, ref) from error
 
         found = self._pages.get((ref.id, ref.shift))
         return found if found is not None else await self._pages.load((ref.id, ref.shift), read, _weight)
@@ -120,7 +124,11 @@ class Store:
         """The references in a table page. Raises as load_page."""
 
         async def read() -> list[PageRef]:
-            return decode_table(await self._get(prefix, ref), ref.sum)
+            data = await self._get(prefix, ref)
+            try:
+                return decode_table(data, ref.sum)
+            except BadPage as error:
+                raise _damaged(prefix, ref) from error
 
         return await self._tables.load(ref.id, read, lambda refs: 200 * len(refs))
 
@@ -253,3 +261,8 @@ def _weight(page: Page) -> int:
 
 def _nobody(prefix: str, head: int) -> None:
     """Nobody is told of commits."""
+
+
+def _damaged(prefix: str, ref: PageRef) -> Damaged:
+    event("store.page.damaged", level="error", account=prefix, page=ref.id, first=ref.first, last=ref.last)
+    return Damaged("The index of these messages is damaged in storage; contact the administrator")
