@@ -1,4 +1,4 @@
-"""`mailpod serve --config FILE`: the console script of a mail pod."""
+"""`mailpod`: the console script. `serve` is a mail pod; the other commands are an administrator's tools."""
 
 from __future__ import annotations
 
@@ -15,20 +15,27 @@ from mailpod.config import ConfigError, PodSettings, load
 from mailpod.net.listener import ListenError
 from mailpod.pod import Pod
 from mailpod.store.opening import open_bucket
+from mailpod.tools import fsck
+from mailpod.tools.bucket import CannotRun
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; 0, or 2 with a message on standard error for what the user must mend."""
+    """Run a command; its exit status, 2 with a message on standard error for what the user must mend."""
     options = _parser().parse_args(arguments)
     try:
-        settings = load(options.config)
-        if options.name:
-            settings = settings.model_copy(update={"name": options.name})
-        logs.configure(pod=settings.name, level=settings.log_level)
-        uvloop.run(serve(settings))
-    except (ConfigError, ListenError) as error:
+        return int(options.run(options))
+    except (ConfigError, ListenError, CannotRun) as error:
         print(f"mailpod: {error}", file=sys.stderr)  # noqa: T201  for the person at the terminal
         return 2
+
+
+def run_pod(options: argparse.Namespace) -> int:
+    """Raises ConfigError, ListenError."""
+    settings = load(options.config)
+    if options.name:
+        settings = settings.model_copy(update={"name": options.name})
+    logs.configure(pod=settings.name, level=settings.log_level)
+    uvloop.run(serve(settings))
     return 0
 
 
@@ -47,11 +54,13 @@ async def serve(settings: PodSettings) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="mailpod", description="A mail pod of Mailpod.")
-    commands = parser.add_subparsers(dest="command", required=True)
+    parser = argparse.ArgumentParser(prog="mailpod", description="A mail pod of Mailpod, and tools for its bucket.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serving = commands.add_parser("serve", help="serve mail until SIGTERM", description="Serve mail until SIGTERM.")
     serving.add_argument("--config", type=Path, required=True, metavar="FILE", help="the pod's settings, JSON")
     serving.add_argument("--name", metavar="NAME", help="the pod's name, where several have the same FILE")
+    serving.set_defaults(run=run_pod)
+    fsck.add_parser(commands)
     return parser
 
 

@@ -172,8 +172,9 @@ class DirectoryCheck:
             )  # fmt: skip
         elif entry.incarnation and entry.incarnation != newest.id:
             self._findings.add(
-                "entry-behind", key, f"The entry of {address} names an earlier incarnation than the one in use; pods look"
-                " past it, and the operator publishes it again.", severity="note",
+                "entry-behind", key,
+                f"The entry of {address} names an earlier incarnation than the one in use; pods look past it, and the"
+                " operator publishes it again.", severity="note",
             )  # fmt: skip
 
     def _purges(self, names: Names, domain: str, local: str, address: str) -> None:
@@ -188,7 +189,7 @@ class DirectoryCheck:
             elif identifier and (before is None or before.id != identifier or not after.absent):
                 self._findings.damage(
                     key, "purge-refused",
-                    f"It names another account than incarnation {number} of {address}: the operator erases nothing by it.",
+                    f"It names another account than incarnation {number} of {address}, so the operator erases nothing.",
                 )  # fmt: skip
 
     def _named(self, place: Place, names: Names) -> Place:

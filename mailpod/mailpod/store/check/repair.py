@@ -1,8 +1,7 @@
 """Mending what needs no guess. Nothing that anybody could still need is deleted or replaced.
 
-- A checkpoint or page that is broken while the log has what it says: a new checkpoint, made by the code and the rules by
-  which pods make them, from the newest state that does not rest on what is broken. The broken one stays until it is
-  collected.
+- A checkpoint or page that is broken while the log has what it says: a new checkpoint, made by the pods' own code, from
+  the newest state that does not rest on what is broken. The broken one stays until it is collected.
 - A deletion that was begun and left: its close commit and the absent incarnation (STORE.md rule 15).
 - A queue entry whose recipients all have an outcome: its remains are removed, as a pod would have (rule 18).
 """
@@ -34,7 +33,7 @@ from mailpod.store.store import Store
 
 from .finding import Findings
 
-_SETTINGS = StoreSettings(checkpoint_interval=0.0)
+_SETTINGS = StoreSettings(checkpoint_commits=1 << 40, checkpoint_header_bytes=1 << 60)  # only the one made here
 _MADE = "A new checkpoint was made from the log, at commit {}."
 
 

@@ -1,0 +1,1 @@
+"""What an administrator runs beside the pods: fsck, du, inspect, restore. Each prints; store/ reads and writes."""
