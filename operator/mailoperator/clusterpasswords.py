@@ -51,7 +51,13 @@ class ClusterPasswords:
         """
         namespace = mailbox.metadata.namespace
         try:
-            found = await credential(self._kube, mailbox, lambda name: self._world.get("Secret", (namespace, name)))
+            found = await credential(
+                self._kube,
+                mailbox,
+                lambda name: self._world.get("Secret", (namespace, name)),
+                proof=lambda box, password: self._hasher.proof(box.metadata.uid, password),
+                made=self._world.put,  # so that its watch has no news, and nothing is done twice
+            )
         except Refused as refused:
             ref = mailbox.spec.password_secret_ref
             name = ref.name if ref else generated_name(mailbox)
@@ -59,6 +65,6 @@ class ClusterPasswords:
         verifier = found.verifier
         if found.password is not None:
             verifier = await self._hasher.verifier(
-                mailbox.metadata.uid, found.password, lambda: self._published(mailbox)
+                mailbox.metadata.uid, found.password, lambda: self._published(mailbox), random=found.random
             )
         return PasswordReport(good(PASSWORD_READY), found.secret, (verifier,) if verifier else ())

@@ -2,6 +2,8 @@
 
 - A generated Secret is created and never applied over: what stands there under its name is used only if it is this
   very Mailbox's (by UID). To have a new password, delete the Secret, or change what is in it.
+- A generated Secret carries a proof of who chose its password, which a person who changes the password cannot make. A
+  password with it has 100 random bits, so its hash need not be slow (passwordhash.py).
 - No message and no representation has a password in it.
 """
 
@@ -9,10 +11,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol, TypeAlias
 
 from mailoperator.conditions import SECRET_INVALID, SECRET_NAME_TAKEN
 from mailoperator.kube import ApiError, Raw
@@ -25,6 +28,9 @@ _PASSWORD: Final = "password"  # noqa: S105  the name of a key
 _VERIFIER: Final = "verifier"
 _SUFFIX: Final = "-password"
 _LONGEST: Final = 253
+PROOF: Final = "mailpod.dev/generated"  # annotation
+Proof: TypeAlias = Callable[[Mailbox, str], str]
+"""What nobody but the operator can say of a Mailbox's password."""
 
 
 class Creator(Protocol):
@@ -42,11 +48,20 @@ class Credential:
     """The Secret's name, for the status."""
     password: str | None = field(default=None, repr=False)
     verifier: str | None = field(default=None, repr=False)
+    random: bool = False
+    """Whether the password is one that was generated: 100 random bits."""
 
 
-async def credential(kube: Creator, mailbox: Mailbox, known: Callable[[str], Raw | None]) -> Credential:
+async def credential(
+    kube: Creator,
+    mailbox: Mailbox,
+    known: Callable[[str], Raw | None],
+    *,
+    proof: Proof,
+    made: Callable[[Raw], object] = lambda secret: None,
+) -> Credential:
     """A Mailbox's, its Secret created where none is named and none there. `known` looks a name of the namespace up in
-    the filtered watch. Raises Refused with the condition's reason, ApiError.
+    the filtered watch; `made` is told a Secret that was created. Raises Refused with the condition's reason, ApiError.
     """
     ref = mailbox.spec.password_secret_ref
     if ref is not None:
@@ -55,15 +70,22 @@ async def credential(kube: Creator, mailbox: Mailbox, known: Callable[[str], Raw
     name = generated_name(mailbox)
     secret = known(name) or await kube.get("v1", "Secret", mailbox.metadata.namespace, name)
     if secret is None:
-        secret = await _create(kube, mailbox)
+        secret = await _create(kube, mailbox, proof, made)
     elif _owner(secret) != mailbox.metadata.uid:  # a watch that lags behind a Mailbox made anew
-        secret = await kube.get("v1", "Secret", mailbox.metadata.namespace, name) or await _create(kube, mailbox)
+        secret = await kube.get("v1", "Secret", mailbox.metadata.namespace, name)
+        secret = secret or await _create(kube, mailbox, proof, made)
     if _owner(secret) != mailbox.metadata.uid:
         raise Refused(
             SECRET_NAME_TAKEN,
             f"Secret {name} is there and not this Mailbox's: name it in passwordSecretRef, or remove it",
         )
-    return read(secret, None)
+    found = read(secret, None)
+    return replace(found, random=_is_proven(secret, mailbox, found, proof))
+
+
+def _is_proven(secret: Raw, mailbox: Mailbox, found: Credential, proof: Proof) -> bool:
+    said = (secret["metadata"].get("annotations") or {}).get(PROOF, "")
+    return found.password is not None and hmac.compare_digest(said.encode(), proof(mailbox, found.password).encode())
 
 
 def generated_name(mailbox: Mailbox) -> str:
@@ -91,7 +113,7 @@ def read(secret: Raw, key: str | None) -> Credential:
     raise Refused(SECRET_INVALID, f"Secret {name} has no key {key or f'{_PASSWORD}, nor {_VERIFIER}'}")
 
 
-def build_password_secret(mailbox: Mailbox, password: str) -> Raw:
+def build_password_secret(mailbox: Mailbox, password: str, proof: str) -> Raw:
     """A generated one; it goes with its Mailbox."""
     owner = {
         "apiVersion": API_VERSION,
@@ -107,6 +129,7 @@ def build_password_secret(mailbox: Mailbox, password: str) -> Raw:
             "name": generated_name(mailbox),
             "namespace": mailbox.metadata.namespace,
             "labels": {LABEL: "password", "app.kubernetes.io/managed-by": "mail-operator"},
+            "annotations": {PROOF: proof},
             "ownerReferences": [owner],
         },
         "type": "Opaque",
@@ -119,11 +142,14 @@ def new_password() -> str:
     return "-".join("".join(secrets.choice(_ALPHABET) for _ in range(5)) for _ in range(4))
 
 
-async def _create(kube: Creator, mailbox: Mailbox) -> Raw:
+async def _create(kube: Creator, mailbox: Mailbox, proof: Proof, made: Callable[[Raw], object]) -> Raw:
     """The new one, or whatever took its name in between."""
-    secret = build_password_secret(mailbox, new_password())
+    password = new_password()
+    secret = build_password_secret(mailbox, password, proof(mailbox, password))
     try:
-        return await kube.create(secret)
+        created = await kube.create(secret)
+        made(created)
+        return created
     except ApiError as error:
         if error.status != 409:
             raise

@@ -17,7 +17,7 @@ from tests.operator.keykit import domain, mailbox, secret
 from mailoperator.clusterpasswords import ClusterPasswords, in_directory
 from mailoperator.entries import domain_entries, entries_of
 from mailoperator.kube import ApiError
-from mailoperator.model import MailDomain
+from mailoperator.model import Mailbox, MailDomain
 from mailoperator.offered import Refused
 from mailoperator.passwordhash import Hasher, salt_of
 from mailoperator.passwordsecrets import Credential, credential, generated_name, read
@@ -31,13 +31,17 @@ VERIFIER = argon2.PasswordHasher(time_cost=1, memory_cost=64).hash("x")
 NAMED: dict[str, Any] = {"passwordSecretRef": {"name": "mine"}}
 
 
+def proof(box: Mailbox, password: str) -> str:
+    return f"proof of {box.metadata.uid} {password}"
+
+
 def unseen(name: str) -> dict[str, Any] | None:
     return None
 
 
 async def refusal(kube: FakeKube, **spec: Any) -> str:
     with pytest.raises(Refused) as caught:
-        await credential(kube, mailbox(**spec), unseen)
+        await credential(kube, mailbox(**spec), unseen, proof=proof)
     return caught.value.reason
 
 
@@ -49,7 +53,7 @@ async def test_named_secret_must_be_there_and_offered() -> None:
     kube.user_applies(secret("mine", {"password": "s3cret"}, use="s3"))
     assert await refusal(kube, **NAMED) == "SecretNotOffered"
     kube.user_applies(secret("mine", {"password": "s3cret"}, use="password"))
-    found = await credential(kube, mailbox(**NAMED), unseen)
+    found = await credential(kube, mailbox(**NAMED), unseen, proof=proof)
     assert (found.secret, found.password) == ("mine", "s3cret")
     assert "s3cret" not in repr(found)
     assert kube.writes == 0
@@ -90,27 +94,29 @@ def test_secret_that_is_no_password_is_told_without_quoting_it(data: dict[str, b
 
 async def test_password_is_generated_once_and_kept() -> None:
     kube = FakeKube()
-    first = await credential(kube, mailbox(), unseen)
+    first = await credential(kube, mailbox(), unseen, proof=proof)
     assert first.secret == "alice-password"
     assert first.password and len(first.password) == 23
     made = kube.objects["v1", "Secret", "mail", "alice-password"]
     assert made["metadata"]["labels"]["mailpod.dev/use"] == "password"
     assert made["metadata"]["ownerReferences"][0]["uid"] == "uid-of-alice"
-    assert await credential(kube, mailbox(), unseen) == first
-    assert await credential(kube, mailbox(), lambda name: made) == first
+    assert await credential(kube, mailbox(), unseen, proof=proof) == first
+    assert await credential(kube, mailbox(), lambda name: made, proof=proof) == first
     assert kube.log == [("create", "Secret", "alice-password")]
 
     kube.user_deletes("v1", "Secret", "mail", "alice-password")
-    again = await credential(kube, mailbox(), unseen)
+    again = await credential(kube, mailbox(), unseen, proof=proof)
     assert again.password != first.password
 
 
 async def test_what_a_person_put_into_the_generated_secret_counts() -> None:
     kube = FakeKube()
-    await credential(kube, mailbox(), unseen)
+    await credential(kube, mailbox(), unseen, proof=proof)
     made = kube.objects["v1", "Secret", "mail", "alice-password"]
+    assert (await credential(kube, mailbox(), unseen, proof=proof)).random
     made["data"] = secret("x", {"password": "chosen"})["data"]
-    assert (await credential(kube, mailbox(), unseen)).password == "chosen"
+    found = await credential(kube, mailbox(), unseen, proof=proof)
+    assert (found.password, found.random) == ("chosen", False)
 
 
 @pytest.mark.parametrize("owner", ["", "uid-of-somebody-else"])
@@ -123,10 +129,10 @@ async def test_anothers_secret_under_the_name_is_neither_read_nor_written(owner:
 
 async def test_mailbox_made_anew_does_not_get_the_watchs_old_secret() -> None:
     kube = FakeKube()
-    await credential(kube, mailbox(), unseen)
+    await credential(kube, mailbox(), unseen, proof=proof)
     stale = kube.objects["v1", "Secret", "mail", "alice-password"].copy()
     kube.user_deletes("v1", "Secret", "mail", "alice-password")  # the garbage collector, with the first Mailbox
-    anew = await credential(kube, mailbox(uid="second"), lambda name: stale)
+    anew = await credential(kube, mailbox(uid="second"), lambda name: stale, proof=proof)
     assert anew.password != read(stale, None).password
 
 
@@ -136,7 +142,7 @@ async def test_race_for_the_name_is_lost_quietly() -> None:
             self.user_applies(secret("alice-password", {"password": "first"}, use="password", owner="uid-of-alice"))
             raise ApiError(409, "AlreadyExists", "")
 
-    assert (await credential(Racing(), mailbox(), unseen)).password == "first"
+    assert (await credential(Racing(), mailbox(), unseen, proof=proof)).password == "first"
 
 
 @given(st.from_regex(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", fullmatch=True))
@@ -175,6 +181,30 @@ async def test_hash_is_made_once_and_known_again_after_a_restart() -> None:
     without = Hasher(KEY)  # nothing could be read: the same text all the same, so that nothing is written
     assert await without.verifier("uid-1", "s3cret", nothing) == made
     without.close()
+
+
+async def test_only_a_password_that_the_operator_made_is_hashed_quickly() -> None:
+    kube, hasher, world = FakeKube(), Hasher(KEY), World()
+    passwords = ClusterPasswords(kube, world, hasher, lambda box: nothing())
+    box = mailbox()
+    (generated,) = (await passwords.report(box)).verifiers
+    made = kube.objects["v1", "Secret", "mail", "alice-password"]
+    password = read(made, None).password or ""
+    assert generated.startswith("$argon2id$v=19$m=64,t=1,p=1$")
+    assert argon2.PasswordHasher().verify(generated, password)
+    assert (await passwords.report(box)).verifiers == (generated,)
+    assert hasher.hashed == 0
+    assert world.get("Secret", ("mail", "alice-password")), "what was made needs no watch to be known"
+
+    # the same password elsewhere, or another one here, has no proof
+    for version, uid, text in (("998", "uid-of-alice", "password1"), ("999", "another", password)):
+        kept = secret("alice-password", {"password": text}, use="password", owner=uid)
+        kept["metadata"]["annotations"] = made["metadata"]["annotations"]
+        kept["metadata"]["resourceVersion"] = version
+        world.replace("Secret", [kept])
+        (slow,) = (await passwords.report(mailbox(uid=uid))).verifiers
+        assert slow.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    hasher.close()
 
 
 async def test_salts_tell_mailboxes_passwords_and_operators_apart() -> None:

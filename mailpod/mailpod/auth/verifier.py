@@ -2,7 +2,8 @@
 
 - What is remembered is keyed with the stored hash, so a new password makes the old memory useless by itself.
 - Only right passwords are remembered: a guess always costs argon2, and memory is no oracle.
-- A user that does not exist costs one argon2 too, at the cost of a real one's hash.
+- A user that does not exist costs one argon2 too, at the cost of a hash of a password that a person chose; and so does
+  a wrong guess at a password that was generated, whose own hash is quick.
 """
 
 from __future__ import annotations
@@ -48,10 +49,12 @@ class Verifier:
             if self._remembered(self._tag(verifier, secret), now):
                 metrics.PASSWORD_CHECKS.labels("cached").inc()
                 return True
-        for verifier in verifiers or (self._dummy,):
-            if await self._in_thread(verifier, secret) and verifiers:
+        for verifier in verifiers:
+            if await self._in_thread(verifier, secret):
                 self._remember(self._tag(verifier, secret), now)
                 return True
+        if not any(map(_is_slow, verifiers)):
+            await self._in_thread(self._dummy, secret)
         return False
 
     def close(self) -> None:
@@ -83,6 +86,15 @@ class Verifier:
         self._known[tag] = now + self._seconds
         while len(self._known) > self._entries:
             self._known.popitem(last=False)
+
+
+def _is_slow(verifier: str) -> bool:
+    """Whether a guess at it takes about as long as one at the dummy, or longer."""
+    try:
+        cost = argon2.extract_parameters(verifier)
+    except argon2.exceptions.InvalidHashError:
+        return False
+    return 2 * cost.memory_cost * cost.time_cost >= _HASHER.memory_cost * _HASHER.time_cost
 
 
 def _matches(verifier: str, secret: bytes) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import argon2
 import pytest
 
+from mailpod.auth import verifier as verifier_module
 from mailpod.auth.authenticator import Authenticator
 from mailpod.auth.throttle import Throttle
 from mailpod.auth.verifier import Verifier
@@ -181,6 +182,28 @@ async def test_too_many_waiting_are_told_to_come_back() -> None:
     hashed = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024).hash("pw")
     results = await asyncio.gather(*(verifier.verify([hashed], "pw") for _ in range(4)), return_exceptions=True)
     assert [type(result) for result in results] == [bool, bool, Busy, Busy]
+    verifier.close()
+
+
+async def test_wrong_guess_at_a_quick_hash_costs_as_much_as_at_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    matches = verifier_module._matches
+
+    def counted(verifier: str, secret: bytes) -> bool:
+        asked.append(verifier)
+        return matches(verifier, secret)
+
+    monkeypatch.setattr(verifier_module, "_matches", counted)
+    verifier = Verifier(SystemClock(), threads=1, queue=9, entries=9, seconds=9)
+    quick = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash("pw")
+    slow = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1).hash("pw")
+    for verifiers, expected in (([], [verifier._dummy]), ([quick], [quick, verifier._dummy]), ([slow], [slow])):
+        asked.clear()
+        assert not await verifier.verify(verifiers, "guess")
+        assert asked == expected
+    asked.clear()
+    assert await verifier.verify([quick], "pw")
+    assert asked == [quick]
     verifier.close()
 
 
