@@ -1,7 +1,7 @@
 """The buckets of all hosts: prepared, claimed, tried, and the directories in them (context.Plane).
 
 - An endpoint is judged before anything is sent to it, credentials above all (OPERATOR.md rule 32).
-- What the probe found fit stands in the claim, so that a restart writes nothing.
+- What the probe found fit stands in the claim, so that a restart writes nothing. One trial is for all hosts.
 - Every failure is a condition; no message quotes a Secret or a server's text.
 """
 
@@ -23,7 +23,7 @@ from mailoperator.bucket import BucketAdmin, BucketReport, Finding, Target, Unus
 from mailoperator.build.inputs import BucketInputs
 from mailoperator.conditions import Condition, bad, good
 from mailoperator.context import StorageFailed, StorageReport, Usage
-from mailoperator.credentials import FILE_KEY, Credentials, parse_credentials
+from mailoperator.credentials import Credentials, parse_credentials
 from mailoperator.directorysync import DirectorySync
 from mailoperator.endpoint import EndpointRefused, Resolver, check_endpoint, resolve
 from mailoperator.kube import MANAGER
@@ -31,6 +31,8 @@ from mailoperator.leader import Leader
 from mailoperator.model import MailDomain
 from mailoperator.model_storage import Storage
 from mailoperator.offered import Refused, offered, value
+from mailoperator.podcredentials import give_to_pods
+from mailoperator.proofs import Proofs
 from mailoperator.settings import OperatorSettings
 from mailoperator.signing import signing_key
 from mailoperator.world import Key
@@ -56,6 +58,7 @@ from mailpod.errors import MailError
 T = TypeVar("T")
 Raw = dict[str, Any]
 TAKE_OVER: Final = "mailpod.dev/take-over-storage"  # annotation: the holder, as the condition names it
+_DECISIVE: Final = frozenset({"bucket", "bucket_versioning"})  # written: what the probe found may hold no more
 PREFIX_CLAIMED: Final = "PrefixClaimed"
 _AGAIN_SECONDS: Final = 600.0  # after which a bucket that was found good is looked at again
 _TRUSTED_SECONDS: Final = 15.0  # for which endpoint and credentials are not asked for again: thousands publish at once
@@ -111,6 +114,7 @@ class ClusterPlane:
         self._domains: set[tuple[Key, str]] = set()  # claimed by this process
         self._purging: dict[Key, asyncio.Task[None]] = {}
         self._signing: bytes | None = None
+        self._proofs = Proofs(clock)
 
     async def stop(self) -> None:
         for task in list(self._purging.values()):
@@ -157,9 +161,11 @@ class ClusterPlane:
         found = await bucket.admin.ensure()
         if found.problems:
             return StorageReport(_condition(found.problems[0]))
+        if _DECISIVE.intersection(found.written):
+            self._proofs.forget(target.bucket)
         if failed := await self._claim(host, bucket):
             return StorageReport(failed)
-        secret = await self._give_to_pods(host, credentials)
+        secret = await give_to_pods(self._kube, host, credentials)
         inputs = BucketInputs(target.bucket, target.prefix, target.endpoint, target.region, secret)
         bucket.report = StorageReport(_good(found), inputs)
         bucket.looked = bucket.trusted = self._clock.elapsed()
@@ -233,7 +239,8 @@ class ClusterPlane:
         if held is not None and held.proof == proof:
             return None
         self._leader.check()
-        found = await probe(bucket.root, rng=self._rng)
+        way = (bucket.target.endpoint or "aws", bucket.target.region or "", bucket.target.bucket, bucket.digest)
+        found = await self._proofs.result(way, lambda: probe(bucket.root, rng=self._rng))
         if not found.ok:
             return bad(c.STORAGE_READY, found.reason, found.message)
         wanted = Claim(owner.cluster, owner.namespace, owner.name, proof)
@@ -250,21 +257,6 @@ class ClusterPlane:
 
     async def _holds(self, root: ObjectStore, prefix: str, host: MailDomain) -> bool:
         return await held_claim(root, prefix, self._owner(host)) is not None
-
-    async def _give_to_pods(self, host: MailDomain, credentials: Credentials | None) -> str | None:
-        """The Secret that the pods mount: the credentials as a file, whatever the form of those that were given."""
-        if credentials is None:
-            return None
-        name = f"{host.metadata.name}-bucket"
-        written = base64.b64encode(credentials.file().encode()).decode()
-        there = await self._kube.get("v1", "Secret", host.metadata.namespace, name)
-        owners = [ref.get("uid") for ref in (there or {}).get("metadata", {}).get("ownerReferences", [])]
-        if there is not None and host.metadata.uid not in owners:
-            words = f"Secret {name}, which the pods' credentials go into, exists and is not Mailpod's"
-            raise StorageFailed(bad(c.STORAGE_READY, c.SECRET_NAME_TAKEN, words))
-        if there is None or (there.get("data") or {}).get(FILE_KEY) != written:
-            await self._kube.apply(_secret(host, name, {FILE_KEY: written}))
-        return name
 
     # -- the directory
 
@@ -366,23 +358,6 @@ def _target(storage: Storage, host: MailDomain, *, own: bool) -> Target:
         storage.bucket, prefix, endpoint, storage.region, storage.provisioning == "Create",
         storage.encryption.type, storage.encryption.kms_key_id,
     )  # fmt: skip
-
-
-def _secret(host: MailDomain, name: str, data: Mapping[str, str]) -> Raw:
-    metadata = host.metadata
-    owner = {"apiVersion": host.api_version, "kind": host.kind, "name": metadata.name, "uid": metadata.uid}
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {
-            "name": name,
-            "namespace": metadata.namespace,
-            "labels": {"app.kubernetes.io/managed-by": "mailpod"},
-            "ownerReferences": [{**owner, "controller": True, "blockOwnerDeletion": False}],
-        },
-        "type": "Opaque",
-        "data": dict(data),
-    }
 
 
 def _condition(finding: Finding) -> Condition:

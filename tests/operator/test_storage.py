@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,11 +14,12 @@ from tests.mailpod.store.proxy import Mode, breaking_proxy
 from tests.operator.fakekube import FakeKube
 
 from mailoperator import conditions as c
+from mailoperator import storage as storage_module
 from mailoperator.model import MailDomain
 from mailoperator.settings import OperatorSettings
 from mailoperator.storage import PREFIX_CLAIMED, TAKE_OVER, ClusterPlane
 from mailpod.clock import SystemClock
-from mailpod.directory import DomainEntry, Entry, MailboxEntry
+from mailpod.directory import DomainEntry, Entry, MailboxEntry, ObjectStore, ProbeResult, probe
 
 DOMAIN = DomainEntry(name="x.test", hostname="mx.x.test", max_message_bytes=1000, owner="d")
 
@@ -216,3 +218,19 @@ async def test_an_operator_that_does_not_lead_writes_nothing(world: World) -> No
     with pytest.raises(AssertionError):
         await plane.close(host, "x.test", "a", "u-a")
     assert world.versions() == before
+
+
+async def test_a_second_host_in_the_bucket_costs_no_second_trial(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    async def counted(objects: ObjectStore, *, rng: random.Random) -> ProbeResult:
+        tried.append(objects)
+        return await probe(objects, rng=rng)
+
+    monkeypatch.setattr(storage_module, "probe", counted)
+    plane = world.plane()
+    for name in ("one", "two"):
+        assert (await plane.prepare(world.host(name, prefix=name))).condition.holds
+    assert len(tried) == 1
+    assert (await world.plane().prepare(world.host("three", prefix="three"))).condition.holds
+    assert len(tried) == 2, "another operator tries for itself"
