@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from ..errors import Damaged
 from .ops import PageRef, Record
 from .page import GONE, Page
 
@@ -150,8 +151,14 @@ class Mailbox:
     def peek_recent(self) -> int:
         return self.recent
 
-    async def pages(self, uids: Sequence[int]) -> AsyncIterator[tuple[Page, list[int]]]:
-        """The pages that hold `uids` (ascending), each with the rows wanted. UIDs that are gone are passed over."""
+    async def pages(
+        self, uids: Sequence[int], *, damaged: list[int] | None = None
+    ) -> AsyncIterator[tuple[Page, list[int]]]:
+        """The pages that hold `uids` (ascending), each with the rows wanted. UIDs that are gone are passed over.
+
+        Raises Damaged for a page that is not what was written; with `damaged` its UIDs are put there, and the others
+        are given all the same.
+        """
         wanted = uids if isinstance(uids, array) else array("I", uids)
         if not wanted:
             return
@@ -166,12 +173,23 @@ class Mailbox:
             if low == high:
                 continue
             if segment.ref is not None and segment.ref.table:
-                segments[at - 1 : at] = [
-                    Segment(ref.first, ref.last, ref) for ref in await self.load_table(segment.ref)
-                ]
+                try:
+                    inner = await self.load_table(segment.ref)
+                except Damaged:
+                    if damaged is None:
+                        raise
+                    damaged.extend(wanted[low:high])
+                    continue
+                segments[at - 1 : at] = [Segment(ref.first, ref.last, ref) for ref in inner]
                 at -= 1
                 continue
-            page = segment.page if segment.page is not None else await self.load_page(_require(segment.ref))
+            try:
+                page = segment.page if segment.page is not None else await self.load_page(_require(segment.ref))
+            except Damaged:
+                if damaged is None:
+                    raise
+                damaged.extend(wanted[low:high])
+                continue
             page = self.with_relocations(page)
             rows = _rows(page, wanted[low:high])
             if rows:

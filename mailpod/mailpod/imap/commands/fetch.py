@@ -12,7 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from mailpod.errors import Expunged, MailError
+from mailpod.errors import Damaged, Expunged, MailError
 from mailpod.imap.fetchbody import PageSections, Values
 from mailpod.imap.fetchwire import Lines, add_metadata, flags_of, positions_of, row_uids
 from mailpod.imap.flagwire import uid_lines
@@ -105,10 +105,15 @@ class _Fetch:
     async def stream(self, positions: Sequence[range]) -> MailError | None:
         """Send all responses; the first failure that cost a message its response."""
         missing = sum(map(len, positions))
-        async for page, rows in self._view.mailbox.pages(uids_of(self._view, positions)):
+        damaged: list[int] = []
+        async for page, rows in self._view.mailbox.pages(uids_of(self._view, positions), damaged=damaged):
             missing -= len(rows)
             for start in range(0, len(rows), _ROWS):
                 await self._piece(page, rows[start : start + _ROWS])
+        for uid in damaged:
+            self._owe(uid)
+        if damaged:
+            return Damaged(f"The index of {len(damaged)} messages is damaged in storage; contact the administrator")
         return self._failure or (Expunged() if missing else None)
 
     async def _piece(self, page: Page, rows: Sequence[int]) -> None:
