@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import uvloop
+
 from mailoperator.local import Local, Options
 from mailoperator.localstate import LocalState, StateError
 from mailoperator.manifests import ManifestError
@@ -21,7 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; 0, or 2 with a message on standard error for what the user must mend."""
     parsed = _parser().parse_args(arguments)
     try:
-        asyncio.run(_run(parsed) if parsed.command == "run" else _local(parsed))
+        if parsed.command == "run":
+            uvloop.run(_run(parsed))  # thousands of requests over TLS
+        else:
+            asyncio.run(_local(parsed))
     except (ManifestError, StateError, PortError, PodFailed, SettingsError) as error:
         print(f"mail-operator: {error}".replace("\n", "\n  "), file=sys.stderr)  # noqa: T201
         return 2

@@ -52,9 +52,9 @@ def _told(status: Raw) -> Raw:
 
 
 def _tell(events: Events, raw: Raw, changed: Sequence[Condition], *, first: bool) -> None:
-    """An Event for what turned good or bad; a first visit tells only what is bad."""
+    """An Event for what turned good or bad; a first visit tells only what is bad, so that thousands tell nothing."""
     for condition in changed:
         if condition.status == "False":
             events.tell(raw, "Warning", condition.reason, f"{condition.type}: {condition.message}")
-        elif condition.holds and (condition.type == "Ready" or not first):
+        elif condition.holds and not first:
             events.tell(raw, "Normal", condition.type, condition.message or f"{condition.type} is true")
