@@ -20,7 +20,7 @@ from mailpod.imap.fetchwire import positions_of, row_uids
 from mailpod.imap.searchpages import Test, date_test, has_field, header_test, size_test
 from mailpod.imap.searchtext import Needle
 from mailpod.imap.sections import Section
-from mailpod.imap.sequence import resolve
+from mailpod.imap.sequence import existing, resolve
 from mailpod.imap.syntax import (
     All,
     And,
@@ -46,21 +46,6 @@ if TYPE_CHECKING:
 Positions = Sequence[int]
 _HEADER: Final = Section(b"", (), "HEADER")
 _MESSAGES: Final = 16  # read between two pauses
-
-
-def check(key: SearchKey, view: View) -> None:
-    """Raises BadSequence for message numbers out of range, wherever they stand in the program."""
-    match key:
-        case Seq(wanted):
-            resolve(wanted, view, uid=False)
-        case And(keys):
-            for each in keys:
-                check(each, view)
-        case Or(a, b):
-            check(a, view)
-            check(b, view)
-        case Not(inner):
-            check(inner, view)
 
 
 def cost(key: SearchKey) -> int:
@@ -94,8 +79,7 @@ class Search:
         self._pause = pause
 
     async def run(self, key: SearchKey) -> Positions:
-        """Positions of the messages that match. Raises BadSequence, and what reading raises but Expunged, Damaged."""
-        check(key, self._view)
+        """Positions of the messages that match. Raises what reading raises, but Expunged and Damaged."""
         return await self._among(key, range(self._view.exists))
 
     async def _among(self, key: SearchKey, open_: Positions) -> Positions:
@@ -114,8 +98,10 @@ class Search:
                 return sorted((*found, *await self._among(second, _minus(open_, found))))
             case Not(inner):
                 return _minus(open_, await self._among(inner, open_))
-            case Seq(wanted) | Uid(wanted):
-                return _within(open_, resolve(wanted, self._view, uid=isinstance(key, Uid)))
+            case Seq(wanted):
+                return _within(open_, existing(wanted, self._view))
+            case Uid(wanted):
+                return _within(open_, resolve(wanted, self._view, uid=True))
             case Recent(present):
                 recent = _within(open_, list(self._view.recent_positions()))
                 return recent if present else _minus(open_, recent)

@@ -30,6 +30,18 @@ def resolve(wanted: SequenceSet, view: View, uid: bool) -> list[range]:
     return merge(parts)
 
 
+def existing(wanted: SequenceSet, view: View) -> list[range]:
+    """Positions of the messages that have one of these numbers, for SEARCH: a number that no message has finds nothing,
+    as in Dovecot, and 6:* is the last message where there are five (RFC 3501 §9: 6:* and *:6 are the same set).
+    """
+    exists = view.exists
+    parts = []
+    for first, last in wanted.ranges:
+        low, high = sorted((exists if first is None else first, exists if last is None else last))
+        parts.append(range(max(low, 1) - 1, min(high, exists)))
+    return merge(parts)
+
+
 def merge(parts: Sequence[range]) -> list[range]:
     """Ascending, disjoint and without empty ones; what touches becomes one."""
     out: list[range] = []

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailpod.imap.sequence import BadSequence, merge, resolve, uids_of, wire, without
+from mailpod.imap.sequence import BadSequence, existing, merge, resolve, uids_of, wire, without
 from mailpod.imap.syntax import SequenceSet
 
 Bound = int | None
@@ -34,6 +34,14 @@ def test_numbers() -> None:
     for outside in ((4, 4), (4, None), (1, 5), (0, 1)):
         with pytest.raises(BadSequence):
             resolve(SequenceSet((outside,)), three, False)
+
+
+def test_numbers_that_exist() -> None:
+    three = view(10, 20, 30)
+    found = {(4, 4): [], (4, None): [2], (None, 9): [2], (1, 5): [0, 1, 2], (2, 2): [1], (None, 2): [1, 2]}
+    for wanted, expected in found.items():
+        assert positions(existing(SequenceSet((wanted,)), three)) == expected
+        assert existing(SequenceSet((wanted,)), view()) == []
 
 
 def test_uids() -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 async def run(session: Session, args: SearchArgs) -> None:
-    """Raises BadSequence, and what reading messages raises."""
+    """Raises what reading messages raises."""
     view = session.view
 
     async def pause() -> None:
