@@ -82,9 +82,14 @@ def _of_mailbox(world: World, before: Raw | None, raw: Raw, deleted: bool) -> It
     yield "Mailbox", key_of(raw)  # to be withdrawn
     yield "MailDomain", _domain_of(raw)
     for other in world.mailboxes_of(_domain_of(raw)):
-        refused = condition_of(other, c.ADDRESS_ACCEPTED)
-        if refused is not None and refused.status == "False":  # perhaps for want of what is free now
+        if waits_for_address(other):  # perhaps for what is free now
             yield "Mailbox", key_of(other)
+
+
+def waits_for_address(mailbox: Raw) -> bool:
+    """Whether a Mailbox was refused an address that another has."""
+    told = [condition_of(mailbox, type) for type in (c.ADDRESS_ACCEPTED, c.PUBLISHED)]
+    return any(one is not None and one.reason == c.ADDRESS_TAKEN for one in told)
 
 
 def _domain_of(raw: Raw) -> Key:

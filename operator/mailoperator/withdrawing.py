@@ -12,6 +12,7 @@ from mailoperator import conditions as c
 from mailoperator.context import API, Context
 from mailoperator.entries import domain_entries, entries_of
 from mailoperator.gather import Unusable, domain_of, host_of, mailbox_of
+from mailoperator.handlers import waits_for_address
 from mailoperator.model import MailDomain
 from mailoperator.world import Key, key_of
 from mailpod.directory import Entry
@@ -34,10 +35,19 @@ async def withdraw_gone(ctx: Context, kind: Literal["MailDomain", "Mailbox"], ke
         else:
             ctx.leader.check()
             await ctx.plane.withdraw(host, uid, entries)
+            if kind == "Mailbox":
+                _tell_who_waits(ctx, raw)
     if ctx.world.gone.get((kind, key)) is raw:
         del ctx.world.gone[kind, key]
     if live is not None:
         ctx.see("MODIFIED", live)
+
+
+def _tell_who_waits(ctx: Context, raw: Raw) -> None:
+    """Mailboxes that were refused for what this one had, and has no more."""
+    for other in ctx.world.mailboxes_of((key_of(raw)[0], raw["spec"]["domainRef"]["name"])):
+        if waits_for_address(other):
+            ctx.enqueue(("Mailbox", key_of(other)), 0.0)
 
 
 def _published(ctx: Context, raw: Raw) -> tuple[MailDomain, list[Entry]]:

@@ -41,7 +41,7 @@ from mailpod.store.names import address_key, purge_prefix
 from mailpod.store.objects import NotFound, ObjectStore
 from mailpod.store.publishing import Pass, Published
 from mailpod.store.purge import Purge, pending
-from mailpod.store.withdrawal import brake, is_over, settled
+from mailpod.store.withdrawal import brake, continues, is_over, settled
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -97,16 +97,18 @@ class Publisher:
         began = self._clock.elapsed()
         seen = await self._look(await self._domains(every))
         wanted = settled(every, seen.found)
-        gone = {key for key in seen.present - seen.newer - wanted.keys() if not self._is_young(seen.found.get(key))}
+        owners = {entry.owner for entry in every}  # who has entries here, and wants no others
+        held = {key for key, there in seen.found.items() if there.owner not in owners}
+        lost = {key for key in wanted.keys() & held if self._conflicts(key, wanted[key], seen, living)}
+        missing = {key for key in lost if not living(seen.found[key].owner)}
+        unwanted = seen.present - seen.newer - wanted.keys() | missing
+        gone = {key for key in unwanted if not self._is_young(seen.found.get(key))}
         missed = {key for key in gone if key not in seen.found or not seen.found[key].orphaned}
         if stop := brake(missed, len(seen.present), approved):
             return Published(newer=tuple(sorted(seen.newer)), brake=stop)
         self.purges = seen.purges
-        old = {key: entry for key, entry in wanted.items() if not self._is_young(seen.found.get(key))}
-        owners = {entry.owner for entry in every}
         await self._bring_all(
-            {k: e for k, e in old.items() if not self._conflicts(k, e, seen, lambda o: o not in owners and living(o))},
-            seen,
+            {k: e for k, e in wanted.items() if k not in lost and not self._is_young(seen.found.get(k))}, seen
         )
         await self._let_go(gone, seen)
         self._looked = began
@@ -117,7 +119,8 @@ class Publisher:
     ) -> Published:
         """Bring these entries in line and no others, but for those that this process knows as their owner's: they go.
 
-        An address of another owner is left alone and reported where `living` says that one exists (OPERATOR.md 39).
+        An address of another owner is left alone and reported where `living` says that one exists (OPERATOR.md 39), and
+        where that one is missed: others have it when it is withdrawn (OPERATOR.md 34).
         """
         wanted = {entry_key(entry): entry for entry in entries}
         owners = {entry.owner for entry in wanted.values() if entry.owner}
@@ -262,7 +265,10 @@ class Publisher:
 
     def _conflicts(self, key: str, entry: Entry, seen: Pass, living: Callable[[str], bool]) -> bool:
         there = seen.found.get(key)
-        if there is None or there.owner in ("", entry.owner) or not living(there.owner):
+        if there is None or there.owner in ("", entry.owner):
+            return False
+        gone = continues(entry, there) or is_over(there.orphaned or self._clock.now(), self._clock.now())
+        if gone and not living(there.owner):
             return False
         seen.conflicts.append((there.name if isinstance(there, DomainEntry) else there.address, there.owner))
         return True

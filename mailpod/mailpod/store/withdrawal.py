@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from mailpod.store.entries import Entry, MailboxEntry, entry_key
+from mailpod.store.entries import AliasEntry, Entry, MailboxEntry, entry_key
 
 ORPHAN_SECONDS: Final = 15 * 60
 _AT_LEAST: Final = 5
@@ -45,6 +45,13 @@ def brake(missing: Collection[str], present: int, approved: str | None) -> Brake
 def is_over(orphaned: int, now: float) -> bool:
     """Whether an entry that is orphaned since `orphaned` (Unix seconds) may be withdrawn."""
     return now - orphaned >= ORPHAN_SECONDS
+
+
+def continues(entry: Entry, there: Entry) -> bool:
+    """Whether an entry of a new owner says what the old one's did: a Mailbox or MailDomain that was made again."""
+    if isinstance(entry, AliasEntry) and isinstance(there, AliasEntry):
+        return entry.targets == there.targets
+    return not isinstance(entry, AliasEntry) and type(entry) is type(there)
 
 
 def settled(entries: Collection[Entry], found: Mapping[str, Entry]) -> dict[str, Entry]:
