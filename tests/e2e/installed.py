@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from tests.cluster.fixtures import Cluster, Manifests
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "mailpod"
 CRDS = ROOT / "crds"
+INSIDE = Path(__file__).with_name("inside.py")
 Object = dict[str, Any]
 _DEFINITIONS = ("maildomains.mailpod.dev", "mailboxes.mailpod.dev")
 STANDARD = {"smtp": 25, "submission": 587, "submissions": 465, "imap": 143, "imaps": 993, "pop3": 110, "pop3s": 995}
@@ -193,6 +195,18 @@ class Installation:
         """Access key and secret key of the trial S3."""
         data = self.get("secret", self.s3)["data"]
         return tuple(base64.b64decode(data[key]).decode() for key in ("accessKeyID", "secretAccessKey"))  # type: ignore[return-value]
+
+    def ask(self, do: str, **job: Any) -> Object:
+        """A job of `inside.py`, done inside the cluster's network: `ask("login", host=…, port=…, …)`."""
+        said = self.program(sys.executable, INSIDE, stdin=json.dumps({"do": do, **job}))
+        answer: Object = json.loads(said)
+        return answer
+
+    def objects(self, prefix: str = "") -> Object:
+        """`objects`, `versions` and `markers` (keys) in the trial S3's bucket."""
+        access, secret = self.trial_keys()
+        place = {"endpoint": f"http://{self.host(self.s3)}:8333", "bucket": "mailpod", "prefix": prefix}
+        return self.ask("versions", access=access, secret=secret, **place)
 
     def _absent_here(self, kind: str, name: str) -> bool:
         return not self.kubectl("get", kind, name, "--ignore-not-found", "-o", "name").strip()
