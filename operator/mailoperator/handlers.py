@@ -20,7 +20,8 @@ def seen(world: World, type: str | None, raw: Raw) -> list[Job]:
     before = world.get(kind, key)
     deleted = type == "DELETED"
     news = world.remove(kind, key, uid=raw["metadata"].get("uid")) if deleted else world.put(raw)
-    return list(dict.fromkeys(_jobs(world, before, raw, deleted))) if news else []
+    kept = raw if deleted else world.get(kind, key) or raw  # as `before` is kept: both without what is not looked at
+    return list(dict.fromkeys(_jobs(world, before, kept, deleted))) if news else []
 
 
 def everything(world: World) -> Iterator[Job]:
