@@ -44,6 +44,9 @@ BUCKET_SECONDS = Histogram(
 BUCKET_BYTES = Counter(
     "mailpod_bucket_bytes_total", "Bytes moved to (write) and from (read) the bucket.", ["direction"]
 )
+ACCOUNTS_READ_ONLY = Gauge(
+    "mailpod_accounts_read_only", "Open accounts that are read-only since their log is damaged: mailpod fsck."
+)
 
 BUDGET_USED = Gauge("mailpod_budget_used_bytes", "Bytes of messages in flight.")
 BUDGET_LIMIT = Gauge("mailpod_budget_limit_bytes", "The most bytes of messages that may be in flight.")

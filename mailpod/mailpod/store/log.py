@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from .. import metrics
 from ..clock import Clock
 from ..errors import AccountClosed, AccountMissing, AccountReadOnly, MailError, Unavailable
 from ..logs import event
@@ -57,7 +58,10 @@ class Log:
         self._pod = pod
         self._attach = attach
         self.state = State()
-        self.broken: str | None = None
+        self._before: State | None = None
+        self.broken: str | None = None  # what is damaged: nothing is read or written after it
+        self._half = False  # the commit that cannot be applied was applied in part
+        self._listed = 0  # the newest checkpoint that the last opening saw, whole or not
         self.base = 0  # the checkpoint whose pages our state refers to
         self.commits_since = 0
         self.header_bytes_since = 0
@@ -67,6 +71,11 @@ class Log:
         self._foreign_at = float("-inf")
         self._latency = 0.005
 
+    @property
+    def served(self) -> State:
+        """What sessions are shown: never one that is only half read, or older than what they were told."""
+        return self.state if self._before is None else self._before
+
     # -- opening
 
     async def open(self) -> None:
@@ -75,24 +84,57 @@ class Log:
         Where a state was open before, its mailboxes stay the objects that sessions hold, and become what was read.
         """
         before, looked = self.state, self._looked_at
-        sent = self._clock.elapsed()
+        self._before = before
         try:
-            self.state, self.broken = await self._newest_state(), None
-            self.commits_since = self.header_bytes_since = 0
-            self._looked_at = sent
-            await self._read_on()
+            await self._read_all()
             if self.state.head == 0:
                 raise AccountMissing
         except BaseException:
             self.state, self._looked_at = before, looked
             raise
+        finally:
+            self._before = None
         _graft(before, self.state)
         if self._pending is not None and self._pending.header.seq <= self.state.head:
             self._pending = None
         self._check_open()
 
+    async def _read_all(self) -> None:
+        """To the head, or to what is damaged: the state before that stays readable (STORE.md rule 16)."""
+        below = -1
+        while True:
+            self._looked_at = self._clock.elapsed()
+            await self._read_from_checkpoint()
+            if self.broken is not None or self.state.head >= self._listed:
+                return
+            if below == self._listed:  # listed again, and the same: not a state that is merely old
+                self._break(f"its log ends with commit {self.state.head}, below its checkpoint {below}")
+                if self.state.head == 0:
+                    raise AccountReadOnly
+                return
+            below = self._listed
+
+    async def _read_from_checkpoint(self) -> None:
+        self.state = await self._newest_state()
+        self._mend()
+        self.commits_since = self.header_bytes_since = 0
+        try:
+            await self._read_on()
+        except AccountReadOnly:
+            if self.state.head == 0:
+                raise
+            if self._half:
+                await self._read_up_to(self.state.head - 1)
+
+    async def _read_up_to(self, last: int) -> None:
+        """The state before a commit of which only some operations could be applied."""
+        self.state, self._half = await self._newest_state(), False
+        while self.state.head < last and (found := await self._read(self.state.head + 1)) is not None:
+            self._apply(*found)
+
     async def _newest_state(self) -> State:
         entries = await self._list_checkpoints(limit=4)
+        self._listed = checkpoint_sequence(entries[0]) if entries else 0
         self.base = 0
         for key in entries:
             try:
@@ -127,7 +169,12 @@ class Log:
     async def look(self) -> bool:
         """Afterwards the state is no older than the call; True where commits were applied (STORE.md rule 2)."""
         head = self.state.head
-        await self._read_on()
+        try:
+            await self._read_on()
+        except AccountReadOnly:
+            if self._half:
+                await self.open()
+            raise
         self._check_open()
         return self.state.head != head
 
@@ -204,6 +251,7 @@ class Log:
         try:
             self.state.apply(header, header_bytes)
         except Inconsistent as error:
+            self._half = self.state.head == header.seq
             self._break(str(error))
             raise AccountReadOnly from error
         if self._pending is not None and self._pending.header.seq <= header.seq:
@@ -212,8 +260,19 @@ class Log:
         self.header_bytes_since += header_bytes
 
     def _break(self, why: str) -> None:
+        if self.broken is None:
+            metrics.ACCOUNTS_READ_ONLY.inc()
         self.broken = why
-        event("store.account.read_only", account=self.prefix, why=why)
+        event("store.account.read_only", level="error", account=self.prefix, why=why)
+
+    def _mend(self) -> None:
+        if self.broken is not None:
+            metrics.ACCOUNTS_READ_ONLY.dec()
+        self.broken = None
+
+    def let_go(self) -> None:
+        """The account leaves this pod's memory."""
+        self._mend()
 
     def _check_open(self) -> None:
         if self.state.closed:

@@ -98,7 +98,7 @@ class Store:
             return
         idle = [ref for ref, account in self._accounts.items() if account.pins <= 0 and ref not in self._checkpoints]
         for ref in idle[:excess]:
-            del self._accounts[ref]
+            self._accounts.pop(ref).log.let_go()
             self._checkpoint_at.pop(ref, None)
 
     def peek(self, ref: AccountRef) -> Account | None:
@@ -210,7 +210,7 @@ class Store:
                 return None
             await log.open()
             account.notify()
-            if log.base != await log.newest_checkpoint():
+            if log.broken is not None or log.base != await log.newest_checkpoint():
                 return None
         if log.state.head == log.base:
             log.note_checkpoint()
