@@ -89,23 +89,23 @@ class Account:
 
     @property
     def head(self) -> int:
-        return self._log.state.head
+        return self._log.served.head
 
     @property
     def mailboxes(self) -> dict[str, Mailbox]:
-        return self._log.state.names
+        return self._log.served.names
 
     @property
     def subscriptions(self) -> set[str]:
-        return self._log.state.subscriptions
+        return self._log.served.subscriptions
 
     @property
     def usage_bytes(self) -> int:
-        return self._log.state.usage_bytes
+        return self._log.served.usage_bytes
 
     @property
     def usage_messages(self) -> int:
-        return self._log.state.usage_messages
+        return self._log.served.usage_messages
 
     @property
     def log(self) -> Log:
@@ -118,7 +118,7 @@ class Account:
 
     def mailbox(self, name: str) -> Mailbox:
         """Raises NoSuchMailbox."""
-        box = self._log.state.find(name)
+        box = self._log.served.find(name)
         if box is None:
             raise NoSuchMailbox(name)
         return box

@@ -140,7 +140,7 @@ def make_plan(state: State, settings: StoreSettings, by: str, peek: Callable[[Pa
     plan = Plan(root)
     for box in sorted(state.boxes.values(), key=lambda box: box.id):
         _plan_box(plan, box, settings, peek)
-    _plan_deliveries(plan, state, settings)
+    _plan_deliveries(plan, state)
     return plan
 
 
@@ -305,12 +305,9 @@ def _columns(entries: Sequence[tuple[int, int, int, int]]) -> StatePage:
     )
 
 
-def _plan_deliveries(plan: Plan, state: State, settings: StoreSettings) -> None:
-    today = state.head_at // 86400
+def _plan_deliveries(plan: Plan, state: State) -> None:
     for day in sorted(state.deliveries):
         ids = state.deliveries[day]
-        if day < today - settings.delivery_id_days:
-            continue
         count, ref = state.delivery_refs.get(day, (0, None))
         if ref is not None and count == len(ids):
             plan.deliveries[day] = (count, ref)

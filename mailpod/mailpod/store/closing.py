@@ -47,15 +47,23 @@ async def read_record(objects: ObjectStore, key: str) -> PurgeRecord:
 
 
 async def close_account(
-    objects: ObjectStore, domain: str, local: str, owner: str, *, clock: Clock, rng: random.Random
+    objects: ObjectStore,
+    domain: str,
+    local: str,
+    owner: str,
+    *,
+    incarnation: str = "",
+    clock: Clock,
+    rng: random.Random,
 ) -> Incarnation | None:
     """Close the account in use, for good, and record that it is to be erased. Can be repeated, and killed anywhere.
 
-    Returns the absent incarnation; None where the address never had an account. Raises StorageError, Ambiguous,
-    Unavailable, and AccountReadOnly for an account whose log is damaged.
+    With `incarnation`, only that one: an operator that stood still must not close the account that came after it.
+    Returns the absent incarnation, or the one in use where that is another; None where the address never had an
+    account. Raises StorageError, Ambiguous, Unavailable, and AccountReadOnly for an account whose log is damaged.
     """
     newest = await incarnations.latest(objects, domain, local)
-    if newest is None or newest.absent:
+    if newest is None or newest.absent or (incarnation and newest.id != incarnation):
         return newest
     record = msgspec.json.encode(PurgeRecord(newest.id, owner)) + b"\n"
     await _once(lambda: objects.create(purge_key(domain, local, newest.number), [record]))

@@ -40,7 +40,6 @@ class StoreSettings(BaseModel):
     mailboxes: int = Field(5000, ge=1, description="mailboxes in one account")
     name_bytes: int = Field(1000, ge=1, description="length of a mailbox name in UTF-8")
     change_log: int = Field(50_000, ge=0, description="changed UIDs remembered a mailbox, to tell sessions what is new")
-    delivery_id_days: int = Field(30, ge=1, description="how long delivery ids are remembered")
     page_cache_bytes: int = Field(128 << 20, ge=0, description="decoded pages kept in memory")
     body_cache_bytes: int = Field(64 << 20, ge=0, description="message bodies kept in memory")
     body_cache_item_bytes: int = Field(1 << 20, ge=0, description="a larger body is not kept")

@@ -7,7 +7,7 @@ on the result of the one before.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from . import ops
 from .mailbox import Mailbox
@@ -15,6 +15,7 @@ from .ops import Header
 from .uidset import decode_ranges, decode_uids
 
 INBOX = "INBOX"
+DELIVERY_DAYS: Final = 30  # that a delivery id is remembered (STORE.md rule 17); part of the format, as replays must agree
 
 
 class Inconsistent(Exception):
@@ -65,6 +66,13 @@ class State:
         for index, op in enumerate(commit.ops):
             context.index = index
             _APPLY[type(op)](self, op, context)
+        self._forget_deliveries(commit.at // 86400)
+
+    def _forget_deliveries(self, today: int) -> None:
+        """As part of a commit, not of a checkpoint: else a state from the log would know more than one from pages."""
+        for day in [day for day in self.deliveries if day < today - DELIVERY_DAYS]:
+            del self.deliveries[day]
+            self.delivery_refs.pop(day, None)
 
     def box(self, box: int) -> Mailbox:
         try:
