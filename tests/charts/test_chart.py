@@ -128,6 +128,12 @@ def test_an_install_for_some_namespaces_needs_nothing_cluster_wide() -> None:
     assert serves == {"one", "two"}
 
 
+def test_an_install_for_some_namespaces_may_read_its_own_namespaces_uid() -> None:
+    rules = one(render('watchNamespaces=["one"]'), "Role", _OPERATOR)["rules"]
+
+    assert {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["system"], "verbs": ["get"]} in rules
+
+
 def test_an_install_for_all_namespaces_has_the_same_rights_in_each() -> None:
     some = one(render('watchNamespaces=["one"]'), "Role", f"{_OPERATOR}-serves")["rules"]
     everywhere = one(render(), "ClusterRole", f"{_OPERATOR}.system")["rules"]
