@@ -76,11 +76,6 @@ class Log:
         """What sessions are shown: never one that is only half read, or older than what they were told."""
         return self.state if self._before is None else self._before
 
-    @property
-    def served(self) -> State:
-        """What sessions are shown: never one that is only half read, or older than what they were told."""
-        return self.state if self._before is None else self._before
-
     # -- opening
 
     async def open(self) -> None:
@@ -89,7 +84,6 @@ class Log:
         Where a state was open before, its mailboxes stay the objects that sessions hold, and become what was read.
         """
         before, looked = self.state, self._looked_at
-        self._before = before
         self._before = before
         try:
             await self._read_all()
