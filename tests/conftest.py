@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tests.cluster.fixtures import Cluster, cluster, namespace
 from tests.fixtures_seaweed import Seaweed, seaweed
+from tests.fixtures_versitygw import Versity, versity
 from tests.harness import manifest
 from tests.harness.server import Mailpod
 from tests.harness.target import Account, Target
@@ -18,7 +19,7 @@ from tests.harness.target import Account, Target
 MAILBOXES = 160
 """More than the tests that ask for one; each is used by one test only, so no test sees another's mail."""
 
-__all__ = ["Cluster", "Seaweed", "cluster", "namespace", "seaweed"]
+__all__ = ["Cluster", "Seaweed", "Versity", "cluster", "namespace", "seaweed", "versity"]
 
 MakeMailpod = Callable[..., Mailpod]
 
