@@ -83,8 +83,8 @@ class Log:
 
         Where a state was open before, its mailboxes stay the objects that sessions hold, and become what was read.
         """
-        before, looked = self.state, self._looked_at
-        self._before = before
+        before, looked, outer = self.state, self._looked_at, self._before
+        self._before = outer or before  # an opening may come upon the need for another
         try:
             await self._read_all()
             if self.state.head == 0:
@@ -93,7 +93,7 @@ class Log:
             self.state, self._looked_at = before, looked
             raise
         finally:
-            self._before = None
+            self._before = outer
         _graft(before, self.state)
         if self._pending is not None and self._pending.header.seq <= self.state.head:
             self._pending = None
@@ -242,6 +242,8 @@ class Log:
             if newest and checkpoint_sequence(newest[0]) >= header.seq:  # STORE.md rule 2, last sentence
                 await self.open()
                 return False
+            if not newest and header.seq > 1 and await self._purged():
+                raise AccountClosed  # what was read landed late, where an account was erased
         self._apply(header, header_bytes)
         if not ours:
             self._foreign_at = self._clock.elapsed()
