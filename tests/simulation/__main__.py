@@ -1,4 +1,4 @@
-"""python -m tests.simulation --seeds N [--first S] [--seconds VIRTUAL]: print what happened, stop at what is lost."""
+"""python -m tests.simulation [--seeds N] [--first S] [--jobs J] | --mutations: what happened, and what is lost."""
 
 from __future__ import annotations
 
@@ -6,43 +6,62 @@ import argparse
 import logging
 import sys
 import time
-from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 
-from mailpod import logs
-
+from .faults import Table
 from .loop import run
 from .world import World
+
+_TABLE_SEEDS = 1000  # from here on an empty cell of the table is a failure
+
+
+def run_seeds(first: int, count: int) -> tuple[Table, str]:
+    """Run seeds, and stop at the first that loses something; what it says, or "" ."""
+    logging.disable(logging.CRITICAL)
+    table = Table()
+    for seed in range(first, first + count):
+        world = World(seed)
+        try:
+            run(world.run())
+        except Exception as error:
+            return table, f"seed {seed}: {type(error).__name__}: {error}"
+        table.add(world.table)
+    return table, ""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation")
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--mutations", action="store_true", help="show that each mutation of the code is caught")
     options = parser.parse_args()
-    logs.configure(level="error")
-    logging.disable(logging.CRITICAL)
-    faults: Counter[tuple[str, str]] = Counter()
-    done: Counter[str] = Counter()
+    if options.mutations:
+        from .mutations import main as mutations
+
+        return mutations(options.seeds)
     started = time.monotonic()
-    for seed in range(options.first, options.first + options.seeds):
-        world = World(seed)
-        try:
-            run(world.run(options.seconds))
-        except BaseException as error:
-            print(f"\nseed {seed}: {type(error).__name__}: {error}", file=sys.stderr)
-            raise
-        faults += world.faults
-        done += world.done
-        if sys.stderr.isatty() or seed % 50 == 49:
-            print(f"\r{seed + 1 - options.first}/{options.seeds} seeds", end="", file=sys.stderr, flush=True)
-    print(f"\n{options.seeds} seeds in {time.monotonic() - started:.0f} s, nothing lost", file=sys.stderr)
-    for name, count in sorted(done.items()):
-        print(f"{count:>9}  {name}")
-    operations = sorted({operation for _, operation in faults})
-    for name in sorted({name for name, _ in faults}):
-        print(f"{name}: " + ", ".join(f"{operation} {faults[name, operation]}" for operation in operations))
-    return 0
+    table = Table()
+    failures = []
+    chunk = 25
+    starts = range(options.first, options.first + options.seeds, chunk)
+    with ProcessPoolExecutor(options.jobs) as workers:
+        found = [workers.submit(run_seeds, at, min(chunk, starts.stop - at)) for at in starts]
+        for done, future in enumerate(found, 1):
+            part, failure = future.result()
+            table.add(part)
+            failures += [failure] if failure else []
+            print(f"\r{min(done * chunk, options.seeds)}/{options.seeds} seeds", end="", file=sys.stderr, flush=True)
+            if failure:
+                print(f"\n{failure}", file=sys.stderr)
+    seconds = time.monotonic() - started
+    print(f"\n{options.seeds} seeds in {seconds:.0f} s, {len(failures)} lost something", file=sys.stderr)
+    print("\n".join(table.lines()))
+    empty = table.empty() if options.seeds >= _TABLE_SEEDS else []
+    for cell in empty:
+        print(f"never happened: {cell}", file=sys.stderr)
+    return 1 if failures or empty else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""What must be true, whatever happened: checked against the bucket's truth after every commit and every step.
+"""What must be true, whatever happened: checked as objects come and go, and as clients are told things.
 
 Each message that a client sends carries a number of its own in its subject; each acknowledged change is noted. An
 operation without an answer may have happened, at any later time, once or not at all.
@@ -6,131 +6,204 @@ operation without an answer may have happened, at any later time, once or not at
 
 from __future__ import annotations
 
-import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mailpod.store.names import log_key
-from mailpod.store.ops import Header, decode_header
+from mailpod.store import ops
+from mailpod.store.names import encode_local_part
+from mailpod.store.ops import decode_header
 from mailpod.store.state import State
 
+from .activity import current
 from .bucket import Bucket
-
-
-class Broken(AssertionError):
-    """An invariant does not hold; the text says which and where."""
+from .truth import Broken, Truth, bucket_time
 
 
 @dataclass
 class Copy:
-    """One message in one mailbox, as clients know it."""
+    """One message in one account, as its clients know it."""
 
     number: int
-    acknowledged: bool
-    uid: int | None = None
+    prefix: str = ""  # the incarnation that acknowledged it
+    acknowledged: bool = False
     gone: str = "no"  # "asked": an expunge without an answer; "yes": an acknowledged one
     flags: dict[str, bool] = field(default_factory=dict)  # acknowledged, with nothing asked after
     unsure: set[str] = field(default_factory=set)  # flags that an unanswered command may have changed
+    copies: list[int] = field(default_factory=lambda: [1, 1])  # fewest and most that there may be
 
 
 @dataclass
-class Oracle:
-    """The account's history as its clients were told it."""
+class Address:
+    """A mailbox address and its accounts, one after the other."""
 
-    bucket: Bucket
-    prefix: str
+    name: str
     copies: dict[int, Copy] = field(default_factory=dict)
-    state: State = field(default_factory=State)
-    uids: dict[tuple[int, int], int] = field(default_factory=dict)  # (mailbox, UID) -> number of the message
-    subjects: dict[tuple[int, int], int] = field(default_factory=dict)
+    truths: dict[str, Truth] = field(default_factory=dict)  # by prefix, the oldest first
+    uidvalidity: int = 0  # the highest ever given
+    closing: set[str] = field(default_factory=set)  # prefixes that an operator was asked to close
+    deleting: set[tuple[str, int]] = field(default_factory=set)  # (prefix, mailbox) that a client asked to delete
+    hints: list[str] = field(default_factory=list)  # incarnations that `address` has ever named
+    wanted: bool = True  # whether there is a Mailbox resource
+    served: bool = False  # whether an operator has said that it made the account
+    operators: int = 0  # at work on it
 
-    def committed(self, key: str, data: bytes) -> None:
-        """Called as a commit enters the log: the truth is replayed as it grows."""
-        if not key.startswith(f"{self.prefix}log/"):
+    @property
+    def folder(self) -> str:
+        local, _, domain = self.name.partition("@")
+        return f"{domain}/{encode_local_part(local)}/"
+
+    @property
+    def truth(self) -> Truth | None:
+        """The newest account's."""
+        return list(self.truths.values())[-1] if self.truths else None
+
+
+class Oracle:
+    def __init__(self, bucket: Bucket, names: list[str], now: Callable[[], float]) -> None:
+        self.bucket = bucket
+        self.addresses = {name: Address(name) for name in names}
+        self._folders = {f"accounts/{address.folder}": address for address in self.addresses.values()}
+        self._now = now
+        self.to_verify: list[tuple[Truth, str]] = []  # checkpoints published since the last step
+        self._purging: set[str] = set()  # closed accounts that were begun to be erased
+        self.settled: set[str] = set()  # queue entries that have or had `done`
+        bucket.created, bucket.deleting = self.created, self.deleting
+
+    def _of(self, key: str) -> tuple[Address, str] | None:
+        """The address and the account's prefix that an object is of."""
+        parts = key.split("/", 4)
+        if parts[0] != "accounts":
+            return None
+        return self._folders[f"{parts[0]}/{parts[1]}/{parts[2]}/"], "/".join(parts[:4]) + "/"
+
+    # -- the bucket
+
+    def created(self, key: str, data: bytes) -> None:
+        if key.startswith("outbound/") and key.endswith("/done"):
+            self.settled.add(key.split("/")[1])
+        if (found := self._of(key)) is None:
             return
+        address, prefix = found
+        kind = key.removeprefix(prefix).partition("/")[0]
+        truth = address.truths.get(prefix)
+        if kind == "log":
+            self._committed(address, prefix, data)
+        elif kind == "checkpoint" and truth is not None:
+            truth.checkpointed(key, data, bucket_time(self._now()))
+            self.to_verify.append((truth, key))
+
+    def _committed(self, address: Address, prefix: str, data: bytes) -> None:
         end = data.index(b"\n")
         header = decode_header(data[:end])
-        if header.seq != self.state.head + 1 or header.prev != self.state.head_id:
-            return  # a late writer's, above a hole or on a collected name: readers must not believe it
-        before = {box.id: (box.uidnext, box.highest_modseq) for box in self.state.boxes.values()}
-        self.state.apply(header, end + 1)
-        self._follow(header, data[end + 1 :])
-        for box in self.state.boxes.values():
-            uidnext, modseq = before.get(box.id, (1, 1))
-            if box.uidnext < uidnext or box.highest_modseq < modseq:
-                raise Broken(f"UIDNEXT or HIGHESTMODSEQ of mailbox {box.id} fell at {header.seq}")
-            if list(box.uids) != sorted(set(box.uids)):
-                raise Broken(f"UIDs of mailbox {box.id} do not ascend at {header.seq}")
-
-    def _follow(self, header: Header, body: bytes) -> None:
+        truth = address.truths.get(prefix)
+        if truth is None:
+            if header.seq != 1:
+                return  # a late one, to an account that this world never had
+            truth = address.truths[prefix] = Truth(self.bucket, prefix)
+        boxes = {op.box for op in header.ops if isinstance(op, ops.Delete)}
+        lost = [truth.numbers[box, uid] for box, uid in truth.live if box in boxes]
+        if not truth.committed(header, end + 1, data[end + 1 :], bucket_time(self._now())):
+            return
+        if not {(prefix, box) for box in boxes} <= address.deleting:
+            raise Broken(f"{address.name}: mailboxes {boxes} were deleted, and nobody asked for that")
+        for number in lost:
+            address.copies[number].gone = "asked"
         for op in header.ops:
-            kind = type(op).__name__
-            if kind == "Append":
-                self._enter(op.box, op.uid, int(op.rec.env.split('"')[1].split()[1]))  # type: ignore[union-attr]
-            elif kind == "Copy":
-                for offset, number in enumerate(self._numbers(op)):
-                    self._enter(op.to, op.first + offset, number)  # type: ignore[union-attr]
+            if isinstance(op, ops.Create):
+                if op.uidvalidity <= address.uidvalidity:
+                    raise Broken(f"{address.name}: UIDVALIDITY {op.uidvalidity} is not above {address.uidvalidity}")
+                address.uidvalidity = op.uidvalidity
+            elif isinstance(op, ops.Close) and prefix not in address.closing:
+                raise Broken(f"{address.name}: {prefix} was closed, and nobody asked for that")
+        for number, times in truth.appended.items():
+            if times > 1:
+                raise Broken(f"{address.name}: message {number} was delivered {times} times")
 
-    def _numbers(self, op: object) -> list[int]:
-        from mailpod.store.uidset import decode_uids
+    def deleting(self, key: str) -> None:
+        if (found := self._of(key)) is None:
+            return
+        address, prefix = found
+        truth = address.truths.get(prefix)
+        if truth is not None:
+            if truth.state.closed:
+                self._purging.add(prefix)
+            truth.deleting(key, bucket_time(self._now()), bucket_time(current().began))
 
-        return [self.uids[op.box, uid] for uid in decode_uids(op.uids)]  # type: ignore[attr-defined]
+    def half_purged(self) -> bool:
+        """Whether a purge was begun that left something behind."""
+        return any(self.bucket.under(f"{prefix}log/") for prefix in self._purging)
 
-    def _enter(self, box: int, uid: int, number: int) -> None:
-        if (box, uid) in self.uids:
-            raise Broken(f"UID {uid} of mailbox {box} was given twice")
-        self.uids[box, uid] = number
+    # -- what pods and clients believe
 
-    def check(self, state: State, who: str) -> None:
-        """A state that somebody serves must be one that the log had: at its head, the truth."""
-        if state.head == self.state.head and state.digest() != self.state.digest():
+    def check(self, prefix: str, state: State, who: str) -> None:
+        """A state that somebody serves must be one that the log had."""
+        truth = next((a.truths[prefix] for a in self.addresses.values() if prefix in a.truths), None)
+        if truth is None:
+            raise Broken(f"{who} serves {prefix}, which has no log")
+        if state.head not in truth.history:
+            raise Broken(f"{who} is at {state.head} of {prefix}, and the log's head is {truth.state.head}")
+        if state.digest() != truth.history[state.head]:
             raise Broken(
-                f"{who} serves a state at {state.head} that is not the log's: {_difference(state, self.state)}"
+                f"{who} serves a state at {state.head} that is not the log's:"
+                f" {_difference(state.digest(), truth.history[state.head])}"
             )
-        if state.head > self.state.head:
-            raise Broken(f"{who} is at {state.head}, above the log's head {self.state.head}")
+
+    def acknowledged(self, address: Address, prefix: str, copy: Copy) -> None:
+        """A client was told that its message is stored: it must be in the log of the account in use."""
+        copy.acknowledged, copy.prefix = True, prefix
+        truth = address.truths.get(prefix)
+        if truth is None or (truth is not address.truth and not truth.state.closed):
+            raise Broken(f"{address.name}: message {copy.number} was acknowledged by {prefix}, not the account in use")
+        if not truth.appended[copy.number]:
+            raise Broken(f"{address.name}: message {copy.number} was acknowledged and is not in the log")
+
+    def step(self) -> None:
+        """Everything that must hold between two steps."""
+        for address in self.addresses.values():
+            truth = address.truth
+            if truth is None or truth.state.closed:
+                continue
+            truth.check_openable()
+            for copy in address.copies.values():
+                self._check_copy(address, truth, copy)
 
     def verdict(self) -> None:
-        """At the end, against the truth: everything acknowledged is there once, and as it was left."""
-        places: dict[int, list[tuple[int, int]]] = {}
-        for box in self.state.boxes.values():
-            for uid in box.uids:
-                places.setdefault(self.uids[box.id, uid], []).append((box.id, uid))
-        for number, copy in self.copies.items():
-            found = places.pop(number, [])
-            if len(found) > 1:
-                raise Broken(f"message {number} is there {len(found)} times")
-            if not found and copy.acknowledged and copy.gone == "no":
-                raise Broken(f"message {number} was acknowledged and is lost")
-            if found and copy.gone == "yes":
-                raise Broken(f"message {number} was expunged, acknowledged, and is there")
-            if found:
-                self._check_flags(copy, *found[0])
-        if places:
-            raise Broken(f"messages that nobody sent: {sorted(places)}")
+        """At the end: flags too, and nothing that nobody sent."""
+        self.step()
+        for address in self.addresses.values():
+            truth = address.truth
+            if truth is None or truth.state.closed:
+                continue
+            for box, uid in sorted(truth.live):
+                copy = address.copies.get(truth.numbers[box, uid])
+                if copy is None:
+                    raise Broken(f"{address.name}: message {truth.numbers[box, uid]} that nobody sent")
+                if copy.copies == [1, 1]:
+                    _check_flags(truth.state, copy, box, uid)
 
-    def _check_flags(self, copy: Copy, box: int, uid: int) -> None:
-        mailbox = self.state.boxes[box]
-        flags = mailbox.flag_sets[mailbox.flags[mailbox.index(uid)]]
-        for flag, wanted in copy.flags.items():
-            if flag not in copy.unsure and (flag in flags) != wanted:
-                raise Broken(f"message {copy.number}: {flag} was acknowledged as {wanted}, and is not")
-
-    def check_commit_chain(self) -> None:
-        """No hole between the newest checkpoint (or the beginning) and the head."""
-        checkpoints = self.bucket.list(f"{self.prefix}checkpoint/", limit=1)
-        floor = 10**20 - 1 - int(checkpoints[0].key[-20:]) if checkpoints else 0
-        for sequence in range(floor + 1, self.state.head + 1):
-            if log_key(self.prefix, sequence) not in self.bucket.objects:
-                raise Broken(f"commit {sequence} is gone, above the newest checkpoint {floor}")
+    def _check_copy(self, address: Address, truth: Truth, copy: Copy) -> None:
+        if copy.acknowledged and copy.prefix != truth.prefix:
+            return  # its account was closed
+        found, (fewest, most) = truth.count[copy.number], copy.copies
+        who = f"{address.name}: message {copy.number}"
+        if found > most:
+            raise Broken(f"{who} is there {found} times")
+        if found and copy.gone == "yes" and most == 1:
+            raise Broken(f"{who} was expunged, acknowledged, and is there")
+        if copy.acknowledged and copy.gone == "no" and found < fewest:
+            raise Broken(f"{who} was acknowledged and is there {found} times, not {fewest}")
 
 
-def numbers(rng: random.Random, copies: dict[int, Copy], count: int) -> list[Copy]:
-    known = [copy for copy in copies.values() if copy.acknowledged and copy.gone == "no"]
-    return rng.sample(known, min(count, len(known)))
+def _check_flags(state: State, copy: Copy, box: int, uid: int) -> None:
+    mailbox = state.boxes[box]
+    flags = mailbox.flag_sets[mailbox.flags[mailbox.index(uid)]]
+    for flag, wanted in copy.flags.items():
+        if flag not in copy.unsure and (flag in flags) != wanted:
+            raise Broken(f"message {copy.number}: {flag} was acknowledged as {wanted}, and is not")
 
 
-def _difference(one: State, other: State) -> str:
-    for mine, truth in zip(_flat(one.digest()), _flat(other.digest()), strict=False):
+def _difference(one: object, other: object) -> str:
+    for mine, truth in zip(_flat(one), _flat(other), strict=False):
         if mine != truth:
             return f"{mine!r:.300} and not {truth!r:.300}"
     return "?"

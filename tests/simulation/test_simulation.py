@@ -21,6 +21,6 @@ def test_nothing_acknowledged_is_lost(offset: int) -> None:
     today = datetime.datetime.now(datetime.UTC).date().toordinal()
     seed = FOUND[offset] if offset < len(FOUND) else today * 100 + offset
     try:
-        run(World(seed).run(600))
+        run(World(seed).run())
     except BaseException as error:
         raise AssertionError(f"seed {seed}: {error}") from error

@@ -1,0 +1,34 @@
+"""What a task is doing, for the table of faults and for the oracle: inherited by the tasks that it starts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """`began` is virtual time: a collector, say, decided nothing before it."""
+
+    name: str
+    began: float
+
+
+_CURRENT: ContextVar[Activity] = ContextVar("activity", default=Activity("start", 0.0))  # noqa: B039  frozen
+
+
+def current() -> Activity:
+    return _CURRENT.get()
+
+
+@contextmanager
+def activity(name: str) -> Iterator[None]:
+    before = _CURRENT.get()
+    _CURRENT.set(Activity(name, asyncio.get_running_loop().time()))
+    try:
+        yield
+    finally:
+        _CURRENT.set(before)

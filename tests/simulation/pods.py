@@ -1,0 +1,161 @@
+"""A pod of the simulated world: its link, its clocks, its store, its queue, and whoever is connected to it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from mailpod.directory import Directory
+from mailpod.errors import AccountClosed, AccountMissing
+from mailpod.net.budget import Budget
+from mailpod.queue.settings import QueueSettings
+from mailpod.queue.spool import Spool
+from mailpod.store import Account, Store, StoreSettings
+from mailpod.store.entries import MailboxEntry
+
+from .activity import activity
+from .bucket import EPOCH
+from .faults import GRACE
+from .link import Link
+
+if TYPE_CHECKING:
+    from .oracle import Address
+    from .world import World
+
+DAY = GRACE / 3  # virtual seconds: what is kept for days is kept for so many of these
+_RATE = 86_400 / DAY  # calendar seconds a virtual second
+
+SETTINGS = StoreSettings(
+    grace=GRACE,
+    commit_deadline=8.0,
+    inline_message_bytes=400,
+    repost_bytes=200,
+    checkpoint_commits=4,
+    checkpoint_interval=0.5,
+    page_messages=6,
+    state_page_messages=12,
+    overlay_entries=4,
+    copy_inline_messages=2,
+    body_cache_bytes=0,
+    page_cache_bytes=20_000,
+    idle_accounts=0,
+)
+QUEUE = QueueSettings(
+    sweep_seconds=20, takeover_seconds=3, claim_seconds=15, lifetime_seconds=7 * DAY, retry_first=1, retry_longest=20,
+)  # fmt: skip
+
+
+class PodClock:
+    """Elapsed time is true, suspension included; the time of day may be a day off."""
+
+    def __init__(self, link: Link, skew: float) -> None:
+        self._link = link
+        self._skew = skew
+
+    def elapsed(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def now(self) -> float:
+        return EPOCH + self._skew + _RATE * asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        await self._link.wait(seconds)
+
+
+class SimStore(Store):
+    """Names what it does in the background, for the table of faults."""
+
+    async def checkpoint(self, account: Account) -> bool:
+        with activity("checkpoint"):
+            return await super().checkpoint(account)
+
+
+class SimSpool(Spool):
+    async def _first(self, *args: Any) -> None:
+        with activity("hand out"):
+            await super()._first(*args)
+
+    async def _take_over(self, *args: Any) -> None:
+        with activity("hand out"):
+            await super()._take_over(*args)
+
+    async def _sweep(self) -> None:
+        with activity("hand out"):
+            await super()._sweep()
+
+
+class SimDirectory(Directory):
+    """Addresses as the world has them; incarnations are really looked up."""
+
+    world: World
+
+    async def lookup(self, address: str) -> MailboxEntry | None:
+        return entry_of(self.world, self.world.oracle.addresses[address])
+
+
+def entry_of(world: World, address: Address) -> MailboxEntry:
+    """The address's entry, whose hint of the incarnation may be an old one (STORE.md rule 14)."""
+    local, _, domain = address.name.partition("@")
+    hints = address.hints[-1:] if world.rng.random() < 0.9 else address.hints
+    hint = world.rng.choice(hints) if hints else ""
+    return MailboxEntry(address=address.name, domain=domain, local=local, incarnation=hint)
+
+
+@dataclass
+class Pod:
+    name: str
+    world: World
+    link: Link
+    store: Store
+    spool: Spool
+    directory: Directory
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def open(self, address: Address) -> Account:
+        """As the protocols do: past the cache where the account was closed (STORE.md rule 15)."""
+        entry = entry_of(self.world, address)
+        with activity("open"):
+            try:
+                return await self.store.open(await self.directory.account(entry))
+            except (AccountClosed, AccountMissing):
+                return await self.store.open(await self.directory.account(entry, fresh=True))
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self.tasks.add(task)
+
+        def ended(done: asyncio.Task[None]) -> None:
+            self.tasks.discard(done)
+            if not done.cancelled() and (error := done.exception()) is not None and self.link.alive:
+                self.world.fail(error)
+
+        task.add_done_callback(ended)
+
+    def crash(self) -> None:
+        """kill -9: nothing of it is answered again, and what it sent is on its way."""
+        self.link.alive = False
+        if self.spool._runner is not None:
+            self.spool._runner.cancel()
+
+
+def make_pod(world: World, name: str, *, skew: float = 0.0) -> Pod:
+    link = world.link(skewed=abs(skew) >= 86_400)
+    clock = PodClock(link, skew)
+    store = SimStore(link, settings=SETTINGS, clock=clock, rng=world.fork(), pod=name)
+    directory = SimDirectory(link, public_keys=[], clock=clock)
+    directory.world = world
+    services = SimpleNamespace(
+        settings=SimpleNamespace(queue=QUEUE), store=store, directory=directory, budget=Budget(1 << 20), clock=clock,
+        pod_name=name,
+    )  # fmt: skip
+    pod = Pod(name, world, link, store, SimSpool(services, world.fork()), directory)  # type: ignore[arg-type]
+    link.crash = pod.crash
+    return pod
+
+
+def random_skew(rng: random.Random) -> float:
+    return rng.choice([0.0, 0.0, 86_400.0, -86_400.0, 100.0])
