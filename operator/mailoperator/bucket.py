@@ -20,6 +20,7 @@ import botocore.exceptions
 from mailoperator import lifecycle
 from mailoperator.credentials import Credentials
 
+REDIRECTED: Final = "EndpointRedirects"
 _NOT_THERE: Final = frozenset({"404", "NoSuchBucket", "NotFound"})
 _REFUSED: Final = frozenset({"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"})
 _UNKNOWN: Final = frozenset(
@@ -340,7 +341,17 @@ def _client(target: Target, credentials: Credentials | None) -> Any:
     )
     session = boto3.session.Session()  # of its own: the module's default one is not safe in threads
     region = target.region or "us-east-1"
-    return session.client("s3", endpoint_url=target.endpoint, region_name=region, config=config, **given)
+    client = session.client("s3", endpoint_url=target.endpoint, region_name=region, config=config, **given)
+    if target.endpoint:  # AWS's own send elsewhere, by region; another's was judged, and where it sends was not
+        client.meta.events.register_first("before-parse.s3.*", _refuse_redirection)
+    return client
+
+
+def _refuse_redirection(response_dict: dict[str, Any], **_: Any) -> None:
+    """OPERATOR.md rule 32. Raises Unusable."""
+    status = response_dict["status_code"]
+    if 300 <= status < 400 and status != 304:
+        raise Unusable(Finding(REDIRECTED, f"the endpoint answers with a redirection ({status}): name its target"))
 
 
 def _code(error: botocore.exceptions.ClientError) -> str:

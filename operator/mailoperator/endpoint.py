@@ -2,7 +2,8 @@
 
 - https, without credentials, path or query; http only to hosts that the installation allows.
 - Never link-local or a cloud's metadata service, by whatever spelling or name, allowed or not.
-- Not this machine, and nothing inside the cluster, unless the host is allowed.
+- Not this machine, and nothing inside the cluster, unless the host is allowed: neither by a name of the cluster's, nor
+  by an address that the cluster's DNS has such a name for (every ClusterIP, and the pods behind headless Services).
 What a name resolves to is looked at each time before it is used; a name that changes between is caught the next time.
 """
 
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolver: TypeAlias = Callable[[str], Awaitable[Collection[str]]]
+Namer: TypeAlias = Callable[[str], Awaitable[str]]
 
 REFUSED: Final = "EndpointRefused"
 UNRESOLVED: Final = "EndpointUnresolved"
@@ -25,6 +27,7 @@ _INSIDE: Final = (".svc", ".cluster.local", ".localhost")
 _METADATA: Final = frozenset(
     map(ipaddress.ip_address, ("fd00:ec2::254", "168.63.129.16", "100.100.100.200", "192.0.0.192"))
 )
+_NAMING_SECONDS: Final = 3.0
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -42,11 +45,21 @@ async def resolve(host: str) -> Collection[str]:
     return {str(item[4][0]).partition("%")[0] for item in found}
 
 
+async def name_of(address: str) -> str:
+    """The name of an address by this machine's resolver, which in a pod is the cluster's; "" where it has none."""
+    asked = asyncio.get_running_loop().getnameinfo((address, 0), socket.NI_NAMEREQD)
+    try:
+        return (await asyncio.wait_for(asked, _NAMING_SECONDS))[0]
+    except (OSError, TimeoutError):  # the cluster's own zone is answered at once
+        return ""
+
+
 async def check_endpoint(
     url: str | None,
     allowed: Collection[str] = (),
     *,
     resolver: Resolver = resolve,
+    namer: Namer = name_of,
     environment: Mapping[str, str] = os.environ,
 ) -> None:
     """Raises EndpointRefused. None, AWS's own endpoints, is always good. `allowed` are host names."""
@@ -65,6 +78,8 @@ async def check_endpoint(
             raise EndpointRefused(REFUSED, f"the endpoint's host {host} is link-local, or no host at all")
         if not trusted and (address.is_loopback or str(address) == own):
             raise EndpointRefused(REFUSED, f"the endpoint's host {host} is inside, and not in allowHttpHosts")
+        if own and not trusted and address.is_private and _is_inside(await namer(str(address))):
+            raise EndpointRefused(REFUSED, f"the endpoint's host {host} is inside the cluster, by its address")
 
 
 def _host(url: str, allowed: Collection[str]) -> tuple[str, bool]:
@@ -87,7 +102,8 @@ def _host(url: str, allowed: Collection[str]) -> tuple[str, bool]:
 
 def _is_inside(host: str) -> bool:
     """Whether a name is one of the cluster's own. `a.b.svc` and, by the search list, `a` and `a.b.svc.x` are."""
-    if ":" in host or host.replace(".", "").isdigit():
+    host = host.rstrip(".").lower()
+    if not host or ":" in host or host.replace(".", "").isdigit():
         return False  # an address: judged as one
     return "." not in host or host.endswith(_INSIDE) or ".svc." in host
 
