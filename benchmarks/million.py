@@ -134,8 +134,9 @@ def measure(pod: Pod, account: Account, count: int, figures: Figures) -> None:
 
 
 def stores(imap: Imap, pod: Pod, count: int, figures: Figures) -> None:
-    """STORE on one message here and there, paced so that every checkpoint that is due is written: bytes and requests are
-    of commits, checkpoints and pages together.
+    """STORE on one message here and there, paced so that every checkpoint that is due is written.
+
+    Bytes and requests are of commits, checkpoints and pages together.
     """
     chosen = random.Random(7).sample(range(1, count + 1), ROUNDS * A_ROUND)
     requests, _, written = pod.counted()
