@@ -12,6 +12,7 @@ from mailoperator.build.children import CHILD_KINDS, build_children
 from mailoperator.build.inputs import CERTIFICATES, POD_MONITORS, BuildInputs
 from mailoperator.context import Context
 from mailoperator.keyedqueue import Retry
+from mailoperator.kube import ApiError
 from mailoperator.model import MailDomain
 from mailoperator.rollouts import is_rolling, template_of
 
@@ -64,7 +65,12 @@ async def bring_about(ctx: Context, domain: MailDomain, inputs: BuildInputs) -> 
         if child["kind"] == "Deployment":
             _take_turn(ctx, domain, child, there)
         ctx.leader.check()
-        done.append(await ensure(ctx.kube, child, live=there))
+        try:
+            done.append(await ensure(ctx.kube, child, live=there))
+        except ApiError:
+            if child["kind"] == "Deployment" and (there is None or not is_rolling(there)):
+                ctx.rollouts.end(domain.key)  # nothing rolls: the others need not wait
+            raise
     await _prune(ctx, domain, list(live.values()))
     return done
 

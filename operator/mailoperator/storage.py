@@ -26,7 +26,7 @@ from mailoperator.context import StorageFailed, StorageReport, Usage
 from mailoperator.credentials import Credentials, parse_credentials
 from mailoperator.directorysync import DirectorySync
 from mailoperator.endpoint import EndpointRefused, Resolver, check_endpoint, resolve
-from mailoperator.kube import MANAGER
+from mailoperator.kube import MANAGER, ApiError
 from mailoperator.leader import Leader
 from mailoperator.model import MailDomain
 from mailoperator.model_storage import Storage
@@ -52,6 +52,7 @@ from mailpod.directory import (
     open_bucket,
     probe,
     public_key,
+    remove_left,
 )
 from mailpod.errors import MailError
 
@@ -115,6 +116,8 @@ class ClusterPlane:
         self._purging: dict[Key, asyncio.Task[None]] = {}
         self._signing: bytes | None = None
         self._proofs = Proofs(clock)
+        lease = f"{cluster_uid}/{settings.namespace}/{settings.lease_name}"  # whose holder alone tries buckets
+        self._prober = hashlib.sha256(lease.encode()).hexdigest()[:24]
 
     async def stop(self) -> None:
         for task in list(self._purging.values()):
@@ -147,6 +150,12 @@ class ClusterPlane:
             return StorageReport(_condition(unusable.finding))
         except ClaimConflict as conflict:
             return StorageReport(bad(c.STORAGE_READY, PREFIX_CLAIMED, _claimed(conflict)))
+        except ApiError as error:
+            if error.status not in (403, 422):  # what passes is tried again
+                raise
+            return StorageReport(bad(c.STORAGE_READY, c.APPLY_REFUSED, f"the API server refuses: {error.message}"))
+        except ValueError as error:  # of settings and of Secrets, which it does not quote
+            return StorageReport(bad(c.STORAGE_READY, c.INVALID, str(error)))
 
     async def _prepare(self, host: MailDomain) -> StorageReport:
         storage, own = self._storage_of(host)
@@ -236,11 +245,12 @@ class ClusterPlane:
         owner, prefix = self._owner(host), bucket.target.prefix
         proof = f"{PROBE_VERSION}:{bucket.target.endpoint or 'aws'}"
         held = await held_claim(bucket.root, prefix, owner)
-        if held is not None and held.proof == proof:
-            return None
         self._leader.check()
         way = (bucket.target.endpoint or "aws", bucket.target.region or "", bucket.target.bucket, bucket.digest)
-        found = await self._proofs.result(way, lambda: probe(bucket.root, rng=self._rng))
+        await self._proofs.tidied(way, lambda: remove_left(bucket.root, self._prober))
+        if held is not None and held.proof == proof:
+            return None
+        found = await self._proofs.result(way, lambda: probe(bucket.root, rng=self._rng, whose=self._prober))
         if not found.ok:
             return bad(c.STORAGE_READY, found.reason, found.message)
         wanted = Claim(owner.cluster, owner.namespace, owner.name, proof)

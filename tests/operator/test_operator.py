@@ -304,6 +304,31 @@ async def test_api_errors_are_tried_again(cluster: Cluster) -> None:
     assert cluster.condition("Mailbox", "alice").holds
 
 
+async def test_a_rollout_that_is_refused_holds_no_other_up(cluster: Cluster) -> None:
+    cluster.kube.user_applies(domain("a", "a.test"), domain("b", "b.test"))
+    await cluster.run()
+    for name in ("a", "b"):
+        cluster.has_available_pods(name)
+    cluster.kube.user_applies(domain("a", "a.test", server={"image": "new:1"}))
+    refused = ApiError(422, "Invalid", "no such image")
+    kind, apply = "Deployment", cluster.kube.apply
+
+    async def refuse(obj: dict[str, Any], **options: Any) -> dict[str, Any]:
+        if (obj["kind"], obj["metadata"]["name"]) == (kind, "a"):
+            raise refused
+        return await apply(obj, **options)
+
+    cluster.kube.apply = refuse  # type: ignore[method-assign]
+
+    async def then_another(operator: Operator) -> None:
+        assert cluster.condition("MailDomain", "a").reason == c.APPLY_REFUSED
+        cluster.kube.user_applies(domain("b", "b.test", server={"image": "new:2"}))
+
+    await cluster.run(then_another)
+    pod = cluster.kube.objects["apps/v1", "Deployment", "n", "b"]["spec"]["template"]["spec"]
+    assert pod["containers"][0]["image"] == "new:2"
+
+
 async def test_without_storage_there_are_no_pods(cluster: Cluster) -> None:
     cluster.plane.condition = c.bad(c.STORAGE_READY, c.STORAGE_UNAVAILABLE, "down")
     small_world(cluster.kube)

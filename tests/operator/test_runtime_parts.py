@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.operator.fakekube import FakeKube
@@ -16,10 +16,11 @@ from mailoperator.events import Events
 from mailoperator.finalizers import PURGE, set_finalizer
 from mailoperator.health import Heartbeat
 from mailoperator.keyedqueue import KeyedQueue, Retry
-from mailoperator.kube import ApiError, path_of
+from mailoperator.kube import ApiError, Kube, path_of
 from mailoperator.leader import Leader, NotLeading
 from mailoperator.rollouts import Rollouts
-from mailoperator.settings import load_settings
+from mailoperator.run import registry, watch_settings
+from mailoperator.settings import OperatorSettings, load_settings
 from mailoperator.status import write_status
 from mailoperator.world import World
 from mailpod.clock import SystemClock
@@ -262,6 +263,22 @@ async def test_only_a_stalled_watch_ends_the_operator() -> None:
     assert not await heartbeat.alive()
     heartbeat.beat()
     assert await heartbeat.alive()
+
+
+def test_kopf_watches_and_leaves_no_mark() -> None:
+    """OPERATOR.md rules 11, 12, 14 and 15."""
+    made = watch_settings(OperatorSettings())
+    assert made.persistence.finalizer.startswith("mailpod.dev/")
+    for storage in (made.persistence.progress_storage, made.persistence.diffbase_storage):
+        assert getattr(storage, "prefix", "") == "mailpod.dev"
+    assert made.queueing.worker_limit is None
+    waits = (made.watching.server_timeout, made.watching.client_timeout, made.watching.inactivity_timeout)
+    assert all(waits) and made.watching.connect_timeout
+    assert not made.posting.enabled
+    watched = registry(OperatorSettings(), lambda type, raw: None, lambda: None, cast(Kube, FakeKube()))
+    assert [handler.id for handler in watched._watching.get_all_handlers()] == ["seen"] * 5 + ["beaten"]
+    others = (watched._changing, watched._spawning, watched._indexing)
+    assert not [handler for kind in others for handler in kind.get_all_handlers()], "those put finalizers on objects"
 
 
 def test_one_rollout_at_a_time() -> None:

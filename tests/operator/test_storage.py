@@ -15,6 +15,7 @@ from tests.operator.fakekube import FakeKube
 
 from mailoperator import conditions as c
 from mailoperator import storage as storage_module
+from mailoperator.kube import ApiError
 from mailoperator.model import MailDomain
 from mailoperator.settings import OperatorSettings
 from mailoperator.storage import PREFIX_CLAIMED, TAKE_OVER, ClusterPlane
@@ -143,6 +144,26 @@ async def test_what_cannot_be_used_is_a_condition_with_its_reason(world: World) 
         assert "hidden-value" not in condition.message
 
 
+async def test_what_the_api_server_refuses_and_a_bad_signing_key_are_conditions_too(world: World) -> None:
+    async def refuse(*_: Any, **__: Any) -> Any:
+        raise ApiError(403, "Forbidden", "secrets is forbidden")
+
+    plane, get = world.plane(), world.kube.get
+    world.kube.get = refuse  # type: ignore[method-assign]
+    condition = (await plane.prepare(world.host())).condition
+    assert (condition.status, condition.reason) == ("False", c.APPLY_REFUSED), condition
+    world.kube.get = get  # type: ignore[method-assign]
+    settings = world.settings
+    where = "v1", "Secret", settings.namespace, settings.signing_key_secret
+    world.kube.objects[where] = {
+        "apiVersion": "v1", "kind": "Secret", "data": {"signing.key": "aGlkZGVuLXZhbHVl"},
+        "metadata": {"name": where[3], "namespace": where[2], "uid": "k"},
+    }  # fmt: skip
+    condition = (await plane.prepare(world.host())).condition
+    assert (condition.status, condition.reason) == ("False", c.INVALID), condition
+    assert "hidden-value" not in condition.message and settings.signing_key_secret in condition.message
+
+
 @pytest.mark.parametrize("mode", ["strip", "look"])
 async def test_a_bucket_behind_a_proxy_that_breaks_conditions_is_refused(world: World, mode: Mode) -> None:
     async with breaking_proxy(world.server, mode) as url:
@@ -223,9 +244,9 @@ async def test_an_operator_that_does_not_lead_writes_nothing(world: World) -> No
 async def test_a_second_host_in_the_bucket_costs_no_second_trial(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     tried = []
 
-    async def counted(objects: ObjectStore, *, rng: random.Random) -> ProbeResult:
+    async def counted(objects: ObjectStore, *, rng: random.Random, whose: str) -> ProbeResult:
         tried.append(objects)
-        return await probe(objects, rng=rng)
+        return await probe(objects, rng=rng, whose=whose)
 
     monkeypatch.setattr(storage_module, "probe", counted)
     plane = world.plane()

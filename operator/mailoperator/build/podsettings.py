@@ -12,6 +12,7 @@ from typing import Any, Final
 from mailoperator.build import listeners, names
 from mailoperator.build.budgets import budgets
 from mailoperator.build.inputs import BuildInputs
+from mailoperator.keysecrets import label_of
 from mailoperator.model import MailDomain
 from mailpod.config import BucketSettings, HintSettings, PodSettings
 
@@ -36,7 +37,7 @@ def pod_settings(domain: MailDomain, inputs: BuildInputs, resources: dict[str, A
         bucket=BucketSettings(url=bucket.url(), credentials_file=CREDENTIALS if bucket.credentials_secret else None),
         listeners=listeners.listeners(),
         keys=KEYS,
-        default_certificate=domain.spec.domain_name,
+        default_certificate=label_of(domain.spec.domain_name),
         directory_keys=list(inputs.directory_keys),
         drain_seconds=DRAIN_SECONDS,
         close_seconds=CLOSE_SECONDS,

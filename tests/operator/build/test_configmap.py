@@ -11,6 +11,7 @@ from tests.operator.build.domains import BUCKET, INPUTS, KEY, child, domain
 
 from mailoperator.build.budgets import budgets
 from mailoperator.build.inputs import BucketInputs, BuildInputs
+from mailoperator.keysecrets import label_of
 from mailpod.config import PodSettings, parse
 
 
@@ -26,6 +27,12 @@ def test_the_pod_accepts_it() -> None:
     assert str(settings.keys) == "/etc/mailpod/keys"
     assert settings.default_certificate == "example.com"
     assert str(settings.bucket.credentials_file) == "/etc/mailpod/bucket/credentials"
+
+
+def test_the_default_certificate_is_called_as_its_file_is() -> None:
+    long = ".".join(["a" * 60] * 4)
+
+    assert _settings(domainName=long, hostname="mail.example.com").default_certificate == label_of(long) != long
 
 
 def test_it_listens_where_services_and_probes_look() -> None:
