@@ -45,7 +45,7 @@ from mailpod.store.incarnations import AccountRef, Incarnation
 from mailpod.store.names import address_key, domain_key
 from mailpod.store.objects import Ambiguous, NotFound, ObjectStore, StorageError
 from mailpod.store.opening import open_bucket
-from mailpod.store.probe import PROBE_VERSION, ProbeResult, probe
+from mailpod.store.probe import PROBE_VERSION, ProbeResult, probe, remove_left
 from mailpod.store.publisher import Publisher
 from mailpod.store.publishing import Published
 from mailpod.store.purge import BucketClock, Erase, Purge, purge
@@ -89,6 +89,7 @@ __all__ = [
     "public_key",
     "purge",
     "release_domain",
+    "remove_left",
 ]
 
 ROLES: Final = frozenset({"postmaster", "abuse"})  # RFC 2142 §4 and §5: always accepted

@@ -26,6 +26,16 @@ class Proofs:
         self._clock = clock
         self._fit: dict[Way, float] = {}  # Clock.elapsed
         self._locks: dict[Way, asyncio.Lock] = {}
+        self._tidying: dict[tuple[str, str], asyncio.Lock] = {}  # by endpoint and bucket
+        self._tidied: set[tuple[str, str]] = set()
+
+    async def tidied(self, way: Way, tidy: Callable[[], Awaitable[None]]) -> None:
+        """Call `tidy` once a process for each bucket, before any trial of it; who comes meanwhile waits."""
+        place = way[0], way[2]
+        async with self._tidying.setdefault(place, asyncio.Lock()):
+            if place not in self._tidied:
+                await tidy()
+                self._tidied.add(place)
 
     def forget(self, bucket: str) -> None:
         """The bucket's settings were changed, by whatever way."""

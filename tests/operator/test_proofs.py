@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from mailoperator.proofs import FIT_SECONDS, Proofs
 from mailpod.clock import SystemClock
-from mailpod.directory import ProbeResult
+from mailpod.directory import ProbeResult, StorageError
 
 WAY = ("https://s3.test", "us-east-1", "mail", "digest")
 
@@ -69,3 +71,39 @@ async def test_it_is_tried_again_after_a_change_and_after_an_hour() -> None:
     clock.ahead = FIT_SECONDS + 1
     await proofs.result(WAY, trials)
     assert trials.count == 3
+
+
+async def test_what_an_earlier_process_left_is_removed_once_and_before_any_trial() -> None:
+    proofs, order = Proofs(Later()), []
+
+    async def tidy() -> None:
+        await asyncio.sleep(0)
+        order.append("tidy")
+
+    async def trial() -> ProbeResult:
+        order.append("trial")
+        return ProbeResult()
+
+    async def host(digest: str) -> None:
+        way = (*WAY[:3], digest)
+        await proofs.tidied(way, tidy)
+        await proofs.result(way, trial)
+
+    await asyncio.gather(host("one"), host("two"))
+    await host("one")
+    assert order == ["tidy", "trial", "trial"]
+
+
+async def test_a_tidying_that_failed_is_tried_again() -> None:
+    proofs, calls = Proofs(Later()), []
+
+    async def tidy() -> None:
+        calls.append(len(calls))
+        if len(calls) == 1:
+            raise StorageError("down")
+
+    with pytest.raises(StorageError):
+        await proofs.tidied(WAY, tidy)
+    for _ in range(2):
+        await proofs.tidied(WAY, tidy)
+    assert calls == [0, 1]

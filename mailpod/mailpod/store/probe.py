@@ -2,7 +2,8 @@
 
 A real race, not a version string: many keys, each with several writers at once on connections that are open already;
 what is right serially and wrong in a race is refused too. Everything goes through ObjectStore, as the pods will go, so
-that what a proxy does on the way counts. Keys are below `.mailpod/probe/`, used once, and removed.
+that what a proxy does on the way counts. Keys are below `.mailpod/probe/<prober>/`, used once, and removed. What a
+prober leaves that is killed, and what lands when its sender has given it up, `remove_left` removes.
 
 Many races of few writers, and all of them at once: a wrong server is caught by the second writer that comes before the
 first one's object is seen, so races count for more than writers, and SeaweedFS makes each loser of a race wait for its
@@ -49,9 +50,12 @@ class _Refused(Exception):
         self.result = ProbeResult(reason, message)
 
 
-async def probe(objects: ObjectStore, *, rng: random.Random) -> ProbeResult:
-    """Try the bucket. Never raises for what the bucket answers; takes some seconds at most on a bucket that is up."""
-    folder = f"{PROBE_PREFIX}{rng.getrandbits(96):024x}/"
+async def probe(objects: ObjectStore, *, rng: random.Random, whose: str = "any") -> ProbeResult:
+    """Try the bucket. Never raises for what the bucket answers; takes some seconds at most on a bucket that is up.
+
+    `whose` is the prober's name, a part of a key.
+    """
+    folder = f"{_folder(whose)}{rng.getrandbits(96):024x}/"
     used: list[str] = []
     try:
         await _serially(objects, _key(folder, used))
@@ -66,6 +70,18 @@ async def probe(objects: ObjectStore, *, rng: random.Random) -> ProbeResult:
         with suppress(StorageError, Ambiguous):
             await objects.delete(used)
     return ProbeResult()
+
+
+async def remove_left(objects: ObjectStore, whose: str) -> None:
+    """Remove what earlier probes of this prober left; to be called while none of its probes goes on.
+
+    Writes nothing where there is nothing. Raises StorageError.
+    """
+    await objects.delete([entry.key for entry in await objects.list(_folder(whose))])
+
+
+def _folder(whose: str) -> str:
+    return f"{PROBE_PREFIX}{whose}/"
 
 
 def _key(folder: str, used: list[str]) -> str:

@@ -14,7 +14,7 @@ from tests.mailpod.store.proxy import Mode, breaking_proxy
 from mailpod.store.memory import MemoryObjects
 from mailpod.store.objects import AlreadyExists, Ambiguous, Buffer, NotFound, ObjectStore, StorageError
 from mailpod.store.opening import open_bucket
-from mailpod.store.probe import INCONSISTENT, PROBE_PREFIX, UNREACHABLE, UNSUPPORTED, probe
+from mailpod.store.probe import INCONSISTENT, PROBE_PREFIX, UNREACHABLE, UNSUPPORTED, probe, remove_left
 
 
 def chance() -> random.Random:
@@ -40,6 +40,34 @@ async def test_a_fit_bucket_passes_and_is_left_clean(bucket: ObjectStore) -> Non
         found = await probe(bucket, rng=chance())
         assert found.ok, found
     assert await bucket.list(PROBE_PREFIX) == []
+
+
+class Dies(MemoryObjects):
+    """The prober is killed before its n-th write."""
+
+    left = 3
+
+    async def create(self, key: str, data: Sequence[Buffer]) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise asyncio.CancelledError
+        await super().create(key, data)
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        if self.left >= 0:
+            await super().delete(keys)
+
+
+async def test_what_a_killed_prober_left_goes_with_its_next_start_and_anothers_stays() -> None:
+    objects = Dies()
+    with pytest.raises(asyncio.CancelledError):
+        await probe(objects, rng=chance(), whose="one")
+    await objects.put(f"{PROBE_PREFIX}another/1", [b"in use"])
+    assert len(await objects.list(f"{PROBE_PREFIX}one/")) > 0
+    objects.left = 1000
+    await remove_left(objects, "one")
+    assert [entry.key for entry in await objects.list(PROBE_PREFIX)] == [f"{PROBE_PREFIX}another/1"]
+    assert (await probe(objects, rng=chance(), whose="one")).ok
 
 
 class Ignores(MemoryObjects):
