@@ -267,8 +267,8 @@ class Publisher:
         there = seen.found.get(key)
         if there is None or there.owner in ("", entry.owner):
             return False
-        gone = continues(entry, there) or is_over(there.orphaned or self._clock.now(), self._clock.now())
-        if gone and not living(there.owner):
+        free = continues(entry, there) or (there.orphaned > 0 and is_over(there.orphaned, self._clock.now()))
+        if free and not living(there.owner):
             return False
         seen.conflicts.append((there.name if isinstance(there, DomainEntry) else there.address, there.owner))
         return True
