@@ -55,10 +55,23 @@ async def known_apis(ctx: Context) -> frozenset[str]:
     return frozenset([version for version, kind in _OF_OTHERS.items() if await ctx.kube.has_api(version, kind)])
 
 
-async def bring_about(ctx: Context, domain: MailDomain, inputs: BuildInputs) -> list[Raw]:
+async def bring_about_served(ctx: Context, domain: MailDomain, inputs: BuildInputs) -> None:
+    """The children of one that another serves: a Certificate at most, and what it had as a server is looked for once.
+
+    Hundreds are served by one host, and looked at again whenever it is. Raises ApiError.
+    """
+    state = domain.metadata.uid, domain.metadata.generation
+    once = ctx.served.get(domain.key) != state
+    await bring_about(ctx, domain, inputs, CHILD_KINDS if once else ((CERTIFICATES, "Certificate"),))
+    ctx.served[domain.key] = state
+
+
+async def bring_about(
+    ctx: Context, domain: MailDomain, inputs: BuildInputs, kinds: Sequence[tuple[str, str]] = CHILD_KINDS
+) -> list[Raw]:
     """All children, in order; the objects as they then are. Raises ApiError; Retry where others roll first."""
     wanted = build_children(domain, inputs)
-    live = await _live(ctx, domain, inputs.apis)
+    live = await _live(ctx, domain, inputs.apis, kinds)
     done = []
     for child in wanted:
         there = live.pop(_id(child), None)
@@ -86,10 +99,12 @@ def _id(obj: Raw) -> tuple[str, str]:
     return obj["kind"], obj["metadata"]["name"]
 
 
-async def _live(ctx: Context, domain: MailDomain, apis: frozenset[str]) -> dict[tuple[str, str], Raw]:
+async def _live(
+    ctx: Context, domain: MailDomain, apis: frozenset[str], kinds: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], Raw]:
     labels = names.selector_text(domain)
     found: dict[tuple[str, str], Raw] = {}
-    for version, kind in CHILD_KINDS:
+    for version, kind in kinds:
         if version in _OF_OTHERS and version not in apis:
             continue
         for obj in await ctx.kube.list(version, kind, domain.metadata.namespace, labels=labels):

@@ -89,9 +89,9 @@ class ClusterKeys:
         report = state.reports.get(domain_name) if state else None
         return report.dkim if report else ()
 
-    def forget(self, uid: str) -> None:
-        """A host has gone."""
-        self._hosts.pop(uid, None)
+    def forget(self, host: str) -> None:
+        """The host with this uid has gone, and its Secrets with it."""
+        self._hosts.pop(host, None)
 
     async def _visit(
         self, state: _Host, host: MailDomain, everyone: Sequence[MailDomain], only: frozenset[str] | None

@@ -106,6 +106,9 @@ class Keys(Protocol):
     async def ensure(self, host: MailDomain, members: Sequence[MailDomain]) -> Mapping[Key, Condition]:
         """Pack all keys of a host's domains into its Secrets; CertificateReady of each domain. Raises ApiError."""
 
+    def forget(self, host: str) -> None:
+        """The host with this uid has gone."""
+
 
 class Dns(Protocol):
     """The records that a domain should have."""
@@ -151,6 +154,8 @@ class Context:
     see: Callable[[str | None, Raw], None]
     """Take in what a write of ours was answered with, as if a watch had told it: others may wait for it."""
     rollouts: Rollouts = field(default_factory=Rollouts)
+    served: dict[Key, tuple[str, int]] = field(default_factory=dict)
+    """Uid and generation of each MailDomain without pods of its own that has no children left from before."""
     certificates: dict[Key, Condition] = field(default_factory=dict)
     """CertificateReady of each MailDomain, as its host's reconciliation found it."""
     usage: dict[str, Usage] = field(default_factory=dict)

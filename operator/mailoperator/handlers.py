@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
 from mailoperator import conditions as c
-from mailoperator.context import Job
+from mailoperator.context import RECONCILE_AT, Job
 from mailoperator.gather import condition_of, holds, host_key
 from mailoperator.world import Key, World, key_of
 
@@ -60,7 +60,7 @@ def _of_domain(world: World, before: Raw | None, raw: Raw, deleted: bool) -> Ite
         yield "MailDomain", host_key(raw)  # packs its keys, counts it
         for name in (raw["spec"].get("domainName", ""), *(raw["spec"].get("aliasDomains") or [])):
             yield from (("MailDomain", key_of(other)) for other in world.with_name(name))  # who waited for the name
-    if deleted:
+    if before is not None and _reconcile_at(before) != _reconcile_at(raw):
         yield "Directory", host_key(raw)
     if deleted or _is_asked(before, raw) or _flipped(before, raw):
         yield from (("MailDomain", key_of(other)) for other in world.served_by(key))
@@ -111,6 +111,11 @@ def _intent(raw: Raw) -> tuple[Any, ...]:
         metadata.get("annotations") or {},
         metadata.get("finalizers") or [],
     )
+
+
+def _reconcile_at(raw: Raw) -> str | None:
+    """Set by a person who wants all of it looked at now, the directory too."""
+    return (raw["metadata"].get("annotations") or {}).get(RECONCILE_AT)
 
 
 def _flipped(before: Raw | None, raw: Raw) -> bool:

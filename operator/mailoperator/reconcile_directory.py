@@ -16,6 +16,7 @@ from mailoperator.gather import Unusable, domain_of, holds, members_of, preceden
 from mailoperator.manifests import Manifests
 from mailoperator.model import Mailbox, MailDomain
 from mailoperator.references import domain_key
+from mailoperator.withdrawing import notice_gone
 from mailoperator.world import Key
 from mailpod.directory import Entry
 
@@ -44,6 +45,7 @@ async def reconcile_directory(ctx: Context, key: Key) -> float | None:
     # of two who want an address that nobody has, the first is taken
     found = members_of(host, sorted(domains, key=precedence), sorted(mailboxes, key=precedence), ctx.world)
     try:
+        await notice_gone(ctx, key[0], uids)  # whose deletion is known is not missed
         entries = await _entries(ctx, found)
         ctx.leader.check()
         stopped = await ctx.plane.compare(host, entries, annotations.get(APPROVE), uids.__contains__)

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 from mailoperator import conditions as c
 from mailoperator.build import names
 from mailoperator.build.inputs import BucketInputs, BuildInputs
-from mailoperator.children import Running, bring_about, known_apis, running
+from mailoperator.children import Running, bring_about, bring_about_served, known_apis, running
 from mailoperator.conditions import Condition
 from mailoperator.context import PAUSED, Context, StorageFailed, StorageReport
 from mailoperator.entries import domain_entries
@@ -40,11 +40,16 @@ _FROM_HOST: Final = (c.STORAGE_READY, c.AVAILABLE)
 
 async def reconcile_domain(ctx: Context, key: Key) -> float | None:
     """Seconds after which to come back unasked; None: when something changes, or with the sweep."""
+    gone = ctx.world.gone.get(("MailDomain", key))
     try:
         await withdraw_gone(ctx, "MailDomain", key)
     except StorageFailed:
         ctx.enqueue(("MailDomain", key), _LATER)
     raw = ctx.world.get("MailDomain", key)
+    if gone is not None and (raw is None or raw["metadata"]["uid"] != gone["metadata"]["uid"]):
+        ctx.keys.forget(gone["metadata"]["uid"])
+        ctx.certificates.pop(key, None)
+        ctx.served.pop(key, None)
     if raw is None:
         ctx.rollouts.end(key)
         return None
@@ -166,10 +171,11 @@ class _Visit:
         self._fields |= {"addresses": told.get("addresses") or [], "storage": told.get("storage")}
         ctx.leader.check()
         inputs = BuildInputs(image="", bucket=BucketInputs(""), directory_keys=(), apis=await known_apis(ctx))
-        await bring_about(ctx, domain, inputs)
+        await bring_about_served(ctx, domain, inputs)
         if condition := ctx.certificates.get(domain.key):
             self.say(condition)
-        else:
+        else:  # after a restart what is told is not taken back until the host's reconciliation says otherwise
+            self.say(condition_of(self.raw, c.CERTIFICATE_READY) or c.unknown(c.CERTIFICATE_READY))
             ctx.enqueue(("MailDomain", host.key), 0.0)
 
     async def _publish(self, domain: MailDomain, host: MailDomain) -> None:

@@ -6,7 +6,8 @@ that is there after all is remembered again.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from collections.abc import Collection
+from typing import Any, Final, Literal, TypeAlias
 
 from mailoperator import conditions as c
 from mailoperator.context import API, Context
@@ -18,6 +19,7 @@ from mailoperator.world import Key, key_of
 from mailpod.directory import Entry
 
 Raw: TypeAlias = dict[str, Any]
+_KINDS: Final[tuple[Literal["MailDomain", "Mailbox"], ...]] = ("MailDomain", "Mailbox")
 
 
 async def withdraw_gone(ctx: Context, kind: Literal["MailDomain", "Mailbox"], key: Key) -> None:
@@ -35,12 +37,42 @@ async def withdraw_gone(ctx: Context, kind: Literal["MailDomain", "Mailbox"], ke
         else:
             ctx.leader.check()
             await ctx.plane.withdraw(host, uid, entries)
+            await _withdraw_mailboxes(ctx, raw, host)
             if kind == "Mailbox":
                 _tell_who_waits(ctx, raw)
     if ctx.world.gone.get((kind, key)) is raw:
         del ctx.world.gone[kind, key]
     if live is not None:
         ctx.see("MODIFIED", live)
+
+
+async def _withdraw_mailboxes(ctx: Context, raw: Raw, host: MailDomain) -> None:
+    """Those of a MailDomain that was deleted: nobody serves their addresses, and a comparison would miss them all."""
+    if raw["kind"] != "MailDomain":
+        return
+    domain = domain_of(raw)
+    for other in ctx.world.mailboxes_of(key_of(raw)):
+        try:
+            entries = list(entries_of(mailbox_of(other), domain, ""))
+        except Unusable:
+            continue
+        ctx.leader.check()
+        await ctx.plane.withdraw(host, other["metadata"]["uid"], entries)
+
+
+async def notice_gone(ctx: Context, namespace: str, living: Collection[str]) -> None:
+    """Withdraw what was deleted, also where the watch has not told yet of it: `living` are the UIDs of a list.
+
+    What a list lacks is asked for by its name, so a short list withdraws nothing. Raises ApiError, StorageFailed.
+    """
+    for kind in _KINDS:
+        for raw in ctx.world.all(kind):
+            key, uid = key_of(raw), raw["metadata"]["uid"]
+            if key[0] == namespace and uid not in living and await ctx.kube.get(API, kind, *key) is None:
+                ctx.see("DELETED", raw)
+        for gone_kind, key in list(ctx.world.gone):
+            if gone_kind == kind and key[0] == namespace:
+                await withdraw_gone(ctx, kind, key)
 
 
 def _tell_who_waits(ctx: Context, raw: Raw) -> None:

@@ -88,10 +88,14 @@ class FakeParts:
     """Keys, DNS and passwords: all is well."""
 
     def __init__(self) -> None:
+        self.forgotten: list[str] = []
         self.password = Condition(c.PASSWORD_READY, "True", c.AS_WANTED, "in Secret p")
 
     async def ensure(self, host: MailDomain, members: Sequence[MailDomain]) -> Mapping[Key, Condition]:
         return {domain.key: c.good(c.CERTIFICATE_READY) for domain in [host, *members]}
+
+    def forget(self, host: str) -> None:
+        self.forgotten.append(host)
 
     async def check(
         self, domain: MailDomain, host: MailDomain, addresses: Sequence[str]

@@ -16,6 +16,7 @@ from mailoperator.context import API
 from mailoperator.gather import condition_of
 from mailoperator.kube import ApiError
 from mailoperator.operator import Operator
+from mailoperator.reconcile_directory import reconcile_directory
 
 Change = Callable[[FakeKube], None]
 
@@ -192,8 +193,62 @@ async def test_what_is_deleted_is_withdrawn_at_once(cluster: Cluster) -> None:
 
     await cluster.run(deleted)
     assert not {"alice@host.test", "guest.test", "other.test"} & set(cluster.plane.entries)
-    assert {"host.test", "bob@guest.test"} <= set(cluster.plane.entries)
+    assert set(cluster.plane.entries) == {"host.test"}, "bob's addresses go with his domain"
     assert cluster.plane.closed == [], "its mail is kept"
+
+
+async def test_a_deleted_domain_takes_its_mailboxes_addresses_along(cluster: Cluster) -> None:
+    """Or the next comparison would miss them all at once, and stop."""
+    small_world(cluster.kube)
+
+    async def deleted(operator: Operator) -> None:
+        cluster.kube.user_deletes(API, "MailDomain", "n", "guest")
+
+    await cluster.run(deleted)
+    assert set(cluster.plane.entries) == {"host.test", "alice@host.test"}
+    assert cluster.condition("Mailbox", "bob").reason == "DomainMissing"
+
+    async def applied_again(operator: Operator) -> None:
+        cluster.kube.user_applies(domain("guest", "guest.test", servedByRef={"name": "host"}))
+
+    await cluster.run(applied_again)
+    assert {"guest.test", "bob@guest.test", "info@guest.test"} <= set(cluster.plane.entries)
+
+
+async def test_a_comparison_first_withdraws_what_was_deleted(cluster: Cluster) -> None:
+    """Also before the watch tells of it: nothing is left for the comparison to miss."""
+    small_world(cluster.kube)
+
+    async def deleted(operator: Operator) -> None:
+        cluster.kube.user_deletes(API, "MailDomain", "n", "guest")
+        cluster.kube.user_deletes(API, "Mailbox", "n", "bob")
+        missed: list[set[str]] = []
+        compare = cluster.plane.compare
+
+        async def watched(host: Any, entries: Any, approved: Any, living: Any) -> str | None:
+            missed.append(set(cluster.plane.entries) - {getattr(e, "address", None) or e.name for e in entries})
+            return await compare(host, entries, approved, living)
+
+        cluster.plane.compare = watched  # type: ignore[method-assign]
+        await reconcile_directory(operator.context, ("n", "host"))
+        assert missed == [set()]
+
+    await cluster.run(deleted)
+    assert set(cluster.plane.entries) == {"host.test", "alice@host.test"}
+
+
+async def test_a_host_that_is_gone_is_forgotten(cluster: Cluster) -> None:
+    small_world(cluster.kube)
+    await cluster.run()
+    uid = cluster.kube.objects[API, "MailDomain", "n", "host"]["metadata"]["uid"]
+
+    async def deleted(operator: Operator) -> None:
+        cluster.kube.user_deletes(API, "MailDomain", "n", "guest")
+        cluster.kube.user_deletes(API, "MailDomain", "n", "host")
+
+    operator = await cluster.run(deleted)
+    assert uid in cluster.parts.forgotten
+    assert not operator.context.certificates and not operator.context.served
 
 
 async def test_a_deletion_that_only_the_watch_tells_of_withdraws_nothing(cluster: Cluster) -> None:
