@@ -99,8 +99,10 @@ class Pod:
         """Requests of all kinds but the health check's, bytes read, bytes written."""
         _, text = self.server.http(0, "/metrics")
         requests = sum(float(n) for n in re.findall(r"^mailpod_bucket_requests_total\{[^}]*\} (\S+)", text, re.M))
-        moved = dict(re.findall(r'^mailpod_bucket_bytes_total\{direction="(\w+)"\} (\S+)', text, re.M))
-        return requests, float(moved.get("read", 0)), float(moved.get("write", 0))
+        moved = {"read": 0.0, "write": 0.0}
+        for way, count in re.findall(r'^mailpod_bucket_bytes_total\{direction="(\w+)"[^}]*\} (\S+)', text, re.M):
+            moved[way] += float(count)
+        return requests, moved["read"], moved["write"]
 
 
 def measure(pod: Pod, account: Account, count: int, figures: Figures) -> None:

@@ -37,13 +37,18 @@ RECEIVED_BYTES = Counter("mailpod_messages_received_bytes_total", "Bytes of mess
 HINTS = Counter("mailpod_hints_total", "Datagrams between pods about commits: sent, received, refused.", ["what"])
 
 BUCKET_UP = Gauge("mailpod_bucket_up", "1 when the last check of the bucket succeeded, 0 when not.")
-BUCKET_REQUESTS = Counter("mailpod_bucket_requests_total", "Requests to the bucket.", ["operation", "outcome"])
+BUCKET_REQUESTS = Counter(
+    "mailpod_bucket_requests_total",
+    "Requests to the bucket, by the domain whose objects they were for.",
+    ["operation", "outcome", "domain"],
+)
 BUCKET_SECONDS = Histogram(
     "mailpod_bucket_request_duration_seconds", "Time a bucket request took.", ["operation"], buckets=_FAST
 )
 BUCKET_BYTES = Counter(
-    "mailpod_bucket_bytes_total", "Bytes moved to (write) and from (read) the bucket.", ["direction"]
+    "mailpod_bucket_bytes_total", "Bytes moved to (write) and from (read) the bucket.", ["direction", "domain"]
 )
+BUCKET_WAITING = Gauge("mailpod_bucket_requests_waiting", "Requests that wait since too many are under way.")
 ACCOUNTS_READ_ONLY = Gauge(
     "mailpod_accounts_read_only", "Open accounts that are read-only since their log is damaged: mailpod fsck."
 )
@@ -74,3 +79,21 @@ def command_count(protocol: str, command: str, outcome: str) -> Counter:
 def command_seconds(protocol: str, command: str) -> Histogram:
     """The child of COMMAND_SECONDS."""
     return COMMAND_SECONDS.labels(protocol, command)
+
+
+@cache
+def bucket_requests(operation: str, outcome: str, domain: str) -> Counter:
+    """The child of BUCKET_REQUESTS."""
+    return BUCKET_REQUESTS.labels(operation, outcome, domain)
+
+
+@cache
+def bucket_bytes(direction: str, domain: str) -> Counter:
+    """The child of BUCKET_BYTES."""
+    return BUCKET_BYTES.labels(direction, domain)
+
+
+@cache
+def bucket_seconds(operation: str) -> Histogram:
+    """The child of BUCKET_SECONDS."""
+    return BUCKET_SECONDS.labels(operation)

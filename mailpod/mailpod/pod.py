@@ -34,6 +34,7 @@ from mailpod.store import Store
 from mailpod.store.metered import MeteredObjects
 from mailpod.store.objects import ObjectStore
 from mailpod.store.reachable import BucketCheck
+from mailpod.store.throttle import ThrottledObjects
 
 _HTTP_CONNECTIONS = 100
 _RESTART_SECONDS = 1.0
@@ -86,7 +87,7 @@ class Pod:
         self.health = Health()
         self.ports: dict[str, int] = {}
         """Port that each listener (by `name_of`) got."""
-        self._objects = MeteredObjects(objects)
+        self._objects = ThrottledObjects(MeteredObjects(objects))
         self.services = build_services(settings, self._objects, clock or SystemClock(), rng or random.SystemRandom())
         self._servers: list[tuple[ListenerSettings, asyncio.Server]] = []
         self._tasks: list[asyncio.Task[None]] = []

@@ -26,46 +26,46 @@ class MeteredObjects:
         return getattr(self.inner, name)
 
     async def create(self, key: str, data: Sequence[Buffer]) -> None:
-        await _measured("create", self.inner.create(key, data))
-        _wrote(sum(map(len, data)))
+        await _measured("create", key, self.inner.create(key, data))
+        _wrote(key, sum(map(len, data)))
 
     async def put(self, key: str, data: Sequence[Buffer]) -> None:
-        await _measured("put", self.inner.put(key, data))
-        _wrote(sum(map(len, data)))
+        await _measured("put", key, self.inner.put(key, data))
+        _wrote(key, sum(map(len, data)))
 
     async def get(self, key: str) -> bytes:
-        return _read(await _measured("get", self.inner.get(key)))
+        return _read(key, await _measured("get", key, self.inner.get(key)))
 
     async def get_range(self, key: str, start: int, end: int) -> bytes:
-        return _read(await _measured("get_range", self.inner.get_range(key, start, end)))
+        return _read(key, await _measured("get_range", key, self.inner.get_range(key, start, end)))
 
     async def get_head(self, key: str, size: int) -> tuple[bytes, int]:
-        data, whole = await _measured("get_head", self.inner.get_head(key, size))
-        return _read(data), whole
+        data, whole = await _measured("get_head", key, self.inner.get_head(key, size))
+        return _read(key, data), whole
 
     async def get_with_time(self, key: str) -> tuple[bytes, float]:
-        data, modified = await _measured("get", self.inner.get_with_time(key))
-        return _read(data), modified
+        data, modified = await _measured("get", key, self.inner.get_with_time(key))
+        return _read(key, data), modified
 
     async def list_folders(self, prefix: str) -> list[str]:
-        return await _measured("list", self.inner.list_folders(prefix))
+        return await _measured("list", prefix, self.inner.list_folders(prefix))
 
     async def delete(self, keys: Sequence[str]) -> None:
-        await _measured("delete", self.inner.delete(keys))
+        await _measured("delete", keys[0] if keys else "", self.inner.delete(keys))
 
     async def upload(self, key: str, data: AsyncIterator[Buffer]) -> int:
-        size = await _measured("upload", self.inner.upload(key, data))
-        _wrote(size)
+        size = await _measured("upload", key, self.inner.upload(key, data))
+        _wrote(key, size)
         return size
 
     async def close(self) -> None:
         await self.inner.close()
 
     async def list(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[Entry]:
-        return await _measured("list", self.inner.list(prefix, after=after, limit=limit))
+        return await _measured("list", prefix, self.inner.list(prefix, after=after, limit=limit))
 
 
-async def _measured(operation: str, request: Awaitable[T]) -> T:
+async def _measured(operation: str, key: str, request: Awaitable[T]) -> T:
     # How long something took is no time of day, and nothing is decided by it: no injected clock.
     started = time.perf_counter()
     outcome = "error"
@@ -83,14 +83,24 @@ async def _measured(operation: str, request: Awaitable[T]) -> T:
         outcome = "ambiguous"
         raise
     finally:
-        metrics.BUCKET_REQUESTS.labels(operation, outcome).inc()
-        metrics.BUCKET_SECONDS.labels(operation).observe(time.perf_counter() - started)
+        domain = "" if outcome == "not_found" and key.startswith("directory/") else domain_of(key)
+        metrics.bucket_requests(operation, outcome, domain).inc()
+        metrics.bucket_seconds(operation).observe(time.perf_counter() - started)
 
 
-def _wrote(count: int) -> None:
-    metrics.BUCKET_BYTES.labels("write").inc(count)
+def domain_of(key: str) -> str:
+    """The domain whose object it is; "" for the queue's and the bucket's own.
+
+    What clients ask for and is not in the directory counts as "", lest strangers make labels by inventing domains.
+    """
+    kind, _, rest = key.partition("/")
+    return rest.partition("/")[0] if kind in ("accounts", "directory") else ""
 
 
-def _read(data: bytes) -> bytes:
-    metrics.BUCKET_BYTES.labels("read").inc(len(data))
+def _wrote(key: str, count: int) -> None:
+    metrics.bucket_bytes("write", domain_of(key)).inc(count)
+
+
+def _read(key: str, data: bytes) -> bytes:
+    metrics.bucket_bytes("read", domain_of(key)).inc(len(data))
     return data

@@ -16,19 +16,19 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import obstore
-from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.exceptions import BaseError
 from obstore.store import S3Store
 from pydantic import BaseModel, ConfigDict, Field
 
 from mailpod.clock import Clock, SystemClock
+from mailpod.logs import event
 from mailpod.store.objects import AlreadyExists, Buffer, Entry, NotFound, StorageError
-from mailpod.store.s3_answers import brief, code, may_pass, status, write_error
+from mailpod.store.s3_answers import brief, code, may_pass, refused, status, write_error
 from mailpod.store.s3_credentials import read_credentials
 
 T = TypeVar("T")
 
 _PAGE: Final = 1000  # S3's own limit of a listing's page
-_REFUSED: Final = (PermissionDeniedError, UnauthenticatedError)
 _FAILED: Final = (BaseError, OSError)
 
 
@@ -164,8 +164,8 @@ class S3Objects:
         try:
             try:
                 await obstore.put_async(self._store, key, body, mode=mode, use_multipart=False)
-            except _REFUSED:  # certainly not written, so it may be sent again
-                if not self._renewed():
+            except _FAILED as error:
+                if not (refused(error) and self._renewed()):  # certainly not written, so it may be sent again
                     raise
                 await obstore.put_async(self._store, key, body, mode=mode, use_multipart=False)
         except _FAILED as error:
@@ -182,7 +182,7 @@ class S3Objects:
                     raise NotFound(key) from None
                 raise StorageError(brief(error)) from None
             except _FAILED as error:
-                renewed = isinstance(error, _REFUSED) and self._renewed()
+                renewed = refused(error) and self._renewed()
                 pause = self._rng.uniform(0, wait)
                 if not (renewed or may_pass(error)) or self._clock.elapsed() + pause > deadline:
                     raise StorageError(brief(error)) from None
@@ -191,7 +191,11 @@ class S3Objects:
 
     def _renewed(self) -> bool:
         """After a refusal: whether the credentials' file has changed; then the new ones are in use."""
-        found = read_credentials(self._settings.credentials_file)
+        try:
+            found = read_credentials(self._settings.credentials_file)
+        except (OSError, ValueError) as error:
+            event("bucket.credentials.unreadable", level="warning", error=str(error))
+            return False  # it is being replaced, or is wrong: what is in use stays
         if found == self._credentials:
             return False
         self._credentials = found

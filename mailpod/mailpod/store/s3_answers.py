@@ -8,7 +8,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from obstore.exceptions import AlreadyExistsError, NotModifiedError, PreconditionError
+from obstore.exceptions import (
+    AlreadyExistsError,
+    NotModifiedError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
 
 from mailpod.store.objects import AlreadyExists, Ambiguous, StorageError
 
@@ -16,6 +22,8 @@ _STATUS: Final = re.compile(r"status code: (\d{3})")
 _CODE: Final = re.compile(r"<Code>(\w+)</Code>")
 _NOT_CONNECTED: Final = "kind: Connect,"  # in the debug form of object_store's HttpError: nothing was sent
 _UNCERTAIN_4XX: Final = (408, 409)
+_EXPIRED: Final = ("ExpiredToken", "InvalidToken", "TokenRefreshRequired")  # S3 says 400, not 403
+_SKEWED: Final = "RequestTimeTooSkewed"  # 403: this machine's clock is more than 15 minutes off
 
 
 def status(error: Exception) -> int | None:
@@ -40,9 +48,17 @@ def brief(error: Exception) -> str:
 
 
 def may_pass(error: Exception) -> bool:
-    """Whether a read may succeed when it is tried again."""
+    """Whether a read may succeed when it is tried again. A wrong clock may: time services step it."""
     number = status(error)
-    return not isinstance(error, ValueError) and (number is None or number >= 500 or number in (408, 429))
+    passing = number is None or number >= 500 or number in (408, 429) or code(error) == _SKEWED
+    return passing and not isinstance(error, ValueError)
+
+
+def refused(error: Exception) -> bool:
+    """Whether other credentials could help; a write that is answered so was certainly not done."""
+    if code(error) == _SKEWED:
+        return False
+    return isinstance(error, PermissionDeniedError | UnauthenticatedError) or code(error) in _EXPIRED
 
 
 def write_error(key: str, error: Exception) -> Exception:

@@ -9,7 +9,7 @@ from typing import Final, Literal, TypeAlias
 from mailpod.store.check.contents import Contents, each
 from mailpod.store.check.finding import Findings
 from mailpod.store.checkpoint import Root, RootBox, decode_root, load_state
-from mailpod.store.mailbox import SEEN, Mailbox
+from mailpod.store.mailbox import Mailbox
 from mailpod.store.names import checkpoint_key
 from mailpod.store.objects import NotFound, ObjectStore
 from mailpod.store.ops import PageRef, UnknownOperation
@@ -201,7 +201,7 @@ def sums(root: Root, state: State, key: str, findings: Findings) -> None:
 
 
 def _wrong_sums(entry: RootBox, box: Mailbox) -> Iterator[str]:
-    unseen = sum(SEEN not in box.flag_sets[flags] for flags in box.flags if flags < len(box.flag_sets))
+    unseen = sum("\\Seen" not in box.flag_sets[flags] for flags in box.flags if flags < len(box.flag_sets))
     size = sum(box.sizes)
     if entry.unseen != unseen:
         yield f"{entry.unseen} unseen messages are noted, and {unseen} are there"
