@@ -106,6 +106,7 @@ class Log:
             self._looked_at = self._clock.elapsed()
             await self._read_from_checkpoint()
             if self.broken is not None or self.state.head >= self._listed:
+                await self._confirm()
                 return
             if below == self._listed:  # listed again, and the same: not a state that is merely old
                 self._break(f"its log ends with commit {self.state.head}, below its checkpoint {below}")
@@ -113,6 +114,12 @@ class Log:
                     raise AccountReadOnly
                 return
             below = self._listed
+
+    async def _confirm(self) -> None:
+        """That the account was still there when its log ended: it may have been closed long before we listed it, and
+        erased while we read. A purge takes commits last, so what is left of the others speaks for our 404."""
+        if self.broken is None and not await self._list_checkpoints(limit=1) and await self._purged():
+            raise AccountMissing
 
     async def _read_from_checkpoint(self) -> None:
         self.state = await self._newest_state()
