@@ -65,8 +65,8 @@ async def credential(
     """
     ref = mailbox.spec.password_secret_ref
     if ref is not None:
-        found = await offered(kube, mailbox.metadata.namespace, ref.name, "password", known(ref.name))
-        return read(found, ref.key)
+        named = await offered(kube, mailbox.metadata.namespace, ref.name, "password", known(ref.name))
+        return read(named, ref.key)
     name = generated_name(mailbox)
     secret = known(name) or await kube.get("v1", "Secret", mailbox.metadata.namespace, name)
     if secret is None:
