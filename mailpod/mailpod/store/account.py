@@ -20,7 +20,7 @@ from ..errors import Expunged, MailError, NoSuchMailbox, Unavailable
 from ..logs import event
 from ..mime.scan import scan
 from .draft import Appended, Copied, CopySource, Draft, Limits, Prepared, Stale
-from .incarnations import AccountRef
+from .incarnations import AccountRef, InUse
 from .log import Log
 from .mailbox import Mailbox
 from .objects import AlreadyExists, Ambiguous, StorageError
@@ -71,6 +71,7 @@ class Account:
             rng=store.rng,
             pod=store.pod,
             attach=self._attach,
+            in_use=InUse(store.objects, ref),
         )
         self._lock = asyncio.Lock()
         self.checkpointing = asyncio.Lock()  # one checkpoint of an account at a time, while commits go on

@@ -71,6 +71,25 @@ def parse(key: str, data: bytes) -> Incarnation:
         raise StorageError(f"{key}: {error}") from None
 
 
+class InUse:
+    """Whether an account's incarnation is the highest: a purge begins one GRACE after a higher one was created, so what
+    was read before this said yes was not erased, whatever has landed late since. One LIST, and once a GET."""
+
+    def __init__(self, objects: ObjectStore, ref: AccountRef) -> None:
+        self._objects = objects
+        self._ref = ref
+        self._ours = ""  # the key of our incarnation, once it is known
+
+    async def check(self) -> bool:
+        """Raises StorageError."""
+        found = await self._objects.list(incarnation_prefix(self._ref.domain, self._ref.local))
+        if not found:
+            return False
+        if not self._ours and (await read(self._objects, found[-1].key)).id == self._ref.incarnation:
+            self._ours = found[-1].key
+        return found[-1].key == self._ours
+
+
 async def in_use(objects: ObjectStore, domain: str, local: str, *, rng: random.Random) -> Incarnation:
     """The incarnation in use, made where there is none: number 1, or the one after an absent one.
 

@@ -16,6 +16,7 @@ from ..clock import Clock
 from ..errors import AccountClosed, AccountMissing, AccountReadOnly, MailError, Unavailable
 from ..logs import event
 from .checkpoint import decode_root, load_state
+from .incarnations import InUse
 from .mailbox import Mailbox
 from .names import checkpoint_sequence, log_key
 from .objects import AlreadyExists, Ambiguous, Buffer, NotFound, ObjectStore, StorageError
@@ -49,7 +50,9 @@ class Log:
         rng: random.Random,
         pod: str,
         attach: Callable[[Mailbox], None],
+        in_use: InUse | None = None,
     ) -> None:
+        """Without `in_use` (tools, which read whatever there is) no incarnation is asked for."""
         self._objects = objects
         self.prefix = prefix
         self._settings = settings
@@ -57,6 +60,7 @@ class Log:
         self._rng = rng
         self._pod = pod
         self._attach = attach
+        self._in_use = in_use
         self.state = State()
         self._before: State | None = None
         self.broken: str | None = None  # what is damaged: nothing is read or written after it
@@ -106,7 +110,8 @@ class Log:
             self._looked_at = self._clock.elapsed()
             await self._read_from_checkpoint()
             if self.broken is not None or self.state.head >= self._listed:
-                await self._confirm()
+                # It may have been closed long before it was listed, and erased while it was read (STORE.md rule 2).
+                await self._check_in_use()
                 return
             if below == self._listed:  # listed again, and the same: not a state that is merely old
                 self._break(f"its log ends with commit {self.state.head}, below its checkpoint {below}")
@@ -114,12 +119,6 @@ class Log:
                     raise AccountReadOnly
                 return
             below = self._listed
-
-    async def _confirm(self) -> None:
-        """That the account was still there when its log ended: it may have been closed long before we listed it, and
-        erased while we read. A purge takes commits last, so what is left of the others speaks for our 404."""
-        if self.broken is None and not await self._list_checkpoints(limit=1) and await self._purged():
-            raise AccountMissing
 
     async def _read_from_checkpoint(self) -> None:
         self.state = await self._newest_state()
@@ -201,20 +200,19 @@ class Log:
         newest = await self._list_checkpoints(limit=1)
         if newest and checkpoint_sequence(newest[0]) > self.state.head:
             await self.open()
-        elif not newest and self.state.head and await self._purged():
-            raise AccountClosed
         else:
+            await self._check_in_use()
             self._looked_at = sent
 
-    async def _purged(self) -> bool:
-        """Neither a checkpoint nor commit 1 (STORE.md rule 3); the caller saw no checkpoint."""
+    async def _check_in_use(self) -> None:
+        """Raises AccountClosed where a higher incarnation exists: then this account may be erased, and whatever is
+        found in its place have landed late (STORE.md rules 2, 3 and 14)."""
         try:
-            await self._objects.get_head(log_key(self.prefix, 1), 1)
-        except NotFound:
-            return True
-        except StorageError as error:
+            if self._in_use is None or self.state.head == 0 or await self._in_use.check():
+                return
+        except (NotFound, StorageError) as error:
             raise Unavailable from error
-        return False
+        raise AccountClosed
 
     async def _read(self, sequence: int) -> tuple[Header, int] | None:
         """The commit at `sequence` with the length of its first line, or None where there is none."""
@@ -249,8 +247,7 @@ class Log:
             if newest and checkpoint_sequence(newest[0]) >= header.seq:  # STORE.md rule 2, last sentence
                 await self.open()
                 return False
-            if not newest and header.seq > 1 and await self._purged():
-                raise AccountClosed  # what was read landed late, where an account was erased
+            await self._check_in_use()
         self._apply(header, header_bytes)
         if not ours:
             self._foreign_at = self._clock.elapsed()
@@ -353,8 +350,7 @@ class Log:
                 self._pending = None
                 await self.open()
                 raise Unavailable
-            if not newest and pending.header.seq > 1 and await self._purged():
-                raise AccountClosed
+            await self._check_in_use()
         self._looked_at = pending.sent
         self._apply(pending.header, pending.header_bytes)
         return True
