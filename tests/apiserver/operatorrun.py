@@ -60,6 +60,10 @@ class OperatorRun:
             },
         }
 
+    @property
+    def _kubeconfig(self) -> Path:
+        return self.server.kubeconfig
+
     def _secret(self) -> None:
         values = {"accessKeyID": self.bucket.access_key, "secretAccessKey": self.bucket.secret_key}
         self.server.apply(
@@ -75,7 +79,7 @@ class OperatorRun:
         command = [sys.executable, "-m", "mailoperator.cli", "run", "--config", str(self._config)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig=KILL", *command, "--kubeconfig", str(self.server.kubeconfig)],
+                ["setpriv", "--pdeathsig=KILL", *command, "--kubeconfig", str(self._kubeconfig)],
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **environment},
