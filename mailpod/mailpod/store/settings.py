@@ -20,6 +20,9 @@ class StoreSettings(BaseModel):
     scan_inline_bytes: int = Field(256 << 10, ge=0, description="a larger message's structure is read in a thread")
     commit_bytes: int = Field(8 << 20, gt=0, description="message bytes in one commit")
     upload_bytes: int = Field(8 << 20, gt=0, description="a larger object is uploaded in parts of so many bytes")
+    own_object_age: float = Field(
+        86400.0, gt=0, description="a commit refers to no pack or page of its own that was uploaded longer ago"
+    )
     commit_operations: int = Field(1000, gt=0, description="operations in one commit")
     repost_bytes: int = Field(
         64 << 10,
@@ -31,9 +34,24 @@ class StoreSettings(BaseModel):
     checkpoint_header_bytes: int = Field(64 << 10, ge=1, description="commit headers after which a checkpoint is due")
     checkpoint_interval: float = Field(2.0, ge=0, description="shortest time between two checkpoints of an account")
     page_messages: int = Field(500, ge=1, description="messages in a full metadata page")
-    state_page_messages: int = Field(65_536, ge=1, description="messages in a full state page (flags, modseqs, sizes)")
+    state_page_messages: int = Field(262_144, ge=1, description="messages in a full state page (flags, modseqs, sizes)")
     overlay_entries: int = Field(
         2000, ge=0, description="changes kept in the checkpoint before state pages are rewritten"
+    )
+    fold_pages: int = Field(
+        64, ge=0, description="metadata pages of relocated messages that one checkpoint writes anew"
+    )
+    pack_objects: int = Field(256, ge=1, description="small commits that hold mail before they are packed")
+    pack_small_bytes: int = Field(16 << 20, ge=1, description="bytes of mail in small commits before they are packed")
+    pack_newest: int = Field(64, ge=0, description="newest commits that packing leaves alone")
+    pack_bytes: int = Field(24 << 20, ge=1, description="bytes of messages in one pack")
+    pack_messages: int = Field(16_384, ge=1, description="messages in one pack")
+    pack_moves: int = Field(1000, ge=1, description="messages that one commit of a packing relocates")
+    pack_small_packs: int = Field(16, ge=2, description="packs of less than a quarter's size before they are merged")
+    pack_dead: float = Field(0.5, gt=0, le=1, description="a pack of which more is dead is packed again")
+    collect_checkpoints: int = Field(16, ge=1, description="checkpoints written, on average, between two collections")
+    unreferenced_age: float = Field(
+        7 * 86400.0, gt=0, description="a page or pack that nothing refers to is deleted when so old, in bucket time"
     )
     copy_inline_messages: int = Field(64, ge=0, description="COPY and MOVE of more write their records as pages")
     keywords: int = Field(256, ge=1, description="distinct keywords in one mailbox")
@@ -44,6 +62,8 @@ class StoreSettings(BaseModel):
     body_cache_bytes: int = Field(64 << 20, ge=0, description="message bodies kept in memory")
     body_cache_item_bytes: int = Field(1 << 20, ge=0, description="a larger body is not kept")
     idle_accounts: int = Field(2000, ge=0, description="open accounts kept in memory with nobody using them")
+    read_run_bytes: int = Field(4 << 20, ge=1, description="messages that lie together are read so many bytes at once")
+    read_gap_bytes: int = Field(64 << 10, ge=0, description="bytes between two messages that are read along")
     read_ahead: int = Field(
         16, ge=1, description="bodies read at once for one client, on a bucket that is not a folder"
     )
