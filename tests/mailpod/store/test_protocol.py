@@ -8,8 +8,10 @@ import msgspec
 import pytest
 
 from mailpod.errors import AccountClosed, AccountMissing, AccountReadOnly, TryCreate, Unavailable
-from mailpod.store import Account, AccountRef, NewMessage
+from mailpod.store import Account, AccountRef, NewMessage, incarnations
+from mailpod.store.incarnations import Incarnation
 from mailpod.store.names import checkpoint_key, log_key
+from mailpod.store.objects import NotFound
 from mailpod.store.ops import decode_header, encode_header
 
 from .faults import Faulty, World, mail, make_world
@@ -183,11 +185,31 @@ async def test_rule_3_a_purged_account_is_not_written_to() -> None:
 
     async def purge() -> None:
         world.clock.time += world.settings.grace
+        await incarnations.create(world.objects, "x.test", "alice", Incarnation(2, "b" * 32, absent=True))
         await world.objects.delete([log_key(world.ref.prefix, 1)])
 
     faulty.script.append(purge)
     with pytest.raises(AccountClosed):
         await _put(account, 1)
+
+
+@pytest.mark.parametrize("late", ["", "checkpoint/99999999999999999997", "log/00000000000000000002"])
+async def test_rule_2_an_account_that_was_erased_while_it_was_opened_does_not_end_there(late: str) -> None:
+    """Found by simulation: closed long ago, and listed just before its purge; the end of its log was not one."""
+    world, faulty, _ = await _faulty()
+    key, prefix = log_key(world.ref.prefix, 2), world.ref.prefix
+
+    async def purge(*args: object) -> tuple[bytes, int]:
+        await incarnations.create(world.objects, "x.test", "alice", Incarnation(2, "b" * 32, absent=True))
+        await world.objects.delete([entry.key for entry in await world.objects.list(prefix)])
+        if late:
+            await world.objects.create(prefix + late, [b"landed late"])
+        raise NotFound(key)
+
+    head = faulty.inner.get_head
+    faulty.get_head = lambda name, size: purge() if name == key else head(name, size)  # type: ignore[attr-defined]
+    with pytest.raises(AccountClosed):
+        await world.pod(faulty).open(world.ref)
 
 
 async def _advance_and_collect(world: World) -> None:
