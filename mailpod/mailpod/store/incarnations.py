@@ -113,7 +113,11 @@ async def in_use(objects: ObjectStore, domain: str, local: str, *, rng: random.R
     raise StorageError(f"{incarnation_prefix(domain, local)}: what is listed and what can be created disagree")
 
 
+def encode(made: Incarnation) -> bytes:
+    """The object that holds it."""
+    return msgspec.json.encode(_Stored(made.id, made.floor, made.absent)) + b"\n"
+
+
 async def create(objects: ObjectStore, domain: str, local: str, made: Incarnation) -> None:
     """Create `incarnation/<n>`. Raises AlreadyExists, Ambiguous, StorageError."""
-    data = msgspec.json.encode(_Stored(made.id, made.floor, made.absent))
-    await objects.create(incarnation_key(domain, local, made.number), [data, b"\n"])
+    await objects.create(incarnation_key(domain, local, made.number), [encode(made)])

@@ -69,6 +69,10 @@ class Index:
         except NotFound:
             raise MissingPage(ref.id) from None
 
+    def size(self, key: str) -> int | None:
+        """Of an object of the account, as listed; `key` is relative to the account."""
+        return self._found.size(key)
+
     async def load_page(self, ref: PageRef) -> Page:
         """Raises BadPage, MissingPage, StorageError."""
         key = (ref.id, ref.shift)
