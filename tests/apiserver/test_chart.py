@@ -112,6 +112,8 @@ def test_children_are_applied_by_the_operators_rights(release: ApiServer, server
         ("create", "roles.rbac.authorization.k8s.io", "default"),
         ("delete", "namespaces", ""),
         ("serve", "maildomains.mailpod.dev", "default"),
+        ("list", "leases.coordination.k8s.io", "default"),
+        ("get", "leases.coordination.k8s.io/another", "chart-system"),
     ],
 )
 def test_what_the_operator_may_not(release: ApiServer, verb: str, resource: str, namespace: str) -> None:
@@ -138,6 +140,15 @@ def test_what_the_operator_may(release: ApiServer, verb: str, resource: str, nam
     target = [kind, "--subresource", rest] if rest in ("status", "finalizers") else [resource]
 
     release.kubectl("auth", "can-i", verb, *target, "-n", namespace, "--as", _OPERATOR)
+
+
+def test_the_operator_watches_its_own_lease_and_no_other(release: ApiServer) -> None:
+    """In all namespaces, as its heartbeat does: by the name in the field selector."""
+    own = "--field-selector=metadata.name=mail-mailpod-operator"
+    release.kubectl("get", "leases", "-A", own, "--as", _OPERATOR)
+    release.kubectl("get", "leases", "-n", "chart-system", own, "--as", _OPERATOR)
+    with pytest.raises(AssertionError, match="forbidden"):
+        release.kubectl("get", "leases", "-A", "--field-selector=metadata.name=another", "--as", _OPERATOR)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import yaml
 from tests.charts.rendered import CHART, Object, flags, helm, kinds, one, render, settings_of
 
 from mailoperator.build.inputs import POD_MONITORS
+from mailoperator.dkim import DkimSchedule
 from mailoperator.model import Mailbox, MailDomain
 
 pytestmark = pytest.mark.cluster  # helm is built with Go
@@ -49,6 +50,7 @@ def test_the_operator_accepts_its_settings() -> None:
             "graceSeconds=60",
             'operator.dns={"checks":false,"resolver":"10.0.0.1:53"}',
             'images.pod="registry.test/mailpod:9"',
+            'dkim={"rotateDays":null,"leadDays":0.5}',
         )
     )
 
@@ -57,6 +59,8 @@ def test_the_operator_accepts_its_settings() -> None:
     assert settings.default_storage is not None and settings.default_storage["bucket"] == "mail"
     assert (settings.grace_seconds, settings.dns_checks, settings.resolver) == (60, False, "10.0.0.1:53")
     assert settings.namespace == "system"
+    assert (settings.dkim.rotate_days, settings.dkim.lead_days, settings.dkim.keep_days) == (None, 0.5, 14)
+    assert settings_of(render()).dkim == DkimSchedule()
 
 
 def test_the_trial_s3_becomes_the_default_storage() -> None:
@@ -205,6 +209,7 @@ def test_alerts_go_by_metrics_that_exist() -> None:
         'defaultStorage={"bucket":"mail","accessKey":"AKIA"}',
         'trialS3.persistence.size="lots"',
         "operator.workers=0",
+        "dkim.rotateDays=0",
     ],
 )
 def test_the_schema_refuses(setting: str) -> None:

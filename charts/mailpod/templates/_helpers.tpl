@@ -86,6 +86,11 @@ leaseName: {{ include "mailpod.operator" . }}
 graceSeconds: {{ .Values.graceSeconds }}
 sweepSeconds: {{ .Values.operator.sweepSeconds }}
 workers: {{ .Values.operator.workers }}
+dkim:
+  # helm takes a null for a value that is not there
+  rotateDays: {{ get .Values.dkim "rotateDays" | default "null" }}
+  leadDays: {{ .Values.dkim.leadDays }}
+  keepDays: {{ .Values.dkim.keepDays }}
 dnsChecks: {{ .Values.operator.dns.checks }}
 {{- with .Values.operator.dns.resolver }}
 resolver: {{ . | quote }}
