@@ -48,10 +48,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: argparse.Namespace) -> int:
     """Raises CannotRun."""
-    return asyncio.run(_run(options))
+    return asyncio.run(restore_address(options))
 
 
-async def _run(options: argparse.Namespace) -> int:
+async def restore_address(options: argparse.Namespace) -> int:
+    """As `run`, in a loop that is there. Raises CannotRun."""
     try:
         local, domain = normalize(options.address)
     except ValueError as error:
