@@ -43,6 +43,7 @@ class Seaweed:
         self.endpoint = f"http://127.0.0.1:{self._ports['s3']}"
         self.bucket = "mail"
         self._numbers = itertools.count(1)
+        self.identities: list[dict[str, object]] = []  # others than `tests`, as SeaweedFS writes them; before start()
         self._process: subprocess.Popen[bytes] | None = None
         self._made = False
 
@@ -68,7 +69,7 @@ class Seaweed:
             "credentials": [{"accessKey": self.access_key, "secretKey": self.secret_key}],
             "actions": ["Admin", "Read", "Write", "List", "Tagging"],
         }
-        (self.folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+        (self.folder / "s3.json").write_text(json.dumps({"identities": [identity, *self.identities]}))
         (self.folder / "data").mkdir(exist_ok=True)
         with (self.folder / "weed.log").open("ab") as log:
             self._process = subprocess.Popen(

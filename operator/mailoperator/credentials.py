@@ -6,9 +6,10 @@ import hashlib
 import re
 from collections.abc import Mapping
 from configparser import ConfigParser
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+_PODS: Final = ("podAccessKeyID", "podSecretAccessKey", "podSessionToken")
 _NAMES: Final = (  # keys of a Secret: ours, and as AWS's variables are called
     ("accessKeyID", "secretAccessKey", "sessionToken"),
     ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
@@ -24,12 +25,14 @@ class Credentials:
     access_key_id: str = field(repr=False)
     secret_access_key: str = field(repr=False)
     session_token: str = field(default="", repr=False)
+    pods: Credentials | None = field(default=None, repr=False)
+    """The mail pods' own, which may less (OPERATOR.md rule 33); None: the same."""
 
     @property
     def digest(self) -> str:
         """Changes with them, and tells nothing of them."""
         text = "\0".join((self.access_key_id, self.secret_access_key, self.session_token))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(f"{text}\0{self.pods.digest if self.pods else ''}".encode()).hexdigest()
 
     def file(self) -> str:
         """AWS's shared credentials file."""
@@ -45,6 +48,16 @@ class Credentials:
 
 def parse_credentials(values: Mapping[str, bytes]) -> Credentials:
     """From a Secret's decoded values. Raises ValueError, which names keys and quotes nothing."""
+    found = _operators(values)
+    given = [values.get(name, b"") for name in _PODS]
+    if not any(given):
+        return found
+    if not all(given[:2]):
+        raise ValueError(f"{_PODS[0]} and {_PODS[1]} go together")
+    return replace(found, pods=_checked(*given))
+
+
+def _operators(values: Mapping[str, bytes]) -> Credentials:
     for access, secret, token in _NAMES:
         if access in values and secret in values:
             return _checked(*(values.get(name, b"") for name in (access, secret, token)))

@@ -81,7 +81,7 @@ class Storage(Model):
     """The bucket's region."""
     credentials_secret_ref: ObjectRef | None = None
     """A Secret with the label `mailpod.dev/use: s3` and the keys `accessKeyID`, `secretAccessKey` and perhaps
-    `sessionToken`."""
+    `sessionToken`; `podAccessKeyID`, `podSecretAccessKey` and `podSessionToken` are for pods that may less."""
     workload_identity: WorkloadIdentity | None = None
     """Instead of credentials."""
     encryption: Encryption = Encryption()

@@ -31,7 +31,7 @@ async def give_to_pods(kube: KubeApi, host: MailDomain, credentials: Credentials
     if credentials is None:
         return None
     name = f"{host.metadata.name}-bucket"
-    written = base64.b64encode(credentials.file().encode()).decode()
+    written = base64.b64encode((credentials.pods or credentials).file().encode()).decode()
     there = await kube.get("v1", "Secret", host.metadata.namespace, name)
     owners = [ref.get("uid") for ref in (there or {}).get("metadata", {}).get("ownerReferences", [])]
     if there is not None and host.metadata.uid not in owners:

@@ -304,7 +304,6 @@ class TestOthersAddresses:
             place.kube.user_applies(domain("thief", "thief.test"))
             await place.run()
 
-
     async def test_an_alias_passed_on_while_the_operator_was_down(self, place: Place) -> None:
         """No attack: who still has entries, and does not want this one any more, does not hold it up."""
         place.kube.user_applies(domain("d", "d.test"), mailbox("alice", "d", aliases=["info"]), mailbox("bob", "d"))
