@@ -20,6 +20,7 @@ from mailpod.clock import Clock, SystemClock
 from mailpod.errors import AccountMissing, Unavailable
 from mailpod.logs import event
 from mailpod.store import incarnations
+from mailpod.store.buckettime import BucketClock
 from mailpod.store.claims import (
     Claim,
     ClaimConflict,
@@ -48,7 +49,7 @@ from mailpod.store.opening import open_bucket
 from mailpod.store.probe import PROBE_VERSION, ProbeResult, probe, remove_left
 from mailpod.store.publisher import Publisher
 from mailpod.store.publishing import Published
-from mailpod.store.purge import BucketClock, Erase, Purge, purge
+from mailpod.store.purge import Erase, Purge, purge
 from mailpod.store.usage import Usage, UsageReader
 from mailpod.store.withdrawal import Brake
 

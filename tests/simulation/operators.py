@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from mailpod.errors import MailError
 from mailpod.store import incarnations
+from mailpod.store.buckettime import BucketClock
 from mailpod.store.closing import close_account, finish_close
 from mailpod.store.incarnations import AccountRef
 from mailpod.store.lifecycle import create_log
 from mailpod.store.objects import Ambiguous, NotFound, StorageError
-from mailpod.store.purge import BucketClock, pending, purge
+from mailpod.store.purge import pending, purge
 
 from .activity import activity
 from .faults import GRACE

@@ -1,10 +1,11 @@
 """The store: accounts over one bucket. FORMAT.md specifies the bytes, ../shared/STORE.md what may be done with them."""
 
-from .account import Account, NewMessage
+from .account import Account
 from .draft import Appended, Copied, Limits
 from .incarnations import AccountRef
 from .lifecycle import new_account
 from .mailbox import Changes, Mailbox
+from .message import NewMessage
 from .page import Location, Page
 from .settings import StoreSettings
 from .store import Store

@@ -1,57 +1,32 @@
 """An account as the protocols use it: reading from memory, and changes that return when they are durable.
 
-- One committer an account: intents wait in a queue, and those that arrive while a PUT is in flight share the next
-  commit (STORE.md rule 5). A client that goes away does not stop a commit that is under way.
 - Looks and commits hold the account's lock; everything read between two awaits is one state.
+- committer.py turns changes into commits, uploads.py writes what they refer to, finding.py reads bytes and pages.
 """
 
 from __future__ import annotations
 
 import asyncio
-from array import array
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from operator import lt
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
-from ..errors import Expunged, MailError, NoSuchMailbox, Unavailable
-from ..logs import event
-from ..mime.scan import scan
+from ..errors import NoSuchMailbox, Unavailable
+from .committer import Committer
 from .draft import Appended, Copied, CopySource, Draft, Limits, Prepared, Stale
+from .finding import Finder
 from .incarnations import AccountRef, InUse
 from .log import Log
 from .mailbox import Mailbox
-from .objects import AlreadyExists, Ambiguous, StorageError
-from .ops import Close, Operation, PageRef, Record, replace_location
-from .page import Location, Page, checksum, encode_meta
+from .message import NewMessage
+from .ops import Close, Operation
+from .page import Location
+from .state import State
+from .uploads import Uploads
 
 if TYPE_CHECKING:
     from .store import Store
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class NewMessage:
-    """A message to be stored exactly so. `internal_date` in Unix seconds, None for now."""
-
-    data: bytes
-    flags: frozenset[str] = frozenset()
-    internal_date: int | None = None
-    delivery_id: str | None = None
-
-
-@dataclass(slots=True)
-class _Intent:
-    evaluate: Callable[[Draft], Any]
-    exclusive: bool
-    size: int
-    deadline: float  # Clock.elapsed; when its client is told that it failed
-    done: asyncio.Future[Any]
-    prepared: list[Prepared]
-    result: Any = None
 
 
 class Account:
@@ -75,15 +50,17 @@ class Account:
         )
         self._lock = asyncio.Lock()
         self.checkpointing = asyncio.Lock()  # one checkpoint of an account at a time, while commits go on
-        self._intents: deque[_Intent] = deque()
-        self._committer: asyncio.Task[None] | None = None
+        self.uploads = Uploads(store, self.prefix)
+        self.committer = Committer(self, store, self._log)
+        self._finder = Finder(self, store)
         self._next_look: asyncio.Task[None] | None = None
         self._watchers: dict[int, Callable[[], None]] = {}
         self._watch_id = 0
 
     def _attach(self, box: Mailbox) -> None:
-        box.load_page = self._load_page
-        box.load_table = self._load_table
+        box.load_page = self._finder.load_page
+        box.load_table = self._finder.load_table
+        box.find_again = self._finder.find_again
         box.log_limit = self._settings.change_log
 
     # -- reading from memory
@@ -177,8 +154,7 @@ class Account:
 
     async def idle(self) -> None:
         """Wait until no commit is under way."""
-        if self._committer is not None:
-            await asyncio.wait([self._committer])
+        await self.committer.idle()
 
     async def open(self) -> None:
         """Read the account from the bucket; Store.open does it once."""
@@ -186,69 +162,28 @@ class Account:
             await self._log.open()
         self._store.checkpoint_if_due(self)
 
+    async def reopen(self, old: State) -> None:
+        """Read the account afresh, unless that happened since `old` was its state (STORE.md rule 13)."""
+        async with self._lock:
+            if self._log.state is old:
+                await self._log.open()
+        self.notify()
+
     # -- commits
 
     async def append(self, name: str, messages: Sequence[NewMessage], *, limits: Limits | None = None) -> Appended:
         """Add messages in one commit. Raises TryCreate, OverQuota, LimitReached, Unavailable."""
-        return await self.append_prepared(name, [await self._prepare(message) for message in messages], limits=limits)
+        return await self.append_prepared(
+            name, [await self.uploads.prepare(message) for message in messages], limits=limits
+        )
 
     async def append_prepared(self, name: str, prepared: list[Prepared], *, limits: Limits | None = None) -> Appended:
         """As `append`, of messages whose records are known: a restore takes them over from another incarnation."""
         if sum(len(message.data) for message in prepared if message.data is not None) > self._settings.commit_bytes:
-            await self._post(prepared, 0)
+            await self.uploads.post(prepared, 0)
         else:
-            await self._post(prepared, self._settings.inline_message_bytes)
-        return await self._commit(lambda draft: draft.append(name, prepared, limits), prepared=prepared)
-
-    async def _prepare(self, message: NewMessage) -> Prepared:
-        data = message.data
-        # A hostile header costs up to a second of CPU a megabyte: large messages are not scanned in the loop.
-        found = scan(data) if len(data) <= self._settings.scan_inline_bytes else await asyncio.to_thread(scan, data)
-        now = int(self._store.clock.now())
-        record = Record(
-            date=now if message.internal_date is None else message.internal_date,
-            saved=now,
-            size=len(data),
-            loc=("", 0, len(data)),
-            sum=checksum(data).hex(),
-            hs=found.header_size,
-            env=found.envelope.decode("latin-1"),
-            bs=found.bodystructure.decode("latin-1"),
-            hdr=found.fields.decode("latin-1"),
-            other=found.names.decode("latin-1"),
-            parts=found.parts,
-        )
-        delivery = checksum(message.delivery_id.encode()).hex() if message.delivery_id else ""
-        return Prepared(record, data, tuple(sorted(message.flags)), delivery)
-
-    async def _post(self, messages: Sequence[Prepared], threshold: int) -> None:
-        """Move the bytes of messages above `threshold` into packs of their own (STORE.md rule 5)."""
-        for message in messages:
-            if message.data is None or len(message.data) <= threshold:
-                continue
-            key = f"pack/{self._store.random_id()}"
-            await self.write_once(self.prefix + key, bytes(message.data))
-            message.record = replace_location(message.record, (key, 0, message.record.loc[2]))
-            message.data = None
-
-    async def write_once(self, key: str, data: bytes) -> None:
-        """Write an object whose name nobody else has: what is there after a failure can only be ours."""
-        wait = self._settings.retry_base
-        deadline = self._store.clock.elapsed() + self._settings.commit_deadline
-        while True:
-            try:
-                if len(data) > self._settings.upload_bytes:
-                    await self._store.objects.upload(key, _pieces(data, self._settings.upload_bytes))
-                else:
-                    await self._store.objects.create(key, [data])
-                return
-            except AlreadyExists:
-                return
-            except (Ambiguous, StorageError) as error:
-                if self._store.clock.elapsed() + wait >= deadline:
-                    raise Unavailable from error
-            await self._store.clock.sleep(wait * self._store.rng.uniform(0.5, 1.0))
-            wait = min(2 * wait, self._settings.retry_cap)
+            await self.uploads.post(prepared, self._settings.inline_message_bytes)
+        return await self.committer.commit(lambda draft: draft.append(name, prepared, limits), prepared=prepared)
 
     async def store_flags(
         self,
@@ -259,12 +194,12 @@ class Account:
     ) -> None:
         """Change flags; UIDs that are gone are passed over. Raises NoSuchMailbox, LimitReached, Unavailable."""
         uids = _ascending(uids)
-        await self._commit(lambda draft: draft.store_flags(mailbox, uids, mode, flags))
+        await self.committer.commit(lambda draft: draft.store_flags(mailbox, uids, mode, flags))
 
     async def expunge(self, mailbox: Mailbox, uids: Sequence[int]) -> list[int]:
         """Remove exactly these; returns those that were there, ascending."""
         uids = _ascending(uids)
-        return await self._commit(lambda draft: draft.expunge(mailbox, uids), exclusive=True)
+        return await self.committer.commit(lambda draft: draft.expunge(mailbox, uids), exclusive=True)
 
     async def copy(self, mailbox: Mailbox, uids: Sequence[int], target: str, *, limits: Limits | None = None) -> Copied:
         """Messages that are gone are passed over. Raises TryCreate, OverQuota, Unavailable."""
@@ -279,74 +214,48 @@ class Account:
     ) -> Copied:
         uids = _ascending(uids)
         while True:
-            source = await self._copy_source(mailbox, uids)
+            source = await self.uploads.copy_source(mailbox, uids)
 
             def evaluate(draft: Draft, source: CopySource = source) -> Copied:
                 return draft.copy(mailbox, target, source, limits, move)
 
             try:
-                return await self._commit(evaluate, exclusive=True)
+                return await self.committer.commit(evaluate, exclusive=True)
             except Stale:
                 continue
 
-    async def _copy_source(self, mailbox: Mailbox, uids: Sequence[int]) -> CopySource:
-        """What the index knows of the messages, as records or, of many, as pages that are written now."""
-        live = [uid for uid in uids if mailbox.index(uid) >= 0]
-        saved = int(self._store.clock.now())
-        if len(live) <= self._settings.copy_inline_messages:
-            records = [page.record(row, saved=saved) async for page, rows in mailbox.pages(live) for row in rows]
-            return _whole(CopySource(live, records, []), len(records))
-        refs: list[PageRef] = []
-        pending = Page()
-        first = 1
-        async for page, rows in mailbox.pages(live):
-            for at in range(0, len(rows), self._settings.page_messages):
-                pending.take(page, rows[at : at + self._settings.page_messages], saved=saved)
-                if len(pending) >= self._settings.page_messages:
-                    refs.append(await self._post_page(pending, first))
-                    first, pending = first + len(pending), Page()
-        if len(pending):
-            refs.append(await self._post_page(pending, first))
-        return _whole(CopySource(live, [], refs), sum(ref.count for ref in refs))
-
-    async def _post_page(self, page: Page, first: int) -> PageRef:
-        page.uids = array("I", range(first, first + len(page)))
-        identifier, data = self._store.random_id(), encode_meta(page)
-        await self.write_once(f"{self.prefix}page/{identifier}", data)
-        return PageRef(identifier, checksum(data), first, first + len(page) - 1, len(page), len(data))
-
     async def create(self, name: str, special_use: str | None = None) -> Mailbox:
         """With missing parents. Raises MailboxExists, CannotDo, LimitReached, Unavailable."""
-        await self._commit(lambda draft: draft.create(name, special_use), exclusive=True)
+        await self.committer.commit(lambda draft: draft.create(name, special_use), exclusive=True)
         return self.mailbox(name)
 
     async def delete(self, name: str) -> None:
         """Raises NoSuchMailbox, CannotDo, Unavailable."""
-        await self._commit(lambda draft: draft.delete(name), exclusive=True)
+        await self.committer.commit(lambda draft: draft.delete(name), exclusive=True)
 
     async def rename(self, old: str, new: str) -> None:
         """With the mailboxes below. Raises NoSuchMailbox, MailboxExists, CannotDo, Unavailable."""
         if old.upper() != "INBOX":
-            await self._commit(lambda draft: draft.rename(old, new), exclusive=True)
+            await self.committer.commit(lambda draft: draft.rename(old, new), exclusive=True)
             return
         while True:
             inbox = self.mailbox("INBOX")
-            source = await self._copy_source(inbox, inbox.uids[:])
+            source = await self.uploads.copy_source(inbox, inbox.uids[:])
 
             def evaluate(draft: Draft, source: CopySource = source) -> None:
                 draft.rename_inbox(new, source)
 
             try:
-                await self._commit(evaluate, exclusive=True)
+                await self.committer.commit(evaluate, exclusive=True)
                 return
             except Stale:
                 continue
 
     async def subscribe(self, name: str) -> None:
-        await self._commit(lambda draft: draft.subscribe(name))
+        await self.committer.commit(lambda draft: draft.subscribe(name))
 
     async def unsubscribe(self, name: str) -> None:
-        await self._commit(lambda draft: draft.unsubscribe(name))
+        await self.committer.commit(lambda draft: draft.unsubscribe(name))
 
     async def close_incarnation(self) -> None:
         """STORE.md rule 15: the last commit of this incarnation."""
@@ -354,126 +263,17 @@ class Account:
 
     async def commit_operation(self, operation: Operation) -> None:
         """Exactly this, in a commit of its own: for the tools, which know that it applies."""
-        await self._commit(lambda draft: draft.operations.append(operation), exclusive=True)
+        await self.committer.commit(lambda draft: draft.operations.append(operation), exclusive=True)
 
-    async def _commit(
-        self, evaluate: Callable[[Draft], T], *, exclusive: bool = False, prepared: list[Prepared] | None = None
-    ) -> T:
-        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        messages = prepared or []
-        size = sum(len(message.data) for message in messages if message.data is not None)
-        deadline = self._store.clock.elapsed() + self._settings.commit_deadline
-        self._intents.append(_Intent(evaluate, exclusive, size, deadline, done, messages))
-        if self._committer is None:
-            self.pins += 1
-            self._committer = asyncio.ensure_future(self._run())
-        return await done
-
-    async def _run(self) -> None:
-        try:
-            while self._intents:
-                batch = self._take_batch()
-                try:
-                    await self._commit_batch(batch)
-                except MailError as error:
-                    _fail(batch, error)
-                    self._fail_overdue(error)
-                except Exception as error:
-                    event("store.commit.error", level="error", account=self.prefix, error=repr(error))
-                    _fail(batch, Unavailable())
-                self._store.checkpoint_if_due(self)
-        finally:
-            self._committer = None
-            self.release()
-
-    def _fail_overdue(self, error: MailError) -> None:
-        """Who waited as long as those that just failed does not get a try, and a wait, of its own."""
-        overdue = [intent for intent in self._intents if intent.deadline <= self._store.clock.elapsed()]
-        _fail(overdue, error)
-
-    def _take_batch(self) -> list[_Intent]:
-        batch = [self._intents.popleft()]
-        size = batch[0].size
-        while self._intents and not batch[0].exclusive and len(batch) < self._settings.commit_operations:
-            following = self._intents[0]
-            if following.exclusive or size + following.size > self._settings.commit_bytes:
-                break
-            size += following.size
-            batch.append(self._intents.popleft())
-        return batch
-
-    async def _commit_batch(self, batch: list[_Intent]) -> None:
-        while batch:
-            async with self._lock:
-                deadline = min(intent.deadline for intent in batch)
-                await self._log.resolve(deadline)
-                draft, refused = self._evaluate(batch)
-                # A commit proves that it was evaluated on the newest state. "Nothing to do" and "no" prove nothing:
-                # they count only after a look.
-                proven = bool(draft.operations) and not refused
-                won = (proven or not await self._log.look()) and await self._publish(draft, batch, refused, deadline)
-            self.notify()
-            if won:
-                return
-            if draft.body_bytes > self._settings.repost_bytes:
-                await self._post([message for intent in batch for message in intent.prepared], 0)
-
-    async def _publish(
-        self, draft: Draft, batch: list[_Intent], refused: list[tuple[_Intent, Exception]], deadline: float
-    ) -> bool:
-        """Refuse who is refused, commit the rest. False: another commit came first; the rest is evaluated again."""
-        for intent, error in refused:
-            batch.remove(intent)
-            _refuse(intent, error)
-        draft.add_recent()
-        won = not draft.operations or await self._log.publish(draft.operations, draft.body, draft.body_bytes, deadline)
-        if won:
-            self._settle(draft, batch)
-            if draft.operations:
-                self._store.on_commit(self.prefix, self.head)
-        return won
-
-    def _evaluate(self, batch: list[_Intent]) -> tuple[Draft, list[tuple[_Intent, Exception]]]:
-        """The batch on the state as it is now, and the intents that it refuses."""
-        draft = Draft(self._log.state, self._settings, int(self._store.clock.now()))
-        refused: list[tuple[_Intent, Exception]] = []
-        batch[:] = [intent for intent in batch if not intent.done.done()]  # the others' clients went away
-        for intent in batch:
-            try:
-                intent.result = intent.evaluate(draft)
-            except (MailError, Stale) as error:
-                refused.append((intent, error))
-        return draft, refused
-
-    def _settle(self, draft: Draft, batch: list[_Intent]) -> None:
-        for box in self._log.state.boxes.values() if draft.operations else ():
-            box.recent_dirty = False
-        for intent in batch:
-            if not intent.done.done():
-                intent.done.set_result(intent.result)
-
-    # -- bytes and pages
+    # -- bytes
 
     async def body(self, at: Location, start: int = 0, end: int | None = None) -> bytes:
         """Bytes of a message. Raises Expunged, Damaged or Unavailable."""
-        return await self._store.bodies.read(self.prefix, at, start, end)
+        return await self._finder.body(at, start, end)
 
     def bodies(self, at: Sequence[Location]) -> AsyncIterator[bytes]:
         """Whole messages, in order, read ahead. Raises as `body`."""
-        return self._store.bodies.stream(self.prefix, at)
-
-    async def _load_page(self, ref: PageRef) -> Page:
-        return await self._store.load_page(self.prefix, ref)
-
-    async def _load_table(self, ref: PageRef) -> list[PageRef]:
-        return await self._store.load_table(self.prefix, ref)
-
-
-def _whole(source: CopySource, found: int) -> CopySource:
-    """A message whose record was not found must not take its neighbour's: better no copy than a wrong one."""
-    if found != len(source.uids):
-        raise Expunged
-    return source
+        return self._finder.bodies(at)
 
 
 def _ascending(uids: Sequence[int]) -> Sequence[int]:
@@ -481,19 +281,3 @@ def _ascending(uids: Sequence[int]) -> Sequence[int]:
     if all(map(lt, uids, islice(uids, 1, None))):
         return uids
     return sorted(set(uids))
-
-
-async def _pieces(data: bytes, size: int) -> AsyncIterator[memoryview]:
-    view = memoryview(data)
-    for start in range(0, len(data), size):
-        yield view[start : start + size]
-
-
-def _refuse(intent: _Intent, error: Exception) -> None:
-    if not intent.done.done():
-        intent.done.set_exception(error)
-
-
-def _fail(batch: list[_Intent], error: MailError) -> None:
-    for intent in batch:
-        _refuse(intent, error)

@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
-from typing import Generic, TypeVar
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
 
 from ..errors import Damaged, Expunged, Unavailable
 from .objects import NotFound, ObjectStore, StorageError
 from .page import Location, checksum
+from .runs import runs
 from .settings import StoreSettings
+
+_FIRST_AHEAD: Final = 128 << 10  # octets read along for a client that seems to take one message after the other
+_WALKS: Final = 256  # accounts whose last read is remembered
 
 V = TypeVar("V")
 
@@ -67,13 +72,19 @@ class Cache(Generic[V]):
 
 
 class Bodies:
-    """Messages' bytes of all accounts of a pod, checked against their checksums."""
+    """Messages' bytes of all accounts of a pod, checked against their checksums.
+
+    What lies together in an object is asked for together: by `stream` for the messages given, and by `read` for a
+    client that takes one after the other, further and further ahead.
+    """
 
     def __init__(self, objects: ObjectStore, settings: StoreSettings) -> None:
         self._objects = objects
         self._settings = settings
         self._cache: Cache[bytes] = Cache(settings.body_cache_bytes)
+        self._sharing: Cache[bytes] = Cache(0)  # keeps nothing: who asks for one range at once shares one GET
         self._ahead = min(settings.read_ahead, getattr(objects, "read_ahead", settings.read_ahead))
+        self._walks: OrderedDict[str, _Walk] = OrderedDict()  # by account
 
     def peek(self, prefix: str, at: Location) -> bytes | None:
         return self._cache.get((prefix, at.key, at.offset))
@@ -88,58 +99,132 @@ class Bodies:
             return cached[start:end]
         if at.length <= 4 * (end - start) or at.length <= 65_536:
             return (await self._whole(prefix, at))[start:end]
-        return await self._get(prefix, at, start, end)
-
-    async def _whole(self, prefix: str, at: Location) -> bytes:
-        key = (prefix, at.key, at.offset)
-        if at.length > self._settings.body_cache_item_bytes:
-            return await self._checked(prefix, at)
-        return await self._cache.load(key, lambda: self._checked(prefix, at), lambda data: len(data) + 200)
-
-    async def _checked(self, prefix: str, at: Location) -> bytes:
-        data = await self._get(prefix, at, 0, at.length)
-        if checksum(data) != at.checksum:
-            raise Damaged
-        return data
-
-    async def _get(self, prefix: str, at: Location, start: int, end: int) -> bytes:
         if start >= end:
             return b""
-        try:
-            data = await self._objects.get_range(prefix + at.key, at.offset + start, at.offset + end)
-        except NotFound as error:
-            raise Expunged from error
-        except StorageError as error:
-            raise Unavailable from error
+        data = await self._get(prefix, at.key, at.offset + start, at.offset + end)
         if len(data) != end - start:
             raise Damaged
         return data
 
-    async def stream(self, prefix: str, places: Sequence[Location]) -> AsyncIterator[bytes]:
-        """Whole messages, in order, with some read ahead."""
-        if self._ahead <= 1:
-            for at in places:
-                yield await self._whole(prefix, at)
-            return
-        window: list[tuple[asyncio.Task[bytes], int]] = []
-        waiting = 0
-        position = 0
+    async def _whole(self, prefix: str, at: Location) -> bytes:
+        key = (prefix, at.key, at.offset)
+        if at.length > self._settings.body_cache_item_bytes:
+            return _checked(at, await self._get(prefix, at.key, at.offset, at.offset + at.length))
+        return await self._cache.load(key, lambda: self._small(prefix, at), lambda data: len(data) + 200)
+
+    async def _small(self, prefix: str, at: Location) -> bytes:
+        """One message; and behind it, where it follows the one that was read before, what may be asked for next."""
+        walk = self._walks.get(prefix)
+        if walk is not None and (data := walk.take(at)) is not None:
+            return _checked(at, data)
+        ahead = at.length
+        if self._ahead > 1:
+            gap = self._settings.read_gap_bytes
+            follows = walk is not None and walk.key == at.key and walk.end <= at.offset <= walk.end + gap
+            ahead = min(max(2 * walk.ahead, _FIRST_AHEAD), self._settings.read_run_bytes) if walk and follows else 0
+        data = await self._get(prefix, at.key, at.offset, at.offset + max(at.length, ahead))
+        if self._ahead > 1:
+            self._remember(prefix, _Walk(at.key, at.offset, at.offset + at.length, ahead, data))
+        return _checked(at, data[: at.length])
+
+    def _remember(self, prefix: str, walk: _Walk) -> None:
+        self._walks.pop(prefix, None)
+        self._walks[prefix] = walk
+        held = sum(len(each.data) for each in self._walks.values()) if len(walk.data) > _FIRST_AHEAD else 0
+        while len(self._walks) > _WALKS or held > self._settings.read_ahead_bytes:
+            _, dropped = self._walks.popitem(last=False)
+            held -= len(dropped.data)
+
+    async def _get(self, prefix: str, key: str, start: int, end: int) -> bytes:
+        """The bytes that are there between `start` and `end`. Raises Expunged where there is no object."""
+        if start >= end:
+            return b""
         try:
-            while window or position < len(places):
-                while position < len(places) and len(window) < self._ahead and (
-                    not window or waiting + places[position].length <= self._settings.read_ahead_bytes
-                ):  # fmt: skip
-                    at = places[position]
-                    if not window and (kept := self.peek(prefix, at)) is not None:
-                        position += 1
-                        yield kept
-                        continue
-                    window.append((asyncio.ensure_future(self._whole(prefix, at)), at.length))
-                    waiting += at.length
-                    position += 1
-                task, length = window.pop(0)
-                waiting -= length
-                yield await task
+            return await self._sharing.load(
+                (prefix, key, start, end), lambda: self._objects.get_range(prefix + key, start, end), len
+            )
+        except NotFound as error:
+            raise Expunged from error
+        except StorageError as error:
+            raise Unavailable from error
+
+    async def run(self, prefix: str, places: Sequence[Location]) -> list[tuple[Location, bytes | None]]:
+        """Messages of one run by one GET, past the cache; None for a damaged one. Raises Expunged, Unavailable."""
+        data, start = await self._read_run(prefix, places), places[0].offset
+        out: list[tuple[Location, bytes | None]] = []
+        for at in places:
+            piece = data[at.offset - start : at.offset - start + at.length]
+            out.append((at, piece if len(piece) == at.length and checksum(piece) == at.checksum else None))
+        return out
+
+    async def _read_run(self, prefix: str, places: Sequence[Location]) -> bytes:
+        return await self._get(prefix, places[0].key, places[0].offset, places[-1].offset + places[-1].length)
+
+    async def stream(self, prefix: str, places: Sequence[Location]) -> AsyncIterator[bytes]:
+        """Whole messages, in order, in runs, with some read ahead."""
+        window: list[tuple[list[Location], asyncio.Task[bytes] | None, int]] = []
+        waiting = 0
+        left = runs(places, self._settings)[::-1]
+        try:
+            while window or left:
+                while left and len(window) < self._ahead:
+                    span = left[-1][-1].offset + left[-1][-1].length - left[-1][0].offset
+                    if window and waiting + span > self._settings.read_ahead_bytes:
+                        break
+                    run = left.pop()
+                    window.append((run, self._begin(prefix, run), span))
+                    waiting += span
+                run, task, span = window.pop(0)
+                waiting -= span
+                if task is None:
+                    for at in run:
+                        yield await self._whole(prefix, at)
+                    continue
+                data = await task
+                for at in run:
+                    yield self._piece(prefix, at, data, run[0].offset)
         finally:
-            for task, _ in window:
-                task.cancel()
+            for _, task, _ in window:
+                if task is not None:
+                    task.cancel()
+
+    def _begin(self, prefix: str, run: list[Location]) -> asyncio.Task[bytes] | None:
+        """A task that reads the run; None for what is in memory, or is one message that others may ask for too."""
+        if all(self.peek(prefix, at) is not None for at in run) or (len(run) == 1 and self._ahead <= 1):
+            return None
+        if len(run) == 1 and run[0].length <= self._settings.body_cache_item_bytes:
+            return asyncio.ensure_future(self._whole(prefix, run[0]))
+        return asyncio.ensure_future(self._read_run(prefix, run))
+
+    def _piece(self, prefix: str, at: Location, data: bytes, start: int) -> bytes:
+        known = self.peek(prefix, at)
+        if known is not None:
+            return known
+        piece = _checked(at, data[at.offset - start : at.offset - start + at.length])
+        if at.length <= self._settings.body_cache_item_bytes:
+            self._cache.put((prefix, at.key, at.offset), piece, len(piece) + 200)
+        return piece
+
+
+@dataclass(slots=True)
+class _Walk:
+    """Where a client of an account last read, and what was read along behind it."""
+
+    key: str
+    start: int  # of `data` in the object
+    end: int  # of the message that was given last
+    ahead: int
+    data: bytes
+
+    def take(self, at: Location) -> bytes | None:
+        first = at.offset - self.start
+        if self.key != at.key or first < 0 or first + at.length > len(self.data):
+            return None
+        self.end = at.offset + at.length
+        return self.data[first : first + at.length]
+
+
+def _checked(at: Location, data: bytes) -> bytes:
+    if len(data) != at.length or checksum(data) != at.checksum:
+        raise Damaged
+    return data

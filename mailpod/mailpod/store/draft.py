@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
-from ..errors import CannotDo, LimitReached, MailboxExists, NoSuchMailbox, OverQuota, TryCreate
+from ..errors import CannotDo, LimitReached, MailboxExists, NoSuchMailbox, OverQuota, TryCreate, Unavailable
 from . import ops
 from .mailbox import Mailbox
 from .objects import Buffer
 from .settings import StoreSettings
 from .state import INBOX, State
 from .uidset import encode_uids
+
+Move = tuple[int, str, int, str, int]  # UID, old key and offset, new key and offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +49,30 @@ class Copied:
 
 @dataclass(slots=True)
 class Prepared:
-    """A message ready for a commit: its record, and its bytes unless they already lie in a pack."""
+    """A message ready for a commit: its record, and its bytes unless they already lie in a pack.
+
+    `posted` is when the upload of that pack began (Clock.elapsed).
+    """
 
     record: ops.Record
     data: Buffer | None
     flags: tuple[str, ...]
     delivery: str = ""
+    posted: float = inf
 
 
 @dataclass(slots=True)
 class Draft:
-    """Operations and bytes of the next commit, on top of `state`."""
+    """Operations and bytes of the next commit, on top of `state`. `now` is for people, `elapsed` for ages.
+
+    `posted` is the age of the oldest object of the commit's own that it refers to: when its upload began.
+    """
 
     state: State
     settings: StoreSettings
     now: int
+    elapsed: float = 0.0
+    posted: float = inf
     operations: list[ops.Operation] = field(default_factory=list)
     body: list[Buffer] = field(default_factory=list)
     body_bytes: int = 0
@@ -97,10 +109,13 @@ class Draft:
             return Appended(box.uidvalidity, [], duplicate=True)
         size = sum(message.record.size for message in fresh)
         self._check_quota(limits, size, len(fresh))
+        if any(self._is_old(message.posted) for message in fresh):
+            raise Unavailable  # the client sends it again, and then it is uploaded again
         self._check_keywords(box, {flag for message in fresh for flag in message.flags})
         uid = first = self.uidnext.get(box.id, box.uidnext)
         for message in fresh:
             record = message.record
+            self.posted = min(self.posted, message.posted)
             if message.data is not None:
                 record = ops.replace_location(record, ("", self.body_bytes, record.loc[2]))
                 self.body.append(message.data)
@@ -113,6 +128,10 @@ class Draft:
         self.added_bytes += size
         self.added_messages += len(fresh)
         return Appended(box.uidvalidity, list(range(first, uid)))
+
+    def _is_old(self, posted: float) -> bool:
+        """STORE.md rule 10: a commit refers to no object of its own older than a day; it might be collected."""
+        return self.elapsed - posted >= self.settings.own_object_age
 
     def _delivered(self, delivery: str) -> bool:
         return bool(delivery) and (delivery in self.deliveries or self.state.knows_delivery(bytes.fromhex(delivery)))
@@ -149,10 +168,9 @@ class Draft:
         return live
 
     def copy(self, mailbox: Mailbox, target: str, source: CopySource, limits: Limits | None, move: bool) -> Copied:
-        """`source` was read before; messages that went meanwhile raise Stale, and it is read again."""
+        """`source` was read before; messages that went or moved meanwhile raise Stale, and it is read again."""
         box, to = self._live(mailbox), self._box(target)
-        if any(box.index(uid) < 0 for uid in source.uids):
-            raise Stale
+        self._check_source(box, source)
         first = to.uidnext
         count = len(source.uids)
         if not count:
@@ -165,6 +183,32 @@ class Draft:
             ops.Copy(box.id, to.id, encode_uids(source.uids), first, tuple(source.records), pages, move=move)
         )
         return Copied(to.uidvalidity, source.uids, list(range(first, first + count)))
+
+    def relocate(self, box: int, moves: Sequence[Move], posted: float) -> int:
+        """Those of `moves` whose old location is current (STORE.md rule 10); returns how many. Raises Stale."""
+        if self._is_old(posted):
+            raise Stale
+        mailbox = self.state.boxes.get(box)
+        if mailbox is None:
+            return 0
+        homes = self.state.homes
+        places = ((move, mailbox.index(move[0])) for move in moves)
+        current = [move for move, at in places if at >= 0 and mailbox.homes[at] == homes.find(move[1])]
+        if current:
+            self.posted = min(self.posted, posted)
+            self.operations.append(ops.Relocate(box, tuple(current)))
+        return len(current)
+
+    def _check_source(self, box: Mailbox, source: CopySource) -> None:
+        """STORE.md rule 11: bytes that no message refers to any more are never referred to again."""
+        homes = {key: self.state.homes.find(key) for key in set(source.keys)}
+        for uid, key in zip(source.uids, source.keys, strict=True):
+            at = box.index(uid)
+            if at < 0 or box.homes[at] != homes[key]:
+                raise Stale
+        if self._is_old(source.posted):
+            raise Stale
+        self.posted = min(self.posted, source.posted)
 
     # -- names
 
@@ -236,6 +280,7 @@ class Draft:
         inbox = self.state.names[INBOX]
         if list(inbox.uids) != source.uids:
             raise Stale
+        self._check_source(inbox, source)
         self.create(new, None)
         target = next(op for op in self.operations if isinstance(op, ops.Create) and op.name == new)
         if source.uids:
@@ -269,8 +314,13 @@ class Stale(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CopySource:
-    """What a COPY brings: UIDs, and their records or pages (whose UIDs are 1, 2, … in order)."""
+    """What a COPY brings: UIDs, and their records or pages (whose UIDs are 1, 2, … in order).
+
+    `keys` are the objects in which each message's bytes were found, `posted` when the upload of the first page began.
+    """
 
     uids: list[int]
+    keys: list[str]
     records: list[ops.Record]
     pages: list[ops.PageRef]
+    posted: float = inf

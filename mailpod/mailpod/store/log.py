@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from .. import metrics
 from ..clock import Clock
@@ -33,6 +34,7 @@ class _Pending:
     header: Header
     data: Sequence[Buffer]
     header_bytes: int
+    posted: float = inf  # when the upload of the oldest object began that only this commit refers to
     sent: float = 0.0
     ambiguous: bool = False
 
@@ -67,6 +69,7 @@ class Log:
         self._half = False  # the commit that cannot be applied was applied in part
         self._listed = 0  # the newest checkpoint that the last opening saw, whole or not
         self.base = 0  # the checkpoint whose pages our state refers to
+        self._distrusted: set[int] = set()  # checkpoints that are not whole
         self.commits_since = 0
         self.header_bytes_since = 0
         self.listed_at = 0.0  # when the LIST for newest_checkpoint was sent
@@ -139,15 +142,16 @@ class Log:
             self._apply(*found)
 
     async def _newest_state(self) -> State:
-        entries = await self._list_checkpoints(limit=4)
+        entries = await self._list_checkpoints(limit=4 + len(self._distrusted))
         self._listed = checkpoint_sequence(entries[0]) if entries else 0
         self.base = 0
-        for key in entries:
+        for key in self._trusted(entries):
             try:
                 root = decode_root(await self._objects.get(key))
                 state = await load_state(root, self._get_page, self._attach)
             except (BadPage, NotFound) as error:
                 event("store.checkpoint.damaged", key=key, error=str(error))
+                self._distrusted.add(checkpoint_sequence(key))
                 continue
             except StorageError as error:
                 raise Unavailable from error
@@ -296,7 +300,13 @@ class Log:
             self._check_open()
 
     async def publish(
-        self, operations: Sequence[Operation], body: Sequence[Buffer], body_bytes: int, deadline: float
+        self,
+        operations: Sequence[Operation],
+        body: Sequence[Buffer],
+        body_bytes: int,
+        deadline: float,
+        *,
+        posted: float = inf,
     ) -> bool:
         """Append a commit. True: it is durable and applied. False: another commit came first, and that is applied.
 
@@ -312,12 +322,13 @@ class Log:
         line = encode_header(header)
         if self._clock.elapsed() - self._foreign_at < 1.0:  # STORE.md rule 6
             await self._clock.sleep(self._rng.uniform(0, 2 * self._latency))
-        return await self._settle(_Pending(header, [line, *body], len(line)), deadline)
+        return await self._settle(_Pending(header, [line, *body], len(line), posted), deadline)
 
     async def _settle(self, pending: _Pending, deadline: float) -> bool:
         wait = self._settings.retry_base
         key = log_key(self.prefix, pending.header.seq)
         while True:
+            await self._give_up_if_old(pending)
             pending.sent = self._clock.elapsed()
             try:
                 await self._objects.create(key, pending.data)
@@ -338,6 +349,18 @@ class Log:
                 raise Unavailable
             await self._clock.sleep(wait * self._rng.uniform(0.5, 1.0))
             wait = min(2 * wait, self._settings.retry_cap)
+
+    async def _give_up_if_old(self, pending: _Pending) -> None:
+        """STORE.md rule 10: what refers to an object of its own older than a day is not sent any more.
+
+        It is forgotten as a crash would forget it, and the account opened as after one: what was sent before may be
+        there, or come yet, and then it is another's.
+        """
+        if self._clock.elapsed() - pending.posted < self._settings.own_object_age:
+            return
+        self._pending = None
+        await self.open()
+        raise Unavailable
 
     async def _acknowledge(self, pending: _Pending) -> bool:
         """STORE.md rule 3: our PUT was answered; is the answer in time?"""
@@ -372,10 +395,18 @@ class Log:
     # -- checkpoints
 
     async def newest_checkpoint(self) -> int:
-        """The sequence of the newest checkpoint in the bucket, or 0."""
+        """The sequence of the newest checkpoint in the bucket that is not known to be damaged, or 0."""
         self.listed_at = self._clock.elapsed()
-        newest = await self._list_checkpoints(limit=1)
+        newest = self._trusted(await self._list_checkpoints(limit=1 + len(self._distrusted)))
         return checkpoint_sequence(newest[0]) if newest else 0
+
+    def distrust(self, sequence: int) -> None:
+        """A checkpoint turned out not to be whole (STORE.md rule 9): it is passed over from now on."""
+        event("store.checkpoint.incomplete", level="error", account=self.prefix, sequence=sequence)
+        self._distrusted.add(sequence)
+
+    def _trusted(self, keys: Sequence[str]) -> list[str]:
+        return [key for key in keys if checkpoint_sequence(key) not in self._distrusted]
 
     def note_checkpoint(self) -> None:
         """A checkpoint of about now exists, or is being written."""

@@ -10,7 +10,7 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import msgspec
@@ -31,12 +31,16 @@ class BadPage(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where a message's bytes are: an object of the account (its key without the account's prefix) and a range."""
+    """Where a message's bytes are: an object of the account (its key without the account's prefix) and a range.
+
+    `uid` says whose they are, so that they are found again after they were moved (STORE.md rule 13); 0: not known.
+    """
 
     key: str
     offset: int
     length: int
     checksum: bytes
+    uid: int = field(default=0, compare=False)
 
 
 def checksum(data: bytes | bytearray | memoryview) -> bytes:
@@ -95,7 +99,12 @@ class Page:
 
     def location(self, row: int) -> Location:
         """Where the bytes of the message in `row` are."""
-        return Location(self._keys[self._key_of[row]], self._offsets[row], self._lengths[row], self._checksums[row])
+        key = self._keys[self._key_of[row]]
+        return Location(key, self._offsets[row], self._lengths[row], self._checksums[row], self.uids[row])
+
+    def key(self, row: int) -> str:
+        """The object in which the bytes of the message in `row` are."""
+        return self._keys[self._key_of[row]]
 
     def row(self, uid: int) -> int:
         """The row of `uid`, or -1."""
@@ -203,12 +212,13 @@ class _Meta(msgspec.Struct):
 
 
 class StatePage(msgspec.Struct):
-    """UID, index of flag set, modseq and size of each message, as little-endian columns of 4, 4, 8 and 4 bytes."""
+    """UID, index of flag set, modseq, size and home of each message: little-endian columns of 4, 4, 8, 4, 4 bytes."""
 
     uids: bytes
     flags: bytes
     modseqs: bytes
     sizes: bytes
+    homes: bytes = b""
 
 
 class TablePage(msgspec.Struct):

@@ -12,15 +12,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from mailpod.clock import Clock
 from mailpod.logs import event
 from mailpod.store import incarnations
 from mailpod.store.closing import PurgeRecord, read_record
 from mailpod.store.objects import Entry, NotFound, ObjectStore
 
 _BATCH = 1000  # keys of one LIST, and of one DELETE
-_MEASURE_SECONDS = 3600.0  # STORE.md, "Time": each measures its offset at start and every hour
-CLOCK_KEY = ".mailpod/clock"
 
 Erase = Callable[[str], Awaitable[None]]
 
@@ -52,24 +49,6 @@ def pending(listing: Iterable[Entry]) -> list[Purge]:
         elif "/incarnation/" in item.key:
             times[item.key] = item.modified
     return [Purge(folder, n, times.get(f"{folder}incarnation/{n + 1:010d}")) for folder, n in records]
-
-
-class BucketClock:
-    """Bucket time, from one small write an hour at most (STORE.md, "Time")."""
-
-    def __init__(self, objects: ObjectStore, clock: Clock) -> None:
-        self._objects = objects
-        self._clock = clock
-        self._measured: tuple[float, float] | None = None  # elapsed, bucket time, both of one write
-
-    async def now(self) -> float:
-        """No later than the bucket's own time. Raises StorageError, Ambiguous."""
-        elapsed = self._clock.elapsed()
-        if self._measured is None or elapsed - self._measured[0] > _MEASURE_SECONDS:
-            await self._objects.put(CLOCK_KEY, [b"the time of its last change is read\n"])
-            _, modified = await self._objects.get_with_time(CLOCK_KEY)
-            self._measured = self._clock.elapsed(), modified
-        return self._measured[1] + self._clock.elapsed() - self._measured[0]
 
 
 async def purge(objects: ObjectStore, found: Purge, *, now: float, grace: float, erase: Erase | None = None) -> bool:

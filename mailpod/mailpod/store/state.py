@@ -10,12 +10,15 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from . import ops
+from .homes import Homes
 from .mailbox import Mailbox
 from .ops import Header
 from .uidset import decode_ranges, decode_uids
 
 INBOX = "INBOX"
-DELIVERY_DAYS: Final = 30  # that a delivery id is remembered (STORE.md rule 17); part of the format, as replays must agree
+DELIVERY_DAYS: Final = (
+    30  # that a delivery id is remembered (STORE.md rule 17); part of the format, as replays must agree
+)
 
 
 class Inconsistent(Exception):
@@ -31,6 +34,7 @@ class State:
         self.head_at = 0
         self.floor = 0
         self.closed = False
+        self.homes = Homes()
         self.boxes: dict[int, Mailbox] = {}
         self.names: dict[str, Mailbox] = {}
         self.subscriptions: set[str] = set()
@@ -90,6 +94,7 @@ class State:
             self.next_box,
             self.last_uidvalidity,
             sorted((day, sorted(ids)) for day, ids in self.deliveries.items()),
+            (self.homes.next_pack, sorted(self.homes.held())),
             [
                 (
                     box.id,
@@ -105,6 +110,7 @@ class State:
                     [sorted(box.flag_sets[flags]) for flags in box.flags],
                     list(box.modseqs),
                     list(box.sizes),
+                    [self.homes.key(home) for home in box.homes],
                 )
                 for box in sorted(self.boxes.values(), key=lambda box: box.id)
             ],
@@ -136,6 +142,7 @@ def _create(state: State, op: ops.Create, context: _Context) -> None:
         raise Inconsistent(f"create {op.name!r}: the name, number or UIDVALIDITY is taken")
     box = Mailbox(op.box, op.name, op.uidvalidity, context.object_id("F"), op.use)
     box.highest_modseq = context.commit.seq
+    box.ledger = state.homes
     state.new_mailbox(box)
     state.boxes[op.box] = state.names[op.name] = box
     state.next_box = max(state.next_box, op.box + 1)
@@ -155,6 +162,7 @@ def _delete(state: State, op: ops.Delete, context: _Context) -> None:
     box = state.box(op.box)
     del state.boxes[op.box]
     del state.names[box.name]
+    box.vacate()
     box.deleted = True
 
 
@@ -169,7 +177,7 @@ def _unsubscribe(state: State, op: ops.Unsubscribe, context: _Context) -> None:
 def _append(state: State, op: ops.Append, context: _Context) -> None:
     box = state.box(op.box)
     _fresh(box, op.uid)
-    box.add(context.commit.seq, op.uid, box.flag_set(op.flags), op.rec.size)
+    box.add(context.commit.seq, op.uid, box.flag_set(op.flags), op.rec.size, _home(state, op.rec.loc[0], context))
     _record(box, op.uid, op.rec, context, 0)
     if op.did:
         state.deliveries.setdefault(context.commit.at // 86400, set()).add(bytes.fromhex(op.did))
@@ -180,6 +188,13 @@ def _record(box: Mailbox, uid: int, record: ops.Record, context: _Context, item:
     if not key:
         key, offset = context.key, context.header_bytes + offset
     box.add_record(uid, record, key=key, offset=offset, email_id=record.eid or context.object_id("M", item))
+
+
+def _home(state: State, key: str, context: _Context) -> int:
+    try:
+        return state.homes.number(key) if key else context.commit.seq
+    except ValueError as error:
+        raise Inconsistent(f"commit {context.commit.seq}: {error}") from None
 
 
 def _fresh(box: Mailbox, uid: int) -> None:
@@ -203,9 +218,9 @@ def _copy(state: State, op: ops.Copy, context: _Context) -> None:
     if min(positions, default=0) < 0:
         raise Inconsistent("copy of a message that is not there")
     sets = {index: target.flag_set(source.flag_sets[index]) for index in {source.flags[at] for at in positions}}
-    details = [(sets[source.flags[at]], source.sizes[at]) for at in positions]
-    for offset, (flags, size) in enumerate(details):
-        target.add(context.commit.seq, op.first + offset, flags, size)
+    details = [(sets[source.flags[at]], source.sizes[at], source.homes[at]) for at in positions]
+    for offset, (flags, size, home) in enumerate(details):
+        target.add(context.commit.seq, op.first + offset, flags, size, home)
     for item, record in enumerate(op.recs):
         _record(target, op.first + item, record, context, item)
     target.add_pages(op.pages)
@@ -220,13 +235,13 @@ def _recent(state: State, op: ops.Recent, context: _Context) -> None:
 
 
 def _relocate(state: State, op: ops.Relocate, context: _Context) -> None:
-    """Recorded with its condition: whether the old location is current is seen when the page is read or rewritten."""
     box = state.boxes.get(op.box)
     if box is None:
         return
-    for uid, old_key, old_offset, key, offset in op.moves:
-        if box.index(uid) >= 0:
-            box.relocated.setdefault(uid, []).append((old_key, old_offset, key, offset))
+    try:
+        box.relocate(op.moves)
+    except ValueError as error:
+        raise Inconsistent(f"commit {context.commit.seq}: {error}") from None
 
 
 def _close(state: State, op: ops.Close, context: _Context) -> None:

@@ -12,15 +12,13 @@ from ..errors import AccountClosed, Damaged, Expunged, MailError, Unavailable
 from ..logs import event
 from .account import Account
 from .bodies import Bodies, Cache
-from .checkpoint import Plan, abandon_plan, adopt_plan, encode_plan, encode_root, make_plan
+from .collection import Collected
 from .incarnations import AccountRef
-from .names import checkpoint_key
-from .objects import AlreadyExists, Ambiguous, NotFound, ObjectStore, StorageError
+from .objects import Ambiguous, NotFound, ObjectStore, StorageError
 from .ops import PageRef
 from .page import BadPage, Page, decode_meta, decode_table
 from .settings import StoreSettings
-
-_THREAD_ROWS = 300  # a plan of more messages is encoded in a thread
+from .upkeep import Upkeep
 
 
 class Store:
@@ -49,9 +47,7 @@ class Store:
         self._tables: Cache[list[PageRef]] = Cache(self.settings.page_cache_bytes // 8)
         self._accounts: OrderedDict[AccountRef, Account] = OrderedDict()
         self._opening: dict[AccountRef, asyncio.Task[Account]] = {}
-        self._checkpoints: dict[AccountRef, asyncio.Task[None]] = {}
-        self._checkpoint_at: dict[AccountRef, float] = {}
-        self._closing = False
+        self._upkeep = Upkeep(self)
 
     def random_id(self) -> str:
         """A name for a page or pack, used once (STORE.md, "Objects")."""
@@ -96,10 +92,10 @@ class Store:
         excess = len(self._accounts) - self.settings.idle_accounts
         if excess <= 0:
             return
-        idle = [ref for ref, account in self._accounts.items() if account.pins <= 0 and ref not in self._checkpoints]
+        idle = [ref for ref, account in self._accounts.items() if account.pins <= 0 and not self._upkeep.busy(ref)]
         for ref in idle[:excess]:
             self._accounts.pop(ref).log.let_go()
-            self._checkpoint_at.pop(ref, None)
+            self._upkeep.forget(ref)
 
     def peek(self, ref: AccountRef) -> Account | None:
         """The account if it is in memory; not held."""
@@ -140,112 +136,44 @@ class Store:
         except StorageError as error:
             raise Unavailable from error
 
-    def _peek_page(self, ref: PageRef) -> Page | None:
+    def peek_page(self, ref: PageRef) -> Page | None:
+        """A metadata page that is in memory."""
         return self._pages.get((ref.id, ref.shift))
 
-    def _keep_page(self, ref: PageRef, page: Page) -> None:
+    def peek_table(self, ref: PageRef) -> list[PageRef] | None:
+        return self._tables.get(ref.id)
+
+    def keep_page(self, ref: PageRef, page: Page) -> None:
         self._pages.put((ref.id, ref.shift), page, page.weight)
 
-    # -- checkpoints
+    # -- upkeep
 
     def checkpoint_if_due(self, account: Account) -> None:
-        """Write a checkpoint in the background (STORE.md rule 8)."""
-        if self._closing or account.ref in self._checkpoints or not account.log.checkpoint_due():
-            return
-        account.pins += 1
-        self._checkpoints[account.ref] = asyncio.ensure_future(self._checkpoint_soon(account))
-
-    async def _checkpoint_soon(self, account: Account) -> None:
-        try:
-            due = self._checkpoint_at.get(account.ref, float("-inf")) + self.settings.checkpoint_interval
-            if (wait := due - self.clock.elapsed()) > 0:
-                await self.clock.sleep(wait)
-            self._checkpoint_at[account.ref] = self.clock.elapsed()
-            await self.checkpoint(account)
-        except (MailError, StorageError, Ambiguous) as error:
-            event("store.checkpoint.failed", level="warning", account=account.prefix, error=str(error))
-        except Exception as error:
-            event("store.checkpoint.error", level="error", account=account.prefix, error=repr(error))
-        finally:
-            del self._checkpoints[account.ref]
-            self.release(account)
+        """Write a checkpoint in the background (STORE.md rule 8), and after it pack and collect where that is due."""
+        self._upkeep.checkpoint_if_due(account)
 
     async def checkpoint(self, account: Account) -> bool:
         """Write a checkpoint of the account as it is now. False where another pod's is as good, or came first."""
-        async with account.checkpointing:
-            return await self._checkpoint(account)
+        return await self._upkeep.checkpoint(account)
 
-    async def _checkpoint(self, account: Account) -> bool:
-        log = account.log
-        async with account.lock:
-            plan = await self._plan(account)
-            if plan is None:
-                return False
-            state, listed = log.state, log.listed_at
-            log.note_checkpoint()
-        try:
-            published = await self._publish(account, plan, listed)
-        except BaseException:
-            if log.state is state:
-                abandon_plan(plan)
-            raise
-        if log.state is not state:
-            return published
-        if published:
-            adopt_plan(plan, state, self._keep_page)
-            log.base = plan.root.seq
-        else:
-            abandon_plan(plan)
-        return published
+    async def pack(self, account: Account, *, force: bool = False) -> int:
+        """Gather small commits into one pack if it is due, or `force`. Returns the number of messages moved.
 
-    async def _plan(self, account: Account) -> Plan | None:
-        """STORE.md rule 8: pages are reused from the newest published checkpoint only, so that one is the base."""
-        log = account.log
-        if log.broken is not None or log.state.closed:
-            return None
-        newest = await log.newest_checkpoint()
-        if newest != log.base:
-            if log.state.head - newest < self.settings.checkpoint_commits:
-                log.note_checkpoint()
-                return None
-            await log.open()
-            account.notify()
-            if log.broken is not None or log.base != await log.newest_checkpoint():
-                return None
-        if log.state.head == log.base:
-            log.note_checkpoint()
-            return None
-        return make_plan(log.state, self.settings, self.pod, self._peek_page)
+        Raises MailError, StorageError, Ambiguous.
+        """
+        return await self._upkeep.pack(account, force=force)
 
-    async def _publish(self, account: Account, plan: Plan, listed: float) -> bool:
-        ids = [self.random_id() for _ in plan.jobs]
-        if plan.rows() > _THREAD_ROWS:
-            written = await asyncio.to_thread(encode_plan, plan, ids)
-        else:
-            written = encode_plan(plan, ids)
-        for identifier, data in written:
-            await account.write_once(f"{account.prefix}page/{identifier}", data)
-        if self.clock.elapsed() - listed >= self.settings.grace / 2:
-            return False
-        return await self._create_root(checkpoint_key(account.prefix, plan.root.seq), encode_root(plan.root))
+    async def collect(self, ref: AccountRef) -> Collected:
+        """Delete the account's garbage (STORE.md rule 12). Raises StorageError, Ambiguous: then part is done."""
+        return await self._upkeep.collect(ref)
 
-    async def _create_root(self, key: str, data: bytes) -> bool:
-        try:
-            await self.objects.create(key, [data])
-        except (AlreadyExists, Ambiguous):
-            try:
-                return await self.objects.get(key) == data
-            except NotFound:
-                return False
-        return True
+    async def named_pages(self, prefix: str, sequence: int) -> set[str]:
+        """Ids of the metadata pages that a checkpoint names, its tables' included."""
+        return await self._upkeep.named_pages(prefix, sequence)
 
     async def close(self) -> None:
         """Finish what is under way, and leave a checkpoint where one is due."""
-        self._closing = True
-        for task in list(self._checkpoints.values()):
-            task.cancel()
-        if self._checkpoints:
-            await asyncio.wait(self._checkpoints.values())
+        await self._upkeep.close()
         for account in list(self._accounts.values()):
             await account.idle()
             if account.log.checkpoint_due():

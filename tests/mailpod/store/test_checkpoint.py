@@ -7,7 +7,7 @@ import random
 import pytest
 
 from mailpod.errors import MailError
-from mailpod.store import Account, NewMessage, Store, checkpoint
+from mailpod.store import Account, NewMessage, Store, planning
 from mailpod.store.log import Log
 from mailpod.store.names import checkpoint_key
 from mailpod.store.state import State
@@ -89,7 +89,7 @@ async def _step(rng: random.Random, account: Account, number: int) -> None:
 
 @pytest.mark.parametrize("seed", range(25))
 async def test_every_way_of_opening_gives_the_same_account(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "TABLE_PAGES", 3)
+    monkeypatch.setattr(planning, "TABLE_PAGES", 3)
     rng = random.Random(seed)
     world = await make_world(**SMALL)
     pods = [world.pod() for _ in range(2)]

@@ -16,10 +16,11 @@ from tests.mailpod.store.test_claims import Killed, Mortal
 from mailpod.directory import Directory, DomainEntry, Entry, MailboxEntry, Publisher, public_key
 from mailpod.errors import AccountClosed, AccountMissing, MailError
 from mailpod.store import AccountRef, NewMessage, Store, StoreSettings, incarnations
+from mailpod.store.buckettime import BucketClock
 from mailpod.store.memory import MemoryObjects
 from mailpod.store.objects import ObjectStore
 from mailpod.store.opening import open_bucket
-from mailpod.store.purge import BucketClock, pending, purge
+from mailpod.store.purge import pending, purge
 
 KEY, GRACE = b"k" * 32, 3600.0
 DOMAIN = DomainEntry(name="x.test", hostname="mx.x.test", max_message_bytes=1000, owner="d")

@@ -1,0 +1,104 @@
+"""Reading what a state names, and finding it again where the state is old (STORE.md rules 9 and 13).
+
+- A 404 on what our state names means that our state is old: bytes were moved, pages written anew, and what was there
+  collected. The account is opened again, the message looked for by its UID, and read once more. Only then is it damage.
+- A page that is missing after that, and that the newest checkpoint names, means that this checkpoint is not whole: it
+  is passed over from then on, for the one before and the log.
+- What is found by UID is taken only with the same checksum: the same bytes, whatever mailbox they are found in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING
+
+from ..errors import Damaged, Expunged
+from ..logs import event
+from .mailbox import Mailbox
+from .ops import PageRef
+from .page import Location, Page
+
+if TYPE_CHECKING:
+    from .account import Account
+    from .store import Store
+
+_MISSING_SECONDS = 60.0  # an object that was looked for in vain is not looked for again so soon
+
+
+class Finder:
+    """Of one account."""
+
+    def __init__(self, account: Account, store: Store) -> None:
+        self._account = account
+        self._store = store
+        self._missing: dict[str, float] = {}  # object: Clock.elapsed until which it is known to be gone
+
+    async def body(self, at: Location, start: int = 0, end: int | None = None) -> bytes:
+        """Bytes of a message. Raises Expunged, Damaged or Unavailable."""
+        state = self._account.log.state
+        try:
+            return await self._store.bodies.read(self._account.prefix, at, start, end)
+        except Expunged:
+            if self._missing.get(at.key, 0.0) > self._store.clock.elapsed():
+                raise self._damaged(at) from None
+        if self._account.log.state is state and (now := await self._current(at)) == at:
+            await self._account.reopen(state)
+        now = await self._current(at)
+        try:
+            return await self._store.bodies.read(self._account.prefix, now, start, end)
+        except Expunged:
+            self._missing[at.key] = self._store.clock.elapsed() + _MISSING_SECONDS
+            raise self._damaged(now) from None
+
+    async def bodies(self, places: Sequence[Location]) -> AsyncIterator[bytes]:
+        """Whole messages, in order, read ahead. Raises as `body`."""
+        done = 0
+        try:
+            async for data in self._store.bodies.stream(self._account.prefix, places):
+                done += 1
+                yield data
+            return
+        except Expunged:
+            pass
+        for at in places[done:]:  # one by one: this is rare
+            yield await self.body(at)
+
+    async def _current(self, at: Location) -> Location:
+        """Where the message's bytes are by the newest state that we have. Raises Expunged where it is gone."""
+        for box in list(self._account.mailboxes.values()):
+            if box.index(at.uid) < 0:
+                continue
+            async for page, rows in box.pages([at.uid]):
+                found = page.location(rows[0])
+                if (found.checksum, found.length) == (at.checksum, at.length):
+                    return found
+        raise Expunged
+
+    def _damaged(self, at: Location) -> Damaged:
+        event("store.body.missing", level="error", account=self._account.prefix, key=at.key, uid=at.uid)
+        return Damaged()
+
+    async def load_page(self, ref: PageRef) -> Page:
+        return await self._store.load_page(self._account.prefix, ref)
+
+    async def load_table(self, ref: PageRef) -> list[PageRef]:
+        return await self._store.load_table(self._account.prefix, ref)
+
+    async def find_again(self, box: Mailbox, ref: PageRef, attempt: int) -> None:
+        """`ref`, a page of `box`, is not there. Afterwards the mailbox's pages are others; else raises Damaged."""
+        log, state = self._account.log, self._account.log.state
+        if box.deleted:
+            raise Expunged
+        if attempt == 0 or not log.base:
+            if attempt:
+                raise self._page_missing(ref)
+            await self._account.reopen(state)
+            return
+        if ref.id not in await self._store.named_pages(self._account.prefix, log.base):
+            raise self._page_missing(ref)
+        log.distrust(log.base)
+        await self._account.reopen(state)
+
+    def _page_missing(self, ref: PageRef) -> Damaged:
+        event("store.page.missing", level="error", account=self._account.prefix, page=ref.id)
+        return Damaged("The index of these messages is damaged in storage; contact the administrator")

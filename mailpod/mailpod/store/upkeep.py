@@ -1,0 +1,231 @@
+"""What a pod does for an account beside serving it: checkpoints, and after them packing and collection.
+
+- It begins where a checkpoint is due after a commit or an opening (STORE.md rule 8), and nowhere else: nothing here
+  goes over accounts, and an account that nobody uses costs nothing.
+- One task an account for checkpoints, and one for the rest. What fails is logged, and left to the next time; clients
+  never wait for it or hear of it.
+- After a checkpoint that this pod published: one pack after the other while they are due, each with a checkpoint that
+  takes its moves into the index; then, on average every `collect_checkpoints` of them, a collection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from ..errors import MailError
+from ..logs import event
+from .buckettime import BucketClock
+from .checkpoint import decode_root, encode_root
+from .collection import Collected, collect
+from .incarnations import AccountRef
+from .names import checkpoint_key
+from .objects import AlreadyExists, Ambiguous, NotFound, StorageError
+from .ops import PageRef
+from .packing import pack
+from .page import BadPage, decode_table
+from .planning import Fetched, Plan, abandon_plan, adopt_plan, encode_plan, fetch_moved, make_plan
+
+if TYPE_CHECKING:
+    from .account import Account
+    from .store import Store
+
+_THREAD_ROWS = 300  # a plan of more messages is encoded in a thread
+
+
+class Upkeep:
+    """Of all accounts of a pod."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._settings = store.settings
+        self._clock = store.clock
+        self._bucket_clock = BucketClock(store.objects, store.clock)
+        self._tasks: dict[AccountRef, asyncio.Task[None]] = {}
+        self._tending: dict[AccountRef, asyncio.Task[None]] = {}
+        self._last: dict[AccountRef, float] = {}  # Clock.elapsed of the last checkpoint
+        self._dead: dict[AccountRef, list[str]] = {}  # packs that the last collection found mostly dead
+        self._packing = asyncio.Lock()  # one pack is in memory at a time
+        self._closing = False
+
+    def busy(self, ref: AccountRef) -> bool:
+        return ref in self._tasks or ref in self._tending
+
+    def forget(self, ref: AccountRef) -> None:
+        """The account left this pod's memory."""
+        self._last.pop(ref, None)
+        self._dead.pop(ref, None)
+
+    def checkpoint_if_due(self, account: Account) -> None:
+        """Write a checkpoint in the background (STORE.md rule 8)."""
+        if self._closing or account.ref in self._tasks or not account.log.checkpoint_due():
+            return
+        account.pins += 1
+        self._tasks[account.ref] = asyncio.ensure_future(self._soon(account))
+
+    async def _soon(self, account: Account) -> None:
+        try:
+            due = self._last.get(account.ref, float("-inf")) + self._settings.checkpoint_interval
+            if (wait := due - self._clock.elapsed()) > 0:
+                await self._clock.sleep(wait)
+            self._last[account.ref] = self._clock.elapsed()
+            if await self.checkpoint(account):
+                self._tend_soon(account)
+        except (MailError, StorageError, Ambiguous) as error:
+            event("store.checkpoint.failed", level="warning", account=account.prefix, error=str(error))
+        except Exception as error:
+            event("store.checkpoint.error", level="error", account=account.prefix, error=repr(error))
+        finally:
+            del self._tasks[account.ref]
+            self._store.release(account)
+
+    def _tend_soon(self, account: Account) -> None:
+        if self._closing or account.ref in self._tending:
+            return
+        account.pins += 1
+        self._tending[account.ref] = asyncio.ensure_future(self._tend(account))
+
+    async def _tend(self, account: Account) -> None:
+        try:
+            while await self.pack(account):
+                await self.checkpoint(account)
+            if self._store.rng.random() * self._settings.collect_checkpoints < 1:
+                await self.collect(account.ref)
+        except (MailError, StorageError, Ambiguous) as error:
+            event("store.tend.failed", level="warning", account=account.prefix, error=str(error))
+        except Exception as error:
+            event("store.tend.error", level="error", account=account.prefix, error=repr(error))
+        finally:
+            del self._tending[account.ref]
+            self._store.release(account)
+
+    async def close(self) -> None:
+        """Stop what is under way: garbage is all that it leaves."""
+        self._closing = True
+        tasks = [*self._tasks.values(), *self._tending.values()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    # -- packing and collection
+
+    async def pack(self, account: Account, *, force: bool = False) -> int:
+        """Gather small commits, and what is left of mostly dead packs, into one pack. Returns messages moved.
+
+        Raises MailError, StorageError, Ambiguous.
+        """
+        async with self._packing:
+            return await pack(self._store, account, force=force, dead=self._dead.pop(account.ref, ()))
+
+    async def collect(self, ref: AccountRef) -> Collected:
+        """Delete the account's garbage. Raises StorageError, Ambiguous."""
+
+        async def load_table(table: PageRef) -> list[PageRef]:
+            known = self._store.peek_table(table)
+            if known is not None:
+                return known
+            return decode_table(await self._store.objects.get(f"{ref.prefix}page/{table.id}"), table.sum)
+
+        done = await collect(
+            self._store.objects, ref.prefix, clock=self._bucket_clock, settings=self._settings, load_table=load_table
+        )
+        account = self._store.peek(ref)
+        if account is not None:
+            for sequence in done.broken:
+                account.log.distrust(sequence)
+            self._dead[ref] = done.dead
+        event("store.collected", account=ref.prefix, commits=done.commits, pages=done.pages, packs=done.packs)
+        return done
+
+    async def named_pages(self, prefix: str, sequence: int) -> set[str]:
+        """Ids of the pages that a checkpoint names, and that its tables name. Raises Unavailable and as load_table."""
+        try:
+            root = decode_root(await self._store.objects.get(checkpoint_key(prefix, sequence)))
+        except (NotFound, BadPage):
+            return set()
+        except StorageError as error:
+            raise MailError(str(error)) from error
+        refs = [ref for box in root.boxes for ref in box.pages]
+        for table in [ref for ref in refs if ref.table]:
+            refs.extend(await self._store.load_table(prefix, table))
+        return {ref.id for ref in refs}
+
+    # -- checkpoints
+
+    async def checkpoint(self, account: Account) -> bool:
+        """Write a checkpoint of the account as it is now. False where another pod's is as good, or came first."""
+        async with account.checkpointing:
+            return await self._checkpoint(account)
+
+    async def _checkpoint(self, account: Account) -> bool:
+        log = account.log
+        fetched = await self._fetch_moved(account)
+        async with account.lock:
+            plan = await self._plan(account, fetched)
+            if plan is None:
+                return False
+            state, listed = log.state, log.listed_at
+            log.note_checkpoint()
+        try:
+            published = await self._publish(account, plan, listed)
+        except BaseException:
+            if log.state is state:
+                abandon_plan(plan)
+            raise
+        if log.state is not state:
+            return published
+        if published:
+            adopt_plan(plan, state, self._store.keep_page)
+            log.base = plan.root.seq
+        else:
+            abandon_plan(plan)
+        return published
+
+    async def _fetch_moved(self, account: Account) -> Fetched:
+        try:
+            return await fetch_moved(account.log.served, self._settings.fold_pages)
+        except MailError:  # the moves stay in the checkpoint for another time
+            return Fetched()
+
+    async def _plan(self, account: Account, fetched: Fetched) -> Plan | None:
+        """STORE.md rule 8: pages are reused from the newest published checkpoint only, so that one is the base."""
+        log = account.log
+        if log.broken is not None or log.state.closed:
+            return None
+        newest = await log.newest_checkpoint()
+        if newest != log.base:
+            if log.state.head - newest < self._settings.checkpoint_commits:
+                log.note_checkpoint()
+                return None
+            await log.open()
+            account.notify()
+            if log.broken is not None or log.base != await log.newest_checkpoint():
+                return None
+        if log.state.head == log.base:
+            log.note_checkpoint()
+            return None
+        return make_plan(log.state, self._settings, self._store.pod, self._store.peek_page, fetched)
+
+    async def _publish(self, account: Account, plan: Plan, listed: float) -> bool:
+        ids = [self._store.random_id() for _ in plan.jobs]
+        if plan.rows() > _THREAD_ROWS:
+            written = await asyncio.to_thread(encode_plan, plan, ids)
+        else:
+            written = encode_plan(plan, ids)
+        for identifier, data in written:
+            await account.uploads.write_once(f"{account.prefix}page/{identifier}", data)
+        if self._clock.elapsed() - listed >= self._settings.grace / 2:
+            return False
+        return await self._create_root(checkpoint_key(account.prefix, plan.root.seq), encode_root(plan.root))
+
+    async def _create_root(self, key: str, data: bytes) -> bool:
+        objects = self._store.objects
+        try:
+            await objects.create(key, [data])
+        except (AlreadyExists, Ambiguous):
+            try:
+                return await objects.get(key) == data
+            except NotFound:
+                return False
+        return True
