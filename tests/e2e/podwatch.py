@@ -6,7 +6,6 @@ import json
 import subprocess
 import threading
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -38,7 +37,6 @@ class PodWatch:
     """How many were ready, from each moment on (time.monotonic)."""
     seen: set[str] = field(default_factory=set)
     """UIDs of all that there ever were."""
-    restarts: Counter[str] = field(default_factory=Counter)
 
     def __enter__(self) -> PodWatch:
         path = f"/api/v1/namespaces/{self.installation.namespace}/pods?watch=1&labelSelector={quote(self.labels)}"
@@ -64,6 +62,10 @@ class PodWatch:
         self._alive()
         living = [pod for pod in self.pods.values() if not pod.deleting]
         return len(living) == count and all(pod.ready and pod.hash != template for pod in living)
+
+    def restarted(self) -> list[str]:
+        """Those of the living whose container was started again."""
+        return [name for name, pod in self.pods.items() if not pod.deleting and pod.restarts]
 
     def templates(self) -> set[str]:
         """Template hashes of the living."""
@@ -95,7 +97,6 @@ class PodWatch:
             restarts=sum(one["restartCount"] for one in status.get("containerStatuses", [])),
         )
         self.seen.add(pod.uid)
-        self.restarts[pod.uid] = pod.restarts
         if event == "DELETED":
             self.pods.pop(metadata["name"], None)
         else:
