@@ -7,16 +7,17 @@ has not.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mailpod.store.objects import Buffer, Entry, NotFound, StorageError
 
 if TYPE_CHECKING:
     from mailpod.store.s3 import S3Settings
 
+T = TypeVar("T")
 _TIMEOUT: Final = 20  # seconds of one request
 
 
@@ -53,10 +54,6 @@ class BucketAt:
     async def get_head(self, key: str, size: int) -> tuple[bytes, int]:
         return await self.get_range(key, 0, size), self._version(key).entry.size
 
-    async def list(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[Entry]:
-        keys = sorted(key for key in self._found if key.startswith(prefix) and key > after)
-        return [self._found[key].entry for key in keys[:limit]]
-
     async def list_folders(self, prefix: str) -> list[str]:
         rest = (key[len(prefix) :] for key in self._found if key.startswith(prefix))
         return sorted({one.partition("/")[0] for one in rest if "/" in one})
@@ -89,6 +86,10 @@ class BucketAt:
             return bytes(answer["Body"].read())
 
         return await _asked(read)
+
+    async def list(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[Entry]:
+        keys = sorted(key for key in self._found if key.startswith(prefix) and key > after)
+        return [self._found[key].entry for key in keys[:limit]]
 
 
 async def open_at(settings: S3Settings, prefix: str, moment: float) -> BucketAt:
@@ -159,7 +160,7 @@ def _client(settings: S3Settings) -> Any:
     )
 
 
-async def _asked(request: Any) -> Any:
+async def _asked(request: Callable[[], T]) -> T:
     """`request` in a thread, its failures as ours."""
     from botocore.exceptions import BotoCoreError, ClientError
 

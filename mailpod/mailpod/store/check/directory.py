@@ -70,6 +70,10 @@ class DirectoryCheck:
             listing = await self._objects.list(f"directory/{domain}/")
             await each(self._object, [entry.key for entry in listing])
 
+    async def read_name(self, domain: str, local: str) -> None:
+        """What concerns one address alone; `local` is encoded. Raises StorageError."""
+        await each(self._object, [entry.key for entry in await self._objects.list(f"directory/{domain}/{local}/")])
+
     async def _object(self, key: str) -> None:
         _, domain, local, *rest = key.split("/")
         match rest:

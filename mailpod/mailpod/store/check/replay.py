@@ -33,6 +33,8 @@ class Walk:
     """Checkpoints that are whole and differ from the log."""
     copied_pages: set[str] = field(default_factory=set)
     """Pages that commits name (COPY of many)."""
+    lines: dict[int, int] = field(default_factory=dict)
+    """Octets of the first line of each readable commit."""
     last_uidvalidity: int = 0
     """The highest in any readable commit or checkpoint."""
     by_log: bool = False
@@ -136,6 +138,7 @@ class _Walker:
             return None
         found = await read_header(self._objects, self._found.prefix, seq)
         if isinstance(found, tuple):
+            self.walk.lines[seq] = found[1]
             for op in found[0].ops:
                 if isinstance(op, Create):
                     self.walk.last_uidvalidity = max(self.walk.last_uidvalidity, op.uidvalidity)
