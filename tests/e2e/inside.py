@@ -48,13 +48,13 @@ def mailbox(host: str, port: int, user: str, password: str, name: str = "INBOX")
     with imaplib.IMAP4_SSL(host, port, ssl_context=_trusting(), timeout=30) as client:
         client.login(user, password)
         client.select(name, readonly=True)
-        validity = int(client.untagged_responses["UIDVALIDITY"][0])
+        told: Any = client.response("UIDVALIDITY")[1]
         uids = client.uid("SEARCH", "ALL")[1][0].split()
         messages = {}
         for uid in uids:
-            parts = client.uid("FETCH", uid.decode(), "(BODY.PEEK[])")[1]
-            messages[uid.decode()] = hashlib.sha256(parts[0][1]).hexdigest()  # type: ignore[index, arg-type]
-        return {"uidvalidity": validity, "messages": messages}
+            parts: Any = client.uid("FETCH", uid.decode(), "(BODY.PEEK[])")[1]
+            messages[uid.decode()] = hashlib.sha256(parts[0][1]).hexdigest()
+        return {"uidvalidity": int(told[0]), "messages": messages}
 
 
 def certificate(host: str, port: int) -> Answer:
