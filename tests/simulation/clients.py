@@ -47,7 +47,7 @@ class Client:
                     with activity("append" if step == "marked" else "copy" if step == "move" else step):
                         await getattr(self, f"_{step}")(account)
                     self._world.table.done[step] += 1
-                    await link.wait(rng.expovariate(2.0))
+                    await link.wait(rng.expovariate(0.6))
             except MailError as error:
                 self._world.table.done[f"failed: {type(error).__name__}"] += 1
             finally:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-GRACE = 60.0  # virtual seconds; everything else is scaled to it
+GRACE = 20.0  # virtual seconds; everything else is scaled to it
 
 BEFORE = {  # fault -> chance a request, before the request has any effect
     "crash before sending": 0.0008,

@@ -79,7 +79,9 @@ async def _compare_places(truth: Truth, state: State) -> None:
         return truth.bucket.objects[f"{truth.prefix}page/{ref.id}"][0]
 
     async def page(ref: PageRef) -> Page:
-        return decode_meta(load(ref), ref.sum).shifted(ref.shift)
+        if (found := truth.decoded.get(ref.id)) is None:
+            found = truth.decoded[ref.id] = decode_meta(load(ref), ref.sum)
+        return found.shifted(ref.shift)
 
     async def table(ref: PageRef) -> list[PageRef]:
         return decode_table(load(ref), ref.sum)

@@ -88,6 +88,8 @@ class Oracle:
         truth = address.truths.get(prefix)
         if kind == "log":
             self._committed(address, prefix, data)
+        elif kind == "page" and truth is not None:
+            truth.page_created(key.removeprefix(f"{prefix}page/"))
         elif kind == "checkpoint" and truth is not None:
             truth.checkpointed(key, data, bucket_time(self._now()))
             self.to_verify.append((truth, key))
@@ -128,6 +130,8 @@ class Oracle:
             if truth.state.closed:
                 self._purging.add(prefix)
             truth.deleting(key, bucket_time(self._now()), bucket_time(current().began))
+            if key.startswith(f"{prefix}page/"):
+                truth.page_gone(key.removeprefix(f"{prefix}page/"))
 
     def half_purged(self) -> bool:
         """Whether a purge was begun that left something behind."""

@@ -14,8 +14,10 @@ from mailpod.errors import AccountClosed, AccountMissing
 from mailpod.net.budget import Budget
 from mailpod.queue.settings import QueueSettings
 from mailpod.queue.spool import Spool
-from mailpod.store import Account, Store, StoreSettings
+from mailpod.store import Account, AccountRef, Store, StoreSettings
+from mailpod.store.collection import Collected
 from mailpod.store.entries import MailboxEntry
+from mailpod.store.upkeep import Upkeep
 
 from .activity import activity
 from .bucket import EPOCH
@@ -31,7 +33,7 @@ _RATE = 86_400 / DAY  # calendar seconds a virtual second
 
 SETTINGS = StoreSettings(
     grace=GRACE,
-    commit_deadline=8.0,
+    commit_deadline=4.0,
     inline_message_bytes=400,
     repost_bytes=200,
     checkpoint_commits=4,
@@ -39,13 +41,24 @@ SETTINGS = StoreSettings(
     page_messages=6,
     state_page_messages=12,
     overlay_entries=4,
+    fold_pages=2,
     copy_inline_messages=2,
+    pack_objects=6,
+    pack_newest=2,
+    pack_small_bytes=2000,
+    pack_bytes=4000,
+    pack_messages=20,
+    pack_moves=5,
+    pack_small_packs=3,
+    collect_checkpoints=1,
+    own_object_age=GRACE / 2,
+    unreferenced_age=4 * GRACE,
     body_cache_bytes=0,
     page_cache_bytes=20_000,
     idle_accounts=0,
 )
 QUEUE = QueueSettings(
-    sweep_seconds=20, takeover_seconds=3, claim_seconds=15, lifetime_seconds=7 * DAY, retry_first=1, retry_longest=20,
+    sweep_seconds=12, takeover_seconds=2, claim_seconds=6, lifetime_seconds=7 * DAY, retry_first=1, retry_longest=10,
 )  # fmt: skip
 
 
@@ -66,12 +79,27 @@ class PodClock:
         await self._link.wait(seconds)
 
 
-class SimStore(Store):
+class SimUpkeep(Upkeep):
     """Names what it does in the background, for the table of faults."""
+
+    world: World
 
     async def checkpoint(self, account: Account) -> bool:
         with activity("checkpoint"):
             return await super().checkpoint(account)
+
+    async def pack(self, account: Account, *, force: bool = False) -> int:
+        with activity("pack"), self.world.several("two packers at one account", account.prefix):
+            moved = await super().pack(account, force=force)
+            self.world.table.done["packed messages"] += moved
+            return moved
+
+    async def collect(self, ref: AccountRef) -> Collected:
+        with activity("collect"), self.world.several("two collectors at one account", ref.prefix):
+            done = await super().collect(ref)
+            for kind in ("commits", "pages", "packs", "checkpoints"):
+                self.world.table.done[f"collected {kind}"] += getattr(done, kind)
+            return done
 
 
 class SimSpool(Spool):
@@ -145,7 +173,9 @@ class Pod:
 def make_pod(world: World, name: str, *, skew: float = 0.0) -> Pod:
     link = world.link(skewed=abs(skew) >= 86_400)
     clock = PodClock(link, skew)
-    store = SimStore(link, settings=SETTINGS, clock=clock, rng=world.fork(), pod=name)
+    store = Store(link, settings=SETTINGS, clock=clock, rng=world.fork(), pod=name)
+    upkeep = store._upkeep = SimUpkeep(store)
+    upkeep.world = world
     directory = SimDirectory(link, public_keys=[], clock=clock)
     directory.world = world
     services = SimpleNamespace(

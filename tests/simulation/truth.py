@@ -13,7 +13,7 @@ from mailpod.store import ops
 from mailpod.store.checkpoint import Root, decode_root
 from mailpod.store.names import checkpoint_sequence, log_key
 from mailpod.store.ops import Header, PageRef
-from mailpod.store.page import Location, checksum, decode_meta, decode_table
+from mailpod.store.page import Location, Page, checksum, decode_meta, decode_table
 from mailpod.store.state import Inconsistent, State
 from mailpod.store.uidset import decode_uids
 
@@ -44,6 +44,8 @@ class Truth:
         self.named: Counter[str] = Counter()  # object -> live messages whose bytes are in it
         self.closed_at: float | None = None  # bucket time
         self.checkpoints: dict[str, tuple[float, frozenset[str]]] = {}  # key -> bucket time, pages that it names
+        self._missing: dict[str, set[str]] = {}  # checkpoint -> pages that it names and that are not there
+        self.decoded: dict[str, Page] = {}
 
     # -- commits
 
@@ -147,7 +149,19 @@ class Truth:
         if self.history and self.ids.get(root.seq) != root.id:
             raise Broken(f"checkpoint {root.seq} is of another commit than the log's")
         self.checkpoints[key] = (now, frozenset(self._pages(root)))
+        objects = self.bucket.objects
+        self._missing[key] = {page for page in self.checkpoints[key][1] if f"{self.prefix}page/{page}" not in objects}
         return root
+
+    def page_created(self, page: str) -> None:
+        """One that a checkpoint named may land late."""
+        for missing in self._missing.values():
+            missing.discard(page)
+
+    def page_gone(self, page: str) -> None:
+        for key, missing in self._missing.items():
+            if page in self.checkpoints[key][1]:
+                missing.add(page)
 
     def _pages(self, root: Root) -> Iterator[str]:
         for box in root.boxes:
@@ -164,10 +178,7 @@ class Truth:
     def whole(self) -> list[str]:
         """Keys of the checkpoints all of whose pages are there, the newest first."""
         objects = self.bucket.objects
-        return [
-            key for key in sorted(self.checkpoints)
-            if key in objects and all(f"{self.prefix}page/{page}" in objects for page in self.checkpoints[key][1])
-        ]  # fmt: skip
+        return [key for key in sorted(self.checkpoints) if key in objects and not self._missing[key]]
 
     # -- what goes
 
@@ -182,21 +193,24 @@ class Truth:
         if kind in ("log", "pack") and self.named[name] > 0:
             raise Broken(f"{name} was deleted, and {self.named[name]} live messages are in it")
         whole = self.whole()
-        # what whoever deletes could have seen; a checkpoint published since, on an old base, is rule 9's matter
-        seen = [found for found in whole if self.checkpoints[found][0] <= began]
-        kept = [found for found in seen if found in seen[:2] or self.checkpoints[found][0] > began - GRACE]
+        # of what whoever deletes could have seen; a checkpoint published since, on an old base, is rule 9's matter
+        kept = [
+            found for found in whole
+            if self.checkpoints[found][0] <= began
+            and (found in whole[:2] or self.checkpoints[found][0] > now - GRACE)
+        ]  # fmt: skip
         if kind == "log":
-            self._check_commit(int(name[4:]), seen, began)
+            self._check_commit(int(name[4:]), whole, now)
         if kind == "page" and any(name[5:] in self.checkpoints[found][1] for found in kept):
             raise Broken(f"{name} was deleted, and a checkpoint that is kept names it")
-        if kind == "checkpoint" and key in whole[:1]:
-            raise Broken(f"{name} was deleted, and is the newest that is whole")
+        if kind == "checkpoint" and key in kept:
+            raise Broken(f"{name} was deleted, and is one of the newest two that are whole, or younger than GRACE")
 
-    def _check_commit(self, sequence: int, seen: list[str], began: float) -> None:
-        old = [found for found in seen if self.checkpoints[found][0] <= began - GRACE]
+    def _check_commit(self, sequence: int, whole: list[str], now: float) -> None:
+        old = [key for key, (made, _) in self.checkpoints.items() if made <= now - GRACE]
         if not any(checkpoint_sequence(found) >= sequence for found in old):
             raise Broken(f"commit {sequence} was deleted, and no checkpoint at or above it is older than GRACE")
-        if sequence > min(map(checkpoint_sequence, seen[:2])):
+        if sequence > min(map(checkpoint_sequence, whole[:2]), default=0):
             raise Broken(f"commit {sequence} was deleted, and is after the older of the two newest checkpoints")
 
     def check_openable(self) -> None:

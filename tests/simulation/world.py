@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mailpod import logs
+from mailpod.errors import MailError
 from mailpod.store import state
+from mailpod.store.objects import Ambiguous, StorageError
 
 from . import judge
 from .activity import activity
@@ -24,7 +29,7 @@ from .sessions import Session
 from .truth import Broken
 
 ADDRESSES = ("alice@x.test", "bob@x.test")
-_ALARMS = {"store.commit.error", "store.checkpoint.error", "spool.crashed", "purge.refused"}
+_ALARMS = {"store.commit.error", "store.checkpoint.error", "store.tend.error", "spool.crashed", "purge.refused"}
 
 
 class World:
@@ -41,6 +46,8 @@ class World:
         self.trouble = self.rng.choice([0.03, 0.1, 0.1, 0.2])  # a second
         self.churn = self.rng.choice([0.0, 0.0, 0.3, 1.0])  # of accounts
         self._messages = 0
+        self._at_it: Counter[str] = Counter()
+        self._checked: dict[str, int] = {}  # account and pod -> the head that was compared
         self._names = 0
 
     # -- what everybody uses
@@ -56,6 +63,17 @@ class World:
         if self.failure is None:
             self.failure = error
 
+    @contextmanager
+    def several(self, scenario: str, prefix: str) -> Iterator[None]:
+        """Count a scenario where somebody else is at the same thing."""
+        key = f"{scenario} {prefix}"
+        self.table.scenarios[scenario] += self._at_it[key] > 0
+        self._at_it[key] += 1
+        try:
+            yield
+        finally:
+            self._at_it[key] -= 1
+
     def some_address(self, rng: random.Random) -> Address:
         return rng.choices(list(self.oracle.addresses.values()), (3, 1))[0]
 
@@ -68,7 +86,7 @@ class World:
 
     # -- the run
 
-    async def run(self, seconds: float = 400.0) -> None:
+    async def run(self, seconds: float = 160.0) -> None:
         days, state.DELIVERY_DAYS = state.DELIVERY_DAYS, 10  # type: ignore[misc]
         try:
             await self._run(seconds)
@@ -116,13 +134,17 @@ class World:
             self.oracle.step()
             self.check_pods()
             await judge.verify_checkpoints(self.oracle)
-            await judge.replay(self.oracle, self.rng)
+            if self.rng.random() < 0.4:
+                await judge.replay(self.oracle, self.rng)
         if self.failure is not None:
             raise self.failure
 
     def check_pods(self) -> None:
         for pod in self.pods:
             for account in pod.store._accounts.values():
+                if account.log.broken is None and self._checked.get(account.prefix + pod.name) == account.head:
+                    continue
+                self._checked[account.prefix + pod.name] = account.head
                 if account.log.broken is not None:
                     raise Broken(f"{pod.name} found {account.prefix} damaged: {account.log.broken}")
                 self.oracle.check(account.prefix, account.log.served, pod.name)
@@ -149,7 +171,7 @@ class World:
     async def _make_trouble(self) -> None:
         rng = self.rng
         self._bury()
-        match rng.randrange(8):
+        match rng.randrange(9):
             case 0 | 1:
                 pod = rng.choice(self.pods)
                 self.table.done["pod killed"] += 1
@@ -169,7 +191,27 @@ class World:
                 pod = rng.choice(self.pods)
                 self.table.done["pod stopped"] += 1
                 pod.spawn(self._stop(pod))
+            case 8:
+                for pod in rng.sample(self.pods, rng.choice([1, 2])):
+                    pod.spawn(self._tend(pod, rng.choice(["pack", "pack", "collect", "checkpoint"])))
         self._bury()
+
+    async def _tend(self, pod: Pod, what: str) -> None:
+        """Packing, collection and checkpoints at any moment, due or not."""
+        for account in list(pod.store._accounts.values()):
+            account.pins += 1
+            try:
+                match what:
+                    case "pack":
+                        await pod.store.pack(account, force=True)
+                    case "collect":
+                        await pod.store.collect(account.ref)
+                    case _:
+                        await pod.store.checkpoint(account)
+            except (MailError, StorageError, Ambiguous) as error:
+                self.table.done[f"{what} failed: {type(error).__name__}"] += 1
+            finally:
+                account.release()
 
     async def _stop(self, pod: Pod) -> None:
         with activity("checkpoint"):
@@ -194,8 +236,6 @@ class World:
             pod.spawn(self._hear(pod))
 
     async def _hear(self, pod: Pod) -> None:
-        from mailpod.errors import MailError
-
         with activity("look"):
             for account in list(pod.store._accounts.values()):
                 try:
