@@ -2,11 +2,16 @@
 
 one that is added while its work runs is run again after it; one whose work fails comes back, later each time. So 5,000
 objects need neither annotations of progress nor a timer each (OPERATOR.md rule 11).
+
+What somebody changed goes before what is looked at for the first time, and that before what a sweep looks at again: a
+new password is in force within seconds while thousands of objects wait.
 """
 
 from __future__ import annotations
 
 import asyncio
+import enum
+import itertools
 import random
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
@@ -17,6 +22,14 @@ from mailpod.logs import event
 K = TypeVar("K", bound=Hashable)
 _FIRST: Final = 1.0  # seconds
 _LONGEST: Final = 300.0
+
+
+class Turn(enum.IntEnum):
+    """Who goes first."""
+
+    CHANGED = 0
+    NEW = 1
+    SWEPT = 2
 
 
 class Retry(Exception):
@@ -30,7 +43,7 @@ class Retry(Exception):
 @dataclass(slots=True)
 class _State:
     running: bool = False
-    again: bool = False  # added while it ran
+    again: Turn | None = None  # added while it ran
     failures: int = 0
     timer: asyncio.TimerHandle | None = None
 
@@ -51,8 +64,9 @@ class KeyedQueue(Generic[K]):
         self._rng = rng or random.Random()  # noqa: S311  jitter
         self._first = first_delay
         self._states: dict[K, _State] = {}
-        self._ready: asyncio.Queue[K] = asyncio.Queue()
-        self._queued: set[K] = set()  # what is in _ready: each key once
+        self._ready: asyncio.PriorityQueue[tuple[Turn, int, K]] = asyncio.PriorityQueue()
+        self._order = itertools.count()  # within a turn, first come, first served
+        self._queued: dict[K, tuple[Turn, int]] = {}  # where each key is in _ready; other places of it are void
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -60,8 +74,8 @@ class KeyedQueue(Generic[K]):
         """Keys that wait to be worked on now, or are."""
         return len(self._queued) + sum(state.running for state in self._states.values())
 
-    def add(self, key: K, delay: float = 0.0) -> None:
-        """Work on `key` in `delay` seconds, or sooner where it was to be sooner."""
+    def add(self, key: K, delay: float = 0.0, turn: Turn = Turn.NEW) -> None:
+        """Work on `key` in `delay` seconds, or sooner where it was to be sooner. `turn` counts where it is at once."""
         state = self._states.setdefault(key, _State())
         if delay > 0:
             self._later(key, state, delay)
@@ -70,10 +84,10 @@ class KeyedQueue(Generic[K]):
             state.timer.cancel()
             state.timer = None
         if state.running:
-            state.again = True
-        elif key not in self._queued:
-            self._queued.add(key)
-            self._ready.put_nowait(key)
+            state.again = turn if state.again is None else min(turn, state.again)
+        elif key not in self._queued or turn < self._queued[key][0]:
+            place = self._queued[key] = turn, next(self._order)
+            self._ready.put_nowait((*place, key))
             self._idle.clear()
 
     async def run(self) -> None:
@@ -98,7 +112,7 @@ class KeyedQueue(Generic[K]):
     def _later(self, key: K, state: _State, delay: float) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time() + delay
-        if key in self._queued or state.again or (state.timer is not None and state.timer.when() <= due):
+        if key in self._queued or state.again is not None or (state.timer is not None and state.timer.when() <= due):
             return
         if state.timer is not None:
             state.timer.cancel()
@@ -110,8 +124,10 @@ class KeyedQueue(Generic[K]):
 
     async def _worker(self) -> None:
         while True:
-            key = await self._ready.get()
-            self._queued.discard(key)
+            turn, number, key = await self._ready.get()
+            if self._queued.get(key) != (turn, number):
+                continue  # it had a better turn
+            del self._queued[key]
             state = self._states[key]
             state.running = True
             try:
@@ -144,9 +160,9 @@ class KeyedQueue(Generic[K]):
                 self._later(key, state, delay)
 
     def _after(self, key: K, state: _State) -> None:
-        if state.again:
-            state.again = False
-            self.add(key)
+        if state.again is not None:
+            turn, state.again = state.again, None
+            self.add(key, turn=turn)
         elif state.timer is None and not state.failures:
             self._states.pop(key, None)
         if not len(self):

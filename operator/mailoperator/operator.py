@@ -17,14 +17,14 @@ from mailoperator.context import API, Context, Dns, Job, Keys, KubeApi, Password
 from mailoperator.events import Events
 from mailoperator.gather import holds
 from mailoperator.handlers import everything, seen
-from mailoperator.keyedqueue import KeyedQueue, Retry
+from mailoperator.keyedqueue import KeyedQueue, Retry, Turn
 from mailoperator.kube import ApiError
 from mailoperator.leader import Leader, NotLeading
 from mailoperator.reconcile_directory import reconcile_directory
 from mailoperator.reconcile_domain import reconcile_domain
 from mailoperator.reconcile_mailbox import reconcile_mailbox
 from mailoperator.settings import OperatorSettings
-from mailoperator.world import Key, World
+from mailoperator.world import Key, World, key_of
 from mailpod.clock import Clock
 from mailpod.logs import event
 
@@ -82,8 +82,10 @@ class Operator:
 
     def see(self, type: str | None, raw: Raw) -> None:
         """An event of a watch."""
+        changed = type in ("MODIFIED", "DELETED")
         for job in seen(self.context.world, type, raw):
-            self._queue.add(job)
+            itself = raw["kind"] == "Secret" or job == (raw["kind"], key_of(raw))
+            self._queue.add(job, turn=Turn.CHANGED if changed and itself else Turn.NEW)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -113,7 +115,7 @@ class Operator:
         self._listed.set()
         for job in everything(world):
             if job[0] != "Mailbox" or not self._swept or not _is_settled(world.get("Mailbox", job[1])):
-                self._queue.add(job)
+                self._queue.add(job, turn=Turn.SWEPT)
         self._swept = True
         SWEPT.inc()
 

@@ -15,7 +15,7 @@ from mailoperator.applying import contains, ensure
 from mailoperator.events import Events
 from mailoperator.finalizers import PURGE, set_finalizer
 from mailoperator.health import Heartbeat
-from mailoperator.keyedqueue import KeyedQueue, Retry
+from mailoperator.keyedqueue import KeyedQueue, Retry, Turn
 from mailoperator.kube import ApiError, Kube, path_of
 from mailoperator.leader import Leader, NotLeading
 from mailoperator.rollouts import Rollouts
@@ -101,6 +101,27 @@ class TestKeyedQueue:
         assert len(waits) == 3
         assert waits[0] < waits[1] < waits[2]
         assert queue.waiting() == {}
+
+    async def test_what_changed_goes_before_what_is_new_and_that_before_a_sweep(self) -> None:
+        order: list[str] = []
+
+        async def work(key: str) -> None:
+            order.append(key)
+            if key == "first" and order.count(key) == 1:
+                queue.add("first", turn=Turn.SWEPT)  # while it runs: again, and after all others
+                queue.add("late change", turn=Turn.CHANGED)
+
+        queue = KeyedQueue(work, limit=1)
+        for number in range(3):
+            queue.add(f"swept {number}", turn=Turn.SWEPT)
+        queue.add("new")
+        queue.add("swept 2", turn=Turn.CHANGED)  # it was swept, and then somebody changed it: once, and soon
+        queue.add("first", turn=Turn.CHANGED)
+        queue.add("swept 2", turn=Turn.SWEPT)
+        assert len(queue) == 5
+        await self.run(queue)
+        assert order == ["swept 2", "first", "late change", "new", "swept 0", "swept 1", "first"]
+        assert len(queue) == 0
 
     async def test_what_will_pass_comes_back_when_it_said(self) -> None:
         runs = 0
