@@ -24,6 +24,7 @@ SETTINGS = StoreSettings(
     overlay_entries=2,
     copy_inline_messages=3,
     inline_message_bytes=2000,
+    pack_newest=2,
 )
 KEY = bytes(range(32))
 

@@ -52,12 +52,21 @@ async def live_messages(state: State, index: Index, found: Contents, findings: F
     live = Live()
     for box in state.boxes.values():
         rows = 0
+        astray: list[Message] = []
         async for page, wanted in _pages(box, index, found, findings, live):
             rows += len(wanted)
             for row in wanted:
-                at = page.location(row)
-                live.objects[at.key].append(Message(box.name, page.uids[row], at))
+                message = Message(box.name, page.uids[row], page.location(row))
+                live.objects[message.at.key].append(message)
+                if state.homes.key(box.homes[box.index(message.uid)]) != message.at.key:
+                    astray.append(message)
         live.messages += rows
+        if astray:
+            findings.damage(
+                key, "homes",
+                f"The account's books say that the bytes of {named(astray)} lie in other objects than the index says:"
+                " collection may take away what is alive.", repair="restore",
+            )  # fmt: skip
         lost = len(box.uids) - rows
         if lost and not any(item.kind.startswith("page-") for item in findings):
             findings.damage(key, "rows-missing", f"{lost} messages of the folder {box.name!r} stand in no page.")
