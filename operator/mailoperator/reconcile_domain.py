@@ -219,7 +219,8 @@ class _Visit:
 
 def _available(done: Running) -> Condition:
     if done.available == 0:
-        return c.bad(c.AVAILABLE, c.NO_PODS_READY, f"none of {done.replicas} pods is ready")
+        words = f"none of {done.replicas} pods is ready" if done.replicas else "no pod is there yet"
+        return c.bad(c.AVAILABLE, c.NO_PODS_READY, words)
     if done.rolling:
         return Condition(c.AVAILABLE, "True", c.ROLLING_OUT, "pods are being replaced or added")
     return c.good(c.AVAILABLE)

@@ -12,6 +12,7 @@ from mailoperator.entries import address_of, entries_of
 from mailoperator.finalizers import PURGE, set_finalizer
 from mailoperator.gather import Unusable, domain_of, holds, host_of, mailbox_of, reserved_in, rival_mailbox
 from mailoperator.model import Mailbox, MailDomain
+from mailoperator.quantity import format_bytes, parse_quantity
 from mailoperator.status import write_status
 from mailoperator.withdrawing import withdraw_gone
 from mailoperator.world import Key
@@ -102,9 +103,13 @@ def _reserved(mailbox: Mailbox, domain: MailDomain) -> Condition | None:
     return None
 
 
-def _quota(mailbox: Mailbox, domain: MailDomain) -> int | None:
+def _quota(mailbox: Mailbox, domain: MailDomain) -> str | None:
+    """As `5Gi` where that is exactly it, else in bytes."""
     limit = mailbox.spec.quota.storage or domain.spec.mailbox_defaults.quota.storage
-    return limit or None
+    if not limit:
+        return None
+    short = format_bytes(limit)
+    return short if parse_quantity(short) == limit else str(limit)
 
 
 def _waiting() -> Condition:

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
-from mailoperator.conditions import Condition, flipped, merged
+from mailoperator.conditions import (
+    AVAILABLE,
+    DNS_READY,
+    DOMAIN_NOT_READY,
+    HOST_NOT_READY,
+    NO_PODS_READY,
+    READY,
+    Condition,
+    flipped,
+    merged,
+)
 from mailoperator.events import Events
 from mailoperator.model_bounds import bounded
 
 Raw: TypeAlias = dict[str, Any]
+_GOOD: Final = {READY: "mail is served", DNS_READY: "the DNS has all records", AVAILABLE: "pods are ready"}
+"""What an Event says of a condition that turned good without a message."""
+_WAITING: Final = frozenset({DOMAIN_NOT_READY, HOST_NOT_READY, NO_PODS_READY})
+"""What is usual at first, and passes."""
 
 
 class StatusApi(Protocol):
@@ -52,9 +66,15 @@ def _told(status: Raw) -> Raw:
 
 
 def _tell(events: Events, raw: Raw, changed: Sequence[Condition], *, first: bool) -> None:
-    """An Event for what turned good or bad; a first visit tells only what is bad, so that thousands tell nothing."""
+    """An Event for what turned good or bad; a first visit tells only what is wrong, so that thousands tell nothing.
+
+    Ready that turned good says it for all; turned bad it only repeats another condition, which is told.
+    """
+    ready = any(condition.type == READY and condition.holds for condition in changed)
     for condition in changed:
-        if condition.status == "False":
-            events.tell(raw, "Warning", condition.reason, f"{condition.type}: {condition.message}")
-        elif condition.holds and not first:
-            events.tell(raw, "Normal", condition.type, condition.message or f"{condition.type} is true")
+        if condition.status == "False" and condition.type != READY:
+            if not (first and condition.reason in _WAITING):
+                events.tell(raw, "Warning", condition.reason, f"{condition.type}: {condition.message}")
+        elif condition.holds and not first and ready == (condition.type == READY):
+            words = condition.message or _GOOD.get(condition.type, "as it should be")
+            events.tell(raw, "Normal", condition.type, words)
