@@ -14,7 +14,7 @@ from mailoperator.context import Context
 from mailoperator.keyedqueue import Retry
 from mailoperator.kube import ApiError
 from mailoperator.model import MailDomain
-from mailoperator.rollouts import is_rolling, template_of
+from mailoperator.rollouts import is_rolling, would_roll
 
 Raw: TypeAlias = dict[str, Any]
 _OF_OTHERS: Final = {POD_MONITORS: "PodMonitor", CERTIFICATES: "Certificate"}
@@ -126,7 +126,7 @@ async def _prune(ctx: Context, domain: MailDomain, left: Sequence[Raw]) -> None:
 
 def _take_turn(ctx: Context, domain: MailDomain, wanted: Raw, live: Raw | None) -> None:
     """Where applying would roll running pods, only one MailDomain's at a time (rule 40)."""
-    if live is None or is_there(wanted, live) or template_of(wanted).items() <= template_of(live).items():
+    if live is None or is_there(wanted, live) or not would_roll(wanted, live):
         if live is not None and not is_rolling(live):
             ctx.rollouts.end(domain.key)
         return

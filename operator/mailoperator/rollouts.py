@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeAlias
 
+from mailoperator.applying import contains
+from mailoperator.build.deployment import TEMPLATE
+
 Raw: TypeAlias = dict[str, Any]
 Key: TypeAlias = tuple[str, str]
 _LONGEST_SECONDS: Final = 600.0
@@ -41,6 +44,7 @@ def is_rolling(deployment: Raw) -> bool:
     return bool(status.get("updatedReplicas", 0) < wanted or status.get("availableReplicas", 0) < wanted)
 
 
-def template_of(deployment: Raw) -> Raw:
-    """The annotations by which a template is known to change pods."""
-    return (deployment["spec"].get("template", {}).get("metadata") or {}).get("annotations") or {}
+def would_roll(wanted: Raw, live: Raw) -> bool:
+    """Whether applying `wanted` replaces pods: its template is another, or somebody changed the one that is there."""
+    same = wanted["metadata"]["annotations"][TEMPLATE] == (live["metadata"].get("annotations") or {}).get(TEMPLATE)
+    return not (same and contains(live["spec"].get("template"), wanted["spec"]["template"]))

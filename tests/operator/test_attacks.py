@@ -59,6 +59,12 @@ class ShortKube(FakeKube):
     def __init__(self) -> None:
         super().__init__()
         self.hidden: Callable[[Raw], bool] = lambda raw: False
+        self.slow = ""  # a GET of this name takes a while
+
+    async def get(self, api_version: str, kind: str, namespace: str | None, name: str) -> Raw | None:
+        if name == self.slow:
+            await asyncio.sleep(0.1)
+        return await super().get(api_version, kind, namespace, name)
 
     async def list(self, api_version: str, kind: str, namespace: str | None, *, labels: str = "") -> list[Raw]:
         found = await super().list(api_version, kind, namespace, labels=labels)
@@ -225,15 +231,18 @@ class TestShortLists:
         assert await place.owner("m01@d.test") == place.uid("m01")
 
     async def test_a_short_list_later_on_gives_nobodys_address_away(self, place: Place) -> None:
-        """The operator knew alice; a sweep misses her while eve asks for her address."""
+        """The operator knew alice; a sweep misses her while eve and al ask for her address."""
         await inhabited(place, ("alice", "eve"))
+        place.kube.slow = "alice"
         async with place.operator() as operator:
-            place.kube.user_applies(mailbox("eve", "d", aliases=["alice"]))
+            place.kube.user_applies(mailbox("eve", "d", aliases=["alice"]), mailbox("al", "d", localPart="alice"))
             place.kube.hidden = lambda raw: raw["metadata"]["name"] == "alice"
             await operator.sweep()
-            operator.see("MODIFIED", place.kube.objects[API, "Mailbox", "n", "eve"])
+            for name in ("eve", "al"):
+                operator.see("MODIFIED", place.kube.objects[API, "Mailbox", "n", name])
             await operator.settled()
         assert place.condition("eve", c.PUBLISHED).reason == c.ADDRESS_TAKEN
+        assert place.condition("al", c.READY).reason == c.ADDRESS_TAKEN
         assert operator.context.world.get("Mailbox", ("n", "alice")), "the API was asked, and she is remembered again"
         place.kube.hidden = lambda raw: False
         await place.run()

@@ -28,9 +28,9 @@ class Cluster:
         self.kube = FakeKube()
         self.plane, self.parts = FakePlane(self.kube), FakeParts()
 
-    async def run(self, during: Callable[[Operator], Awaitable[None]] | None = None) -> Operator:
+    async def run(self, during: Callable[[Operator], Awaitable[None]] | None = None, **settings: Any) -> Operator:
         """One process, until it has nothing more to do."""
-        operator = make_operator(self.kube, self.plane, self.parts)
+        operator = make_operator(self.kube, self.plane, self.parts, **settings)
         task = asyncio.create_task(operator.run())
         try:
             await self.settle(operator, task)
@@ -357,6 +357,26 @@ async def test_api_errors_are_tried_again(cluster: Cluster) -> None:
     assert not operator.context.world.all("Mailbox")
     await cluster.run()
     assert cluster.condition("Mailbox", "alice").holds
+
+
+async def test_an_upgrade_rolls_one_maildomain_at_a_time(cluster: Cluster) -> None:
+    """OPERATOR.md rule 40: a new image of the installation's, for two that run."""
+    cluster.kube.user_applies(domain("a", "a.test"), domain("b", "b.test"))
+    await cluster.run()
+
+    def images() -> list[str]:
+        found = (cluster.kube.objects["apps/v1", "Deployment", "n", name] for name in ("a", "b"))
+        return sorted(one["spec"]["template"]["spec"]["containers"][0]["image"] for one in found)
+
+    for name in ("a", "b"):
+        cluster.has_available_pods(name)
+    before = images()
+    await cluster.run(pod_image="upgraded:2")
+    assert images() == sorted([before[0], "upgraded:2"]), "the other waits for its pods"
+    for name in ("a", "b"):
+        cluster.has_available_pods(name)
+    await cluster.run(pod_image="upgraded:2")
+    assert images() == ["upgraded:2", "upgraded:2"]
 
 
 async def test_a_rollout_that_is_refused_holds_no_other_up(cluster: Cluster) -> None:
