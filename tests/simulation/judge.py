@@ -116,8 +116,7 @@ async def settle(world: World) -> None:
     _raise(world)
     operator = make_operator(world, world.rng)
     for address in world.oracle.addresses.values():
-        address.served = not address.wanted or not address.truth or address.truth.state.closed
-        address.served = not address.served if address.wanted else True
+        address.served = not address.wanted  # look again, whatever was done
         await operator.act(address)
     judge = make_pod(world, "judge")
     judge.spool.start()

@@ -36,9 +36,10 @@ class Operator:
         self._rng = world.fork()
         self._bucket_clock = BucketClock(link, self._clock)
 
-    async def run(self, pace: float = 5.0) -> None:
+    async def run(self) -> None:
         while True:
-            await self.link.wait(self._rng.expovariate(1 / pace))
+            served = all(address.served for address in self._world.oracle.addresses.values())
+            await self.link.wait(self._rng.expovariate(0.25 if served else 2.0))
             address = self._rng.choice(list(self._world.oracle.addresses.values()))
             try:
                 await self.act(address)
@@ -53,6 +54,7 @@ class Operator:
         address.operators += 1
         try:
             if address.wanted and not address.served:
+                await self.finish_closes(address)
                 await self.create(address)
             elif not address.wanted and address.served:
                 await self.close(address)
@@ -88,16 +90,18 @@ class Operator:
         address.served = False
         self._world.table.done["close"] += 1
 
-    async def purge(self, address: Address) -> None:
+    async def finish_closes(self, address: Address) -> None:
+        """What somebody began and left: before the account is made again, as Publisher does."""
         local, _, domain = address.name.partition("@")
-        with activity("purge"):
+        with activity("close"):
             for found in pending(await self.link.list(f"directory/{address.folder}")):
                 if found.closed is None:
-                    with activity("close"):
-                        await finish_close(
-                            self.link, domain, local, found.number, clock=self._clock, rng=self._rng
-                        )
-                    continue
+                    await finish_close(self.link, domain, local, found.number, clock=self._clock, rng=self._rng)
+
+    async def purge(self, address: Address) -> None:
+        await self.finish_closes(address)
+        with activity("purge"):
+            for found in pending(await self.link.list(f"directory/{address.folder}")):
                 halfway = self._world.oracle.half_purged()
                 if await purge(self.link, found, now=await self._bucket_clock.now(), grace=GRACE):
                     self._world.table.done["purge"] += 1

@@ -102,7 +102,7 @@ class World:
         for _ in range(3):
             self.start_pod()
         for _ in range(2):
-            self._start_operator(pace=0.1 if not self.operators else 5.0)
+            self._start_operator()
         end = loop.time() + seconds
         while loop.time() < end:
             await asyncio.sleep(self.rng.expovariate(self.trouble))
@@ -162,9 +162,9 @@ class World:
         pod.spawn(Sender(pod).run())
         return pod
 
-    def _start_operator(self, pace: float = 5.0) -> None:
+    def _start_operator(self) -> None:
         operator = make_operator(self, self.rng)
-        task = asyncio.ensure_future(operator.run(pace))
+        task = asyncio.ensure_future(operator.run())
         task.add_done_callback(lambda done: done.cancelled() or (done.exception() and self.fail(done.exception())))  # type: ignore[arg-type]
         self.operators.append((operator, task))
 
