@@ -110,8 +110,8 @@ class World:
 
 
 async def make_world(objects: ObjectStore | None = None, **settings: Any) -> World:
-    bucket: ObjectStore = objects or MemoryObjects()
     clock = FakeClock()
+    bucket: ObjectStore = objects or MemoryObjects(clock)
     ref = await new_account(bucket, "x.test", "alice", clock=clock, rng=random.Random(0))
     return World(bucket, ref, clock, StoreSettings(**({"checkpoint_interval": 0.0} | settings)))
 
