@@ -90,14 +90,14 @@ class Log:
 
         Where a state was open before, its mailboxes stay the objects that sessions hold, and become what was read.
         """
-        before, looked, outer = self.state, self._looked_at, self._before
+        before, looked, base, outer = self.state, self._looked_at, self.base, self._before
         self._before = outer or before  # an opening may come upon the need for another
         try:
             await self._read_all()
             if self.state.head == 0:
                 raise AccountMissing
         except BaseException:
-            self.state, self._looked_at = before, looked
+            self.state, self._looked_at, self.base = before, looked, base
             raise
         finally:
             self._before = outer
