@@ -26,8 +26,9 @@ from mailoperator.context import StorageFailed, StorageReport, Usage
 from mailoperator.credentials import Credentials, parse_credentials
 from mailoperator.directorysync import DirectorySync
 from mailoperator.endpoint import EndpointRefused, Resolver, check_endpoint, resolve
+from mailoperator.fenced import FencedObjects
 from mailoperator.kube import MANAGER, ApiError
-from mailoperator.leader import Leader
+from mailoperator.leader import Leader, NotLeading
 from mailoperator.model import MailDomain
 from mailoperator.model_storage import Storage
 from mailoperator.offered import Refused, offered, value
@@ -144,6 +145,8 @@ class ClusterPlane:
             return StorageReport(bad(c.STORAGE_READY, refused.reason, str(refused)))
         except Refused as refused:
             return StorageReport(bad(c.STORAGE_READY, refused.reason, refused.message))
+        except NotLeading:  # it may be a StorageError too, and says nothing of the bucket
+            raise
         except (StorageError, Ambiguous, MailError) as error:
             return StorageReport(bad(c.STORAGE_READY, c.STORAGE_UNAVAILABLE, f"the bucket fails: {error}"))
         except Unusable as unusable:
@@ -214,10 +217,12 @@ class ClusterPlane:
             return known
         file = await asyncio.to_thread(self._write, host.key, credentials)
         place = BucketInputs(target.bucket, "", target.endpoint, target.region)
-        root = await open_bucket(place.url(), credentials_file=file, clock=self._clock)
+        check = self._leader.check
+        root = FencedObjects(await open_bucket(place.url(), credentials_file=file, clock=self._clock), check)
         objects = root
         if target.prefix:
-            objects = await open_bucket(replace(place, prefix=target.prefix).url(), credentials_file=file)
+            below = await open_bucket(replace(place, prefix=target.prefix).url(), credentials_file=file)
+            objects = FencedObjects(below, check)
         admin = BucketAdmin(target, credentials)
         sync = DirectorySync(
             objects,
@@ -227,7 +232,7 @@ class ClusterPlane:
             grace=self._settings.grace_seconds,
             erase=admin.erase,
             holds_claim=lambda: self._holds(root, target.prefix, host),
-            may_write=self._leader.check,
+            may_write=check,
         )
         made = self._buckets[host.key] = _Bucket(target, digest, admin, root, objects, sync)
         return made
@@ -334,6 +339,8 @@ class ClusterPlane:
             return await work(bucket)
         except Unusable as unusable:
             raise StorageFailed(_condition(unusable.finding)) from None
+        except NotLeading:
+            raise
         except (StorageError, Ambiguous, MailError) as error:
             bucket.trusted = float("-inf")  # its credentials may have been changed
             words = f"the bucket does not answer: {error}"
