@@ -230,6 +230,31 @@ class TestShortLists:
         await place.run()
         assert await place.owner("m01@d.test") == place.uid("m01")
 
+    async def test_a_short_list_from_the_start_makes_no_alias_of_an_address(self, place: Place) -> None:
+        """A process that never heard of alice finds her entry: nobody else has it for 15 minutes."""
+        await inhabited(place, ("alice", "eve"))
+        place.kube.user_applies(mailbox("eve", "d", aliases=["alice"]))
+        place.kube.hidden = lambda raw: raw["metadata"]["name"] == "alice"
+        await place.run()
+        assert place.condition("eve", c.PUBLISHED).reason == c.ADDRESS_TAKEN
+        place.kube.hidden = lambda raw: False
+        await place.run()
+        assert await place.owner("alice@d.test") == place.uid("alice")
+
+    async def test_a_short_list_makes_nobody_the_heir(self, place: Place) -> None:
+        """al asks for alice's very address, and nobody has judged him yet when she is missed."""
+        await inhabited(place, ("alice", "eve"))
+        place.kube.slow = "alice"
+        async with place.operator() as operator:
+            place.kube.user_applies(mailbox("al", "d", localPart="alice"))
+            place.kube.hidden = lambda raw: raw["metadata"]["name"] == "alice"
+            await operator.sweep()
+            await operator.settled()
+        assert place.condition("al", c.READY).reason == c.ADDRESS_TAKEN
+        place.kube.hidden = lambda raw: False
+        await place.run()
+        assert await place.owner("alice@d.test") == place.uid("alice")
+
     async def test_a_short_list_later_on_gives_nobodys_address_away(self, place: Place) -> None:
         """The operator knew alice; a sweep misses her while eve and al ask for her address."""
         await inhabited(place, ("alice", "eve"))

@@ -90,17 +90,18 @@ class Publisher:
 
         What was published less than a minute ago is left alone, as the set may be older than that. `approved` is the
         approval that an earlier Brake asked for. Purges that are due are in `purges` afterwards. Of several entries for
-        one address its present owner's is taken, else the first; and what belongs to somebody who is `living`, and has
-        no entry among these, is left alone (OPERATOR.md rule 39).
+        one address its present owner's is taken, else the first (OPERATOR.md rule 39). What belongs to somebody without
+        any among these goes to nobody here: `publish_some` looks closer, and who is not `living` loses it in time.
         """
         every = list(entries)
         began = self._clock.elapsed()
         seen = await self._look(await self._domains(every))
         wanted = settled(every, seen.found)
         owners = {entry.owner for entry in every}  # who has entries here, and wants no others
-        held = {key for key, there in seen.found.items() if there.owner not in owners}
-        lost = {key for key in wanted.keys() & held if self._conflicts(key, wanted[key], seen, living)}
-        missing = {key for key in lost if not living(seen.found[key].owner)}
+        lost = {key for key in wanted.keys() & seen.found.keys() if seen.found[key].owner not in {"", *owners}}
+        missing = {
+            key for key in lost if not (living(seen.found[key].owner) or continues(wanted[key], seen.found[key]))
+        }
         unwanted = seen.present - seen.newer - wanted.keys() | missing
         gone = {key for key in unwanted if not self._is_young(seen.found.get(key))}
         missed = {key for key in gone if key not in seen.found or not seen.found[key].orphaned}
