@@ -78,6 +78,17 @@ def test_the_trial_s3_becomes_the_default_storage() -> None:
     assert identity["secretKey"] == secret["stringData"]["secretAccessKey"]
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_trial_s3s_claim_is_left_with_its_keys(kept: bool) -> None:
+    objects = render(_TRIAL, f"trialS3.persistence.enabled={json.dumps(kept)}")
+    left = {
+        each["kind"]
+        for each in objects
+        if (each["metadata"].get("annotations") or {}).get("helm.sh/resource-policy") == "keep"
+    }
+    assert left - {"CustomResourceDefinition"} == ({"PersistentVolumeClaim", "Secret"} if kept else set())
+
+
 def test_a_storage_of_ones_own_goes_before_the_trials() -> None:
     settings = settings_of(render(_TRIAL, 'defaultStorage={"bucket":"mine"}'))
 
