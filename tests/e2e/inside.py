@@ -33,6 +33,15 @@ def send(host: str, port: int, recipient: str, count: int = 1, sender: str = "te
     return {"replies": replies}
 
 
+def rcpt(host: str, port: int, recipient: str, sender: str = "test@elsewhere.test") -> Answer:
+    """What RCPT is answered; nothing is sent."""
+    with smtplib.SMTP(host, port, timeout=30) as client:
+        client.ehlo()
+        client.mail(sender)
+        code, text = client.rcpt(recipient)
+        return {"code": code, "said": text.decode()}
+
+
 def login(host: str, port: int, user: str, password: str) -> Answer:
     """Whether IMAP over TLS lets one in, and what it says where it does not."""
     with imaplib.IMAP4_SSL(host, port, ssl_context=_trusting(), timeout=30) as client:
@@ -85,7 +94,7 @@ def _trusting() -> ssl.SSLContext:
     return context
 
 
-JOBS = {job.__name__: job for job in (send, login, mailbox, certificate, versions)}
+JOBS = {job.__name__: job for job in (send, rcpt, login, mailbox, certificate, versions)}
 
 
 def main() -> None:

@@ -89,8 +89,7 @@ def _refused(of: Installation, local: str, seconds: float = 20) -> float:
     """Wait until mail for an address is refused for good; how long it took."""
 
     def answer() -> int:
-        said = of.ask("send", host=of.host("life"), port=25, recipient=f"{local}@{DOMAIN}")
-        return int(said["replies"][0][0])
+        return int(of.ask("rcpt", host=of.host("life"), port=25, recipient=f"{local}@{DOMAIN}")["code"])
 
     return wait_until(lambda: answer() == 550, seconds, f"{local}@{DOMAIN} is refused")
 
@@ -150,7 +149,7 @@ def test_uninstall_leaves_definitions_bucket_and_mail(cluster: Cluster) -> None:
         assert of.get("deployment", "life")["status"]["readyReplicas"] == 1
 
         with FIGURES.timed("helm install again, until a letter of before is read"):
-            of.install()
+            of.install(timeout=150)
             assert _read(of, "stays") == before
         _fill(of, "stays", 1)
         assert len(_read(of, "stays")["messages"]) == 4
