@@ -21,7 +21,7 @@ from mailoperator.dnscheck import DnsChecker
 from mailoperator.hostkeys import Member, Report, Rules, Writer, reconcile_keys
 from mailoperator.kube import Raw
 from mailoperator.model import MailDomain
-from mailoperator.world import Key, World
+from mailoperator.world import TLS_SECRET, Key, World
 from mailpod.clock import Clock
 
 _UNWATCHED: Final = 30.0  # seconds, after which a Secret that the watch has not is read again
@@ -116,8 +116,10 @@ class ClusterKeys:
 
     def _print(self, domain: MailDomain) -> _Print:
         """Changes with whatever a domain's certificate comes from."""
-        known = self._known(domain)
-        if secret_name(domain) is None:
+        known, name = self._known(domain), secret_name(domain)
+        if name and known is None:
+            known = self._world.get(TLS_SECRET, (domain.metadata.namespace, name))
+        if name is None:
             source: object = None
         elif known is None:
             source = int(self._clock.elapsed() // _UNWATCHED)

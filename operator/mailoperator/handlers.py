@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
 from mailoperator import conditions as c
+from mailoperator import world as world_module
 from mailoperator.context import RECONCILE_AT, Job
 from mailoperator.gather import condition_of, holds, host_key
 from mailoperator.world import Key, World, key_of
@@ -45,8 +46,11 @@ def _jobs(world: World, before: Raw | None, raw: Raw, deleted: bool) -> Iterator
             yield from _of_domain(world, before, raw, deleted)
         case "Mailbox":
             yield from _of_mailbox(world, before, raw, deleted)
-        case "Secret":
-            yield from ((user["kind"], key_of(user)) for user in world.users_of_secret(key))
+        case "Secret" | world_module.TLS_SECRET:
+            for user in world.users_of_secret(key):
+                yield user["kind"], key_of(user)
+                if user["kind"] == "MailDomain":
+                    yield "MailDomain", host_key(user)  # packs its keys
         case _:  # a child: its owner
             for owner in raw["metadata"].get("ownerReferences") or []:
                 if owner.get("kind") == "MailDomain":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import quote, urlencode
 
@@ -19,10 +19,14 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
 Raw: TypeAlias = dict[str, Any]
+Raws: TypeAlias = list[Raw]
 MANAGER: Final = "mailpod"
 STATUS_MANAGER: Final = "mailpod-status"
 COMPONENT: Final = "mailpod.dev/operator"
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30, connect=10)
+_WATCH: Final = aiohttp.ClientTimeout(total=None, connect=10, sock_read=330)
+_METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _PAGE: Final = 500
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
@@ -131,6 +135,42 @@ class Kube:
                 return found
             query["continue"] = token
 
+    async def list_metadata(
+        self, api_version: str, kind: str, namespace: str | None, *, fields: str
+    ) -> tuple[Raws, str]:
+        """Metadata alone of what a field selector chooses, and where a watch of the same goes on from."""
+        query = {"fieldSelector": fields}
+        page = await self.request("GET", path_of(api_version, kind, namespace), query, accept=_METADATA_LIST)
+        return list(page.get("items") or []), str(page["metadata"]["resourceVersion"])
+
+    async def watch_metadata(
+        self, api_version: str, kind: str, namespace: str | None, *, fields: str, since: str
+    ) -> AsyncIterator[tuple[str, Raw]]:
+        """Events after `since`: type and metadata, until the API server ends it, which it does every few minutes.
+
+        Raises ApiError, of status 410 where `since` is too old.
+        """
+        query = {"fieldSelector": fields, "watch": "true", "resourceVersion": since, "timeoutSeconds": "300"}
+        answer = await self._send(
+            "GET", path_of(api_version, kind, namespace), query, accept=_METADATA, deadlines=_WATCH
+        )
+        rest = b""
+        try:
+            if answer.status != 200:
+                _decode(answer.status, await answer.read())
+            async for part in answer.response.content.iter_any():
+                *lines, rest = (rest + part).split(b"\n")
+                for line in lines:
+                    told = json.loads(line)
+                    if told["type"] == "ERROR":
+                        status = told["object"]
+                        raise ApiError(int(status.get("code", 0)), status.get("reason", ""), status.get("message", ""))
+                    yield told["type"], told["object"]
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise ApiError(0, "Unreachable", str(error) or type(error).__name__) from None
+        finally:
+            answer.response.close()
+
     async def apply(self, obj: Raw, *, force: bool = True, manager: str = MANAGER) -> Raw:
         """Server-side apply of the whole intent."""
         return await self._apply(obj, "", manager, force)
@@ -215,21 +255,38 @@ class Kube:
         query: Mapping[str, str] | None = None,
         body: Raw | None = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
     ) -> Raw:
         """One request. Raises ApiError."""
         if method != "GET":
             self.writes += 1
-        headers = {"Accept": "application/json", "Content-Type": content_type, "User-Agent": "mailpod-operator"}
-        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
-        url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        answer = await self._send(method, path, query, body, content_type, accept)
         try:
-            answer = await self._client.rest_client.request(  # type: ignore[no-untyped-call]
-                method, url, headers=headers, body=body, _request_timeout=_TIMEOUT
-            )
             data = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiError(0, "Unreachable", str(error) or type(error).__name__) from None
         return _decode(answer.status, data)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Raw | None = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+        deadlines: aiohttp.ClientTimeout = _TIMEOUT,
+    ) -> Any:
+        """The answer's head; its body is to be read. Raises ApiError."""
+        headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": "mailpod-operator"}
+        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        try:
+            return await self._client.rest_client.request(  # type: ignore[no-untyped-call]
+                method, url, headers=headers, body=body, _request_timeout=deadlines
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ApiError(0, "Unreachable", str(error) or type(error).__name__) from None
 
 
 def _path(obj: Raw) -> str:

@@ -24,7 +24,7 @@ from mailoperator.reconcile_directory import reconcile_directory
 from mailoperator.reconcile_domain import reconcile_domain
 from mailoperator.reconcile_mailbox import reconcile_mailbox
 from mailoperator.settings import OperatorSettings
-from mailoperator.world import Key, World, key_of
+from mailoperator.world import TLS_SECRET, Key, World, key_of
 from mailpod.clock import Clock
 from mailpod.logs import event
 
@@ -84,7 +84,7 @@ class Operator:
         """An event of a watch."""
         changed = type in ("MODIFIED", "DELETED")
         for job in seen(self.context.world, type, raw):
-            itself = raw["kind"] == "Secret" or job == (raw["kind"], key_of(raw))
+            itself = raw["kind"] in ("Secret", TLS_SECRET) or job == (raw["kind"], key_of(raw))
             self._queue.add(job, turn=Turn.CHANGED if changed and itself else Turn.NEW)
 
     async def run(self) -> None:

@@ -30,6 +30,7 @@ from mailoperator.passwordhash import Hasher
 from mailoperator.settings import OperatorSettings
 from mailoperator.signing import signing_key
 from mailoperator.storage import ClusterPlane
+from mailoperator.tlswatch import watch_tls_secrets
 from mailoperator.world import World
 from mailpod.clock import Clock, SystemClock
 from mailpod.logs import event
@@ -131,6 +132,14 @@ async def _serve(
 
 
 async def _watch(operator: Operator, settings: OperatorSettings, kube: Kube, heartbeat: Heartbeat) -> None:
+    async with asyncio.TaskGroup() as group:
+        world, namespaces = operator.context.world, settings.watch_namespaces
+        certificates = group.create_task(watch_tls_secrets(kube, world, operator.see, namespaces))
+        await _kopf(operator, settings, kube, heartbeat)
+        certificates.cancel()
+
+
+async def _kopf(operator: Operator, settings: OperatorSettings, kube: Kube, heartbeat: Heartbeat) -> None:
     await kopf.operator(
         registry=registry(settings, operator.see, heartbeat.beat, kube),
         settings=watch_settings(settings),

@@ -10,11 +10,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
+from mailoperator.build.names import certificate_secret_of
 from mailpod.addresses import normalize_domain, normalize_local_part
 
 Raw: TypeAlias = dict[str, Any]
 Key: TypeAlias = tuple[str, str]  # namespace, name
 _OURS: Final = ("MailDomain", "Mailbox")
+TLS_SECRET: Final = "TLS Secret"  # noqa: S105  a kind of our own: what tlswatch.py tells, metadata alone
 _BOOKKEEPING: Final = ("managedFields", "selfLink")
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
@@ -41,7 +43,7 @@ def _indexed(raw: Raw) -> Iterator[tuple[str, object]]:
             yield "host", (namespace, ref.get("name", ""))
         for name in domain_names_of(raw):
             yield "name", name
-        for name in _secrets_of(spec):
+        for name in _secrets_of(spec, key_of(raw)[1]):
             yield "secret", (namespace, name)
 
 
@@ -64,7 +66,9 @@ def _local_parts(raw: Raw) -> Iterator[str]:
             continue
 
 
-def _secrets_of(spec: Raw) -> Iterator[str]:
+def _secrets_of(spec: Raw, name: str) -> Iterator[str]:
+    if (spec.get("tls") or {}).get("issuerRef"):
+        yield certificate_secret_of(name)
     server = spec.get("server") or {}
     for holder, field in ((spec.get("tls") or {}, "secretRef"), (server.get("storage") or {}, "credentialsSecretRef")):
         if ref := holder.get(field):

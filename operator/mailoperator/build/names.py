@@ -21,7 +21,10 @@ _LABEL: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 
 def base(domain: MailDomain) -> str:
     """The name of the Deployment and the Service, and the start of all others."""
-    name = domain.metadata.name
+    return _base_of(domain.metadata.name)
+
+
+def _base_of(name: str) -> str:
     if len(name) <= _LONGEST and _LABEL.fullmatch(name):
         return name
     plain = re.sub(r"[^-a-z0-9]", "-", name)
@@ -41,7 +44,12 @@ def headless(domain: MailDomain) -> str:
 
 def certificate_secret(domain: MailDomain) -> str:
     """The Secret that cert-manager writes."""
-    return f"{base(domain)}-tls"
+    return certificate_secret_of(domain.metadata.name)
+
+
+def certificate_secret_of(name: str) -> str:
+    """The same, by the MailDomain's name."""
+    return f"{_base_of(name)}-tls"
 
 
 def key_secret(domain: MailDomain, number: int) -> str:
