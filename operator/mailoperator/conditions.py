@@ -24,10 +24,11 @@ DOMAIN_ACCEPTED: Final = "DomainAccepted"
 ADDRESS_ACCEPTED: Final = "AddressAccepted"
 PASSWORD_READY: Final = "PasswordReady"  # noqa: S105  a condition
 PUBLISHED: Final = "Published"
+INTACT: Final = "Intact"
 
 # DECISIONS.md: never DNS, never a load balancer's address
 DOMAIN_READY_NEEDS: Final = (DOMAIN_ACCEPTED, STORAGE_READY, CERTIFICATE_READY, AVAILABLE)
-MAILBOX_READY_NEEDS: Final = (ADDRESS_ACCEPTED, PASSWORD_READY, PUBLISHED)
+MAILBOX_READY_NEEDS: Final = (ADDRESS_ACCEPTED, PASSWORD_READY, PUBLISHED, INTACT)
 DOMAIN_CONDITIONS: Final = (*DOMAIN_READY_NEEDS, DIRECTORY_READY, DNS_READY)
 MAILBOX_CONDITIONS: Final = MAILBOX_READY_NEEDS
 
@@ -48,6 +49,7 @@ SECRET_NOT_OFFERED: Final = "SecretNotOffered"  # noqa: S105  its label or type 
 NO_PODS_READY: Final = "NoPodsReady"
 ROLLING_OUT: Final = "RollingOut"
 APPLY_REFUSED: Final = "ApplyRefused"  # the API server refused an object; the message says why
+NAME_TAKEN: Final = "NameTaken"  # an object of somebody else's stands where one is to be made
 TOO_MANY_WITHDRAWN: Final = "TooManyWithdrawn"  # the brake of rule 34
 STORAGE_UNAVAILABLE: Final = "StorageUnavailable"
 # of a Mailbox
@@ -57,6 +59,7 @@ ADDRESS_TAKEN: Final = "AddressTaken"
 ADDRESS_RESERVED: Final = "AddressReserved"
 SECRET_NAME_TAKEN: Final = "SecretNameTaken"  # noqa: S105  a reason
 SECRET_INVALID: Final = "SecretInvalid"  # noqa: S105  a reason
+LOG_DAMAGED: Final = "LogDamaged"  # its mail is read-only until `mailpod restore` (STORE.md rule 16)
 STORAGE_GIVEN_UP: Final = "StorageGivenUp"  # a finalizer went without its purge
 
 

@@ -64,10 +64,11 @@ class StorageReport:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What an account holds."""
+    """What an account holds; `damage`: why it is read-only."""
 
     bytes: int
     messages: int
+    damage: str = ""
 
 
 class Plane(Protocol):

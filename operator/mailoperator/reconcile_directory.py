@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 from mailoperator import conditions as c
 from mailoperator.context import API, APPROVE, PAUSED, Context, StorageFailed
 from mailoperator.entries import address_of, domain_entries, entries_of, postmaster
-from mailoperator.gather import Unusable, domain_of, holds, members_of, precedence, told_bytes
+from mailoperator.gather import Unusable, condition_of, domain_of, holds, members_of, precedence, told_bytes
 from mailoperator.manifests import Manifests
 from mailoperator.model import Mailbox, MailDomain
 from mailoperator.references import domain_key
@@ -92,7 +92,9 @@ async def _count(ctx: Context, host: MailDomain, found: Manifests, entries: list
         domain = found.domains[domain_key(mailbox)]
         used = by_address.get(str(address_of(mailbox, domain)))
         told = told_bytes(ctx.world.get("Mailbox", mailbox.key)) or 0
-        if used is not None and abs(used.bytes - told) > _MEANINGFUL_SHARE * told:
+        intact = condition_of(ctx.world.get("Mailbox", mailbox.key), c.INTACT)
+        news = used is not None and bool(used.damage) != (intact is not None and intact.status == "False")
+        if used is not None and (news or abs(used.bytes - told) > _MEANINGFUL_SHARE * told):
             ctx.usage[mailbox.metadata.uid] = used
             ctx.enqueue(("Mailbox", mailbox.key), 0.0)
             ctx.enqueue(("MailDomain", domain.key), 1.0)

@@ -10,7 +10,16 @@ from mailoperator.conditions import Condition
 from mailoperator.context import PAUSED, Context, StorageFailed
 from mailoperator.entries import address_of, entries_of
 from mailoperator.finalizers import PURGE, set_finalizer
-from mailoperator.gather import Unusable, domain_of, holds, host_of, mailbox_of, reserved_in, rival_mailbox
+from mailoperator.gather import (
+    Unusable,
+    condition_of,
+    domain_of,
+    holds,
+    host_of,
+    mailbox_of,
+    reserved_in,
+    rival_mailbox,
+)
 from mailoperator.model import Mailbox, MailDomain
 from mailoperator.quantity import format_bytes, parse_quantity
 from mailoperator.status import write_status
@@ -54,8 +63,12 @@ async def _serve(ctx: Context, raw: Raw, said: dict[str, Condition], fields: Raw
     if await set_finalizer(ctx.kube, raw, PURGE, mailbox.spec.deletion_policy == "Delete") is None:
         return None
     fields |= {"address": str(address_of(mailbox, domain)), "quota": _quota(mailbox, domain)}
+    before = condition_of(raw, c.INTACT)
+    said[c.INTACT] = before if before is not None and before.status == "False" else c.good(c.INTACT)
     if used := ctx.usage.get(mailbox.metadata.uid):
         fields["usage"] = {"bytes": used.bytes, "messages": used.messages}
+        words = f"{used.damage}; the mail before it can be read, and none is taken: see mailpod fsck, mailpod restore"
+        said[c.INTACT] = c.bad(c.INTACT, c.LOG_DAMAGED, words) if used.damage else c.good(c.INTACT)
     if refused := _reserved(mailbox, domain) or rival_mailbox(mailbox, raw, ctx.world):
         raise Unusable(refused)
     password = await ctx.passwords.report(mailbox)
@@ -129,6 +142,8 @@ async def _delete(ctx: Context, raw: Raw) -> float | None:
             await ctx.plane.withdraw(host, mailbox.metadata.uid, list(entries_of(mailbox, domain, "")))
     except (Unusable, StorageFailed) as error:
         if _seconds_since(raw["metadata"]["deletionTimestamp"], ctx.clock.now()) < _GIVE_UP_SECONDS:
+            words = f"its mail is not closed yet, and stays if that lasts: {error.condition.message}"
+            await _tell(ctx, raw, [c.bad(c.PUBLISHED, error.condition.reason, words)], raw.get("status") or {})
             return _LATER
         words = f"its mail could not be closed and stays in the bucket: {error.condition.message}"
         ctx.events.tell(raw, "Warning", c.STORAGE_GIVEN_UP, words)

@@ -318,7 +318,7 @@ class ClusterPlane:
 
     async def usage(self, host: MailDomain, entries: Sequence[Entry]) -> Mapping[str, Usage]:
         found = await self._with(host, lambda bucket: bucket.sync.usage(entries))
-        return {address: Usage(one.bytes, one.messages) for address, one in found.items()}
+        return {address: Usage(one.bytes, one.messages, one.damage) for address, one in found.items()}
 
     async def verifiers(self, host: MailDomain, address: str) -> tuple[str, ...]:
         """Those of an address, by its signed entry as it was last seen; () where it has none."""

@@ -31,6 +31,7 @@ class FakePlane:
         self.closed: list[tuple[str, str]] = []
         self.condition = c.good(c.STORAGE_READY)
         self.compared = 0
+        self.used: dict[str, Usage] = {}
 
     async def prepare(self, host: MailDomain) -> StorageReport:
         return StorageReport(self.condition, BucketInputs("mail", host.metadata.name))
@@ -72,7 +73,7 @@ class FakePlane:
             self.closed.append((local, domain))
 
     async def usage(self, host: MailDomain, entries: Sequence[Entry]) -> Mapping[str, Usage]:
-        return {}
+        return self.used
 
     def _check(self) -> None:
         if not self.condition.holds:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from tests.operator.fakekube import FakeKube, Killed
 from tests.operator.plane import FakeParts, FakePlane, domain, mailbox, make_operator
 
 from mailoperator import conditions as c
-from mailoperator.context import API
+from mailoperator.context import API, Usage
 from mailoperator.gather import condition_of
 from mailoperator.kube import ApiError
 from mailoperator.operator import Operator
@@ -123,6 +124,24 @@ async def test_ready_when_pods_are(cluster: Cluster) -> None:
     assert cluster.condition("MailDomain", "host").holds
     assert cluster.condition("MailDomain", "guest").holds
     assert "Ready" in {event["reason"] for event in cluster.kube.events}
+
+
+async def test_a_mailbox_whose_log_is_damaged_says_so_until_it_is_restored(cluster: Cluster) -> None:
+    """STORE.md rule 16; and a restart does not forget it."""
+    small_world(cluster.kube)
+    cluster.plane.used = {"alice@host.test": Usage(10, 1, "commit 7 cannot be read")}
+    await cluster.run()
+    intact = cluster.condition("Mailbox", "alice", c.INTACT)
+    assert (intact.status, intact.reason) == ("False", c.LOG_DAMAGED)
+    assert "commit 7 cannot be read" in intact.message and "mailpod restore" in intact.message
+    assert cluster.condition("Mailbox", "alice").reason == c.LOG_DAMAGED
+    assert cluster.condition("Mailbox", "bob").holds
+    count = len(cluster.kube.log)
+    await cluster.run()
+    assert own_writes(cluster, count) == []
+    cluster.plane.used = {"alice@host.test": Usage(10, 1)}
+    await cluster.run()
+    assert cluster.condition("Mailbox", "alice").holds
 
 
 async def test_a_second_look_writes_nothing(cluster: Cluster) -> None:
@@ -270,6 +289,8 @@ async def test_deletion_waits_for_the_bucket(cluster: Cluster) -> None:
     bob["metadata"]["deletionTimestamp"] = "2999-01-01T00:00:00Z"
     await cluster.run()
     assert bob["metadata"]["finalizers"]
+    told = cluster.condition("Mailbox", "bob")
+    assert (told.status, told.reason) == ("False", c.STORAGE_UNAVAILABLE) and "not closed yet" in told.message
     bob["metadata"]["deletionTimestamp"] = "2020-01-01T00:00:00Z"  # more than ten minutes: OPERATOR.md rule 40
     await cluster.run()
     assert (API, "Mailbox", "n", "bob") not in cluster.kube.objects
@@ -357,6 +378,17 @@ async def test_api_errors_are_tried_again(cluster: Cluster) -> None:
     assert not operator.context.world.all("Mailbox")
     await cluster.run()
     assert cluster.condition("Mailbox", "alice").holds
+
+
+@pytest.mark.parametrize(("version", "kind"), [("apps/v1", "Deployment"), ("v1", "Service"), ("v1", "ServiceAccount")])
+async def test_anothers_object_of_a_childs_name_is_left_alone(cluster: Cluster, version: str, kind: str) -> None:
+    theirs = {"apiVersion": version, "kind": kind, "metadata": {"name": "web", "namespace": "n"}, "spec": {"mine": 1}}
+    cluster.kube.user_applies(theirs, domain("web", "web.test"))
+    before = copy.deepcopy(cluster.kube.objects[version, kind, "n", "web"])
+    await cluster.run()
+    refused = cluster.condition("MailDomain", "web", c.AVAILABLE)
+    assert (refused.status, refused.reason) == ("False", c.NAME_TAKEN)
+    assert cluster.kube.objects[version, kind, "n", "web"] == before
 
 
 async def test_an_upgrade_rolls_one_maildomain_at_a_time(cluster: Cluster) -> None:

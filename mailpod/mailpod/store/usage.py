@@ -41,10 +41,11 @@ _FROM_SCRATCH: Final = 6 * 3600.0  # well below GRACE: commits after our head ar
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Of one account. `bytes` of messages, as they were received."""
+    """Of one account. `bytes` of messages, as they were received; `damage`: why it is read-only, up to where."""
 
     bytes: int
     messages: int
+    damage: str = ""
 
 
 @dataclass(slots=True)
@@ -74,7 +75,9 @@ class _Seen:
     """An account as far as it was read."""
 
     head: int = 0
+    head_id: str = ""
     base: int = 0  # the checkpoint's commit
+    damage: str = ""
     boxes: dict[int, _Box] = field(default_factory=dict)
     begun: float = 0.0  # Clock.elapsed of the checkpoint's read
     next_look: float = 0.0
@@ -82,7 +85,8 @@ class _Seen:
 
     @property
     def usage(self) -> Usage:
-        return Usage(sum(box.bytes for box in self.boxes.values()), sum(box.messages for box in self.boxes.values()))
+        held = self.boxes.values()
+        return Usage(sum(box.bytes for box in held), sum(box.messages for box in held), self.damage)
 
 
 class UsageReader:
@@ -94,8 +98,8 @@ class UsageReader:
         self._seen: dict[AccountRef, _Seen] = {}
 
     async def read(self, ref: AccountRef) -> Usage:
-        """What the account holds, as of at most an hour ago. Raises StorageError, also for an account that is damaged
-        or of a newer format, and NotFound where there is none."""
+        """What the account holds, as of at most an hour ago; of a damaged log, up to the damage. Raises StorageError,
+        also where the newest checkpoint is damaged or of a newer format, and NotFound where there is none."""
         now = self._clock.elapsed()
         seen = self._seen.get(ref)
         if seen is not None and now < seen.next_look:
@@ -110,7 +114,7 @@ class UsageReader:
                     seen.base = seen.head
                     continue
                 seen = again
-        changed = seen.head != head or ref not in self._seen
+        changed = seen.head != head or ref not in self._seen or bool(seen.damage)
         seen.wait = _SHORTEST if changed else min(2 * seen.wait, _LONGEST)
         seen.next_look = now + seen.wait
         if seen.head == 0:
@@ -131,12 +135,14 @@ class UsageReader:
         except (BadPage, UnknownOperation) as error:
             raise StorageError(f"{newest[0].key}: {error}") from error
         seen.head = seen.base = root.seq
+        seen.head_id = root.id
         seen.boxes = {box.id: _Box(box.exists, box.bytes) for box in root.boxes}
         return seen
 
     async def _read_on(self, ref: AccountRef, seen: _Seen) -> bool:
         """Read the commit after the head; False where there is none."""
         key = log_key(ref.prefix, seen.head + 1)
+        seen.damage = ""
         try:
             data, size = await self._objects.get_head(key, _HEADER)
             if b"\n" not in data and len(data) < size:
@@ -145,14 +151,20 @@ class UsageReader:
             return False
         try:
             header = decode_header(memoryview(data)[: data.find(b"\n")])
-        except (BadCommit, UnknownOperation) as error:
+        except UnknownOperation as error:
             raise StorageError(f"{key}: {error}") from error
+        except BadCommit as error:
+            seen.damage = f"commit {seen.head + 1} cannot be read: {error}"
+            return False
+        if header.prev != seen.head_id:
+            seen.damage = f"commit {seen.head + 1} does not follow from the one before"
+            return False
         _apply(seen, header)
         return True
 
 
 def _apply(seen: _Seen, header: Header) -> None:
-    seen.head = header.seq
+    seen.head, seen.head_id = header.seq, header.id
     for op in header.ops:
         _apply_one(seen.boxes, op)
 

@@ -10,6 +10,7 @@ from tests.mailpod.store.faults import FakeClock, Faulty, mail, make_world
 
 from mailpod.store import Account, NewMessage
 from mailpod.store.memory import MemoryObjects
+from mailpod.store.names import log_key
 from mailpod.store.objects import NotFound
 from mailpod.store.usage import Usage, UsageReader
 
@@ -86,3 +87,24 @@ async def test_no_account() -> None:
     world = await make_world()
     with pytest.raises(NotFound):
         await UsageReader(MemoryObjects(), FakeClock()).read(world.ref)
+
+
+async def test_of_a_damaged_log_it_tells_what_is_wrong_and_what_is_before_it() -> None:
+    world = await make_world()
+    account = await world.pod().open(world.ref)
+    for number in range(4):
+        await account.append("INBOX", [NewMessage(mail(number))])
+    reader = UsageReader(world.objects, world.clock)
+    key = log_key(world.ref.prefix, 4)
+    data = await world.objects.get(key)
+    for wrong, words in (
+        (b"no commit", "cannot be read"),
+        (data.replace(b'"prev":"', b'"prev":"x'), "does not follow"),
+    ):
+        await world.objects.put(key, [wrong])
+        world.clock.time += 7 * 3600
+        found = await reader.read(world.ref)
+        assert (found.messages, found.bytes) == (2, 2 * len(mail(0))) and words in found.damage
+    await world.objects.put(key, [data])
+    world.clock.time += 7 * 3600
+    assert await reader.read(world.ref) == held(account)
