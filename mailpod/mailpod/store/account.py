@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from functools import partial
 from itertools import islice
 from operator import lt
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from ..errors import NoSuchMailbox, Unavailable
 from .committer import Committer
@@ -27,6 +28,9 @@ from .uploads import Uploads
 
 if TYPE_CHECKING:
     from .store import Store
+
+T = TypeVar("T")
+_SOURCE_TRIES = 50  # of a COPY whose messages change each time between reading and committing
 
 
 class Account:
@@ -213,16 +217,21 @@ class Account:
         self, mailbox: Mailbox, uids: Sequence[int], target: str, limits: Limits | None, *, move: bool
     ) -> Copied:
         uids = _ascending(uids)
-        while True:
-            source = await self.uploads.copy_source(mailbox, uids)
+        return await self._from_source(
+            mailbox, lambda: uids, lambda source, draft: draft.copy(mailbox, target, source, limits, move)
+        )
 
-            def evaluate(draft: Draft, source: CopySource = source) -> Copied:
-                return draft.copy(mailbox, target, source, limits, move)
-
+    async def _from_source(
+        self, mailbox: Mailbox, uids: Callable[[], Sequence[int]], evaluate: Callable[[CopySource, Draft], T]
+    ) -> T:
+        """Commit what is read of messages first, and again where they changed meanwhile."""
+        for _ in range(_SOURCE_TRIES):
+            source = await self.uploads.copy_source(mailbox, uids())
             try:
-                return await self.committer.commit(evaluate, exclusive=True)
+                return await self.committer.commit(partial(evaluate, source), exclusive=True)
             except Stale:
                 continue
+        raise Unavailable
 
     async def create(self, name: str, special_use: str | None = None) -> Mailbox:
         """With missing parents. Raises MailboxExists, CannotDo, LimitReached, Unavailable."""
@@ -238,18 +247,8 @@ class Account:
         if old.upper() != "INBOX":
             await self.committer.commit(lambda draft: draft.rename(old, new), exclusive=True)
             return
-        while True:
-            inbox = self.mailbox("INBOX")
-            source = await self.uploads.copy_source(inbox, inbox.uids[:])
-
-            def evaluate(draft: Draft, source: CopySource = source) -> None:
-                draft.rename_inbox(new, source)
-
-            try:
-                await self.committer.commit(evaluate, exclusive=True)
-                return
-            except Stale:
-                continue
+        inbox = self.mailbox("INBOX")
+        await self._from_source(inbox, lambda: inbox.uids[:], lambda source, draft: draft.rename_inbox(new, source))
 
     async def subscribe(self, name: str) -> None:
         await self.committer.commit(lambda draft: draft.subscribe(name))

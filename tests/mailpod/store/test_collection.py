@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
+from typing import Any
 
 import msgspec
 import pytest
 
-from mailpod.errors import Damaged, Expunged, MailError
+from mailpod.errors import Damaged, Expunged, MailError, Unavailable
 from mailpod.store import Account, NewMessage, Store, planning
 from mailpod.store.checkpoint import decode_root
 from mailpod.store.log import Log
@@ -137,6 +139,7 @@ async def test_rule_10_a_message_that_was_moved_already_is_not_moved_by_an_old_o
     await store.pack(account, force=True)
     box = account.mailbox("INBOX")
     await account.commit_operation(Relocate(box.id, ((1, log_key("", 2), 0, "pack/" + "f" * 24, 0),)))
+    assert account.log.state.homes.find("pack/" + "f" * 24) < 0
     assert await _texts(account) == [mail(number) for number in range(6)]
     assert await _texts(await world.pod().open(world.ref)) == [mail(number) for number in range(6)]
 
@@ -192,20 +195,46 @@ async def test_rule_10_a_commit_whose_pack_is_a_day_old_is_not_sent_again() -> N
     assert (await account.append("INBOX", [NewMessage(mail(8))])).uids == [1]
 
 
-async def test_rule_11_a_copy_of_what_was_moved_meanwhile_takes_the_new_place() -> None:
+@pytest.mark.parametrize("count", [2, 6])
+async def test_rule_11_a_copy_of_what_was_moved_meanwhile_takes_the_new_place(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world, store, account = await _filled(8)
-    other = await world.pod().open(world.ref)
-    source = await other.uploads.copy_source(other.mailbox("INBOX"), [1, 2])
-    assert {key[:4] for key in source.keys} == {"log/"}
-    faulty = Faulty(world.objects)
-    store.objects = faulty
+    read = account.uploads.copy_source
 
-    await store.pack(account)
-    await other.refresh()
-    copied = await other.copy(other.mailbox("INBOX"), [1, 2], "Archive")
-    assert copied.target == [1, 2]
-    archive = other.mailbox("Archive")
-    assert {other.log.state.homes.key(home)[:5] for home in archive.homes} == {"pack/"}
+    async def slow(*args: Any) -> Any:
+        source = await read(*args)
+        await store.pack(account)
+        return source
+
+    monkeypatch.setattr(account.uploads, "copy_source", slow)
+    await account.copy(account.mailbox("INBOX"), range(1, count + 1), "Archive")
+    await _aged(world, store, account, 2)
+    assert (await store.collect(world.ref)).commits >= 6
+    for one in (account, await world.pod().open(world.ref)):
+        assert await _texts(one, "Archive") == [mail(number) for number in range(count)]
+        await _check_homes(one)
+
+
+async def _check_homes(account: Account) -> None:
+    """Pages say the same as the state, by which collection goes."""
+    for box in account.mailboxes.values():
+        async for page, rows in box.pages(box.uids):
+            for row in rows:
+                home = box.homes[box.index(page.uids[row])]
+                assert page.key(row) == account.log.state.homes.key(home), (box.name, page.uids[row])
+
+
+async def test_a_copy_whose_source_never_keeps_still_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, _, account = await _filled(3)
+    read = account.uploads.copy_source
+
+    async def other(*args: Any) -> Any:
+        return dataclasses.replace(await read(*args), keys=["pack/gone"] * 2)
+
+    monkeypatch.setattr(account.uploads, "copy_source", other)
+    with pytest.raises(Unavailable):
+        await account.copy(account.mailbox("INBOX"), [1, 2], "Archive")
 
 
 # -- collection
@@ -477,6 +506,7 @@ async def test_whatever_is_packed_and_collected_when_the_account_stays_the_same(
         await account.refresh()
         assert account.log.state.digest() == truth.state.digest()
         await _compare(account, truth)
+        await _check_homes(account)
 
 
 class _Truth:
