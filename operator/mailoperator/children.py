@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from mailoperator import conditions as c
 from mailoperator.applying import ensure, is_there
 from mailoperator.build import names
 from mailoperator.build.children import CHILD_KINDS, build_children
 from mailoperator.build.inputs import CERTIFICATES, POD_MONITORS, BuildInputs
 from mailoperator.context import Context
+from mailoperator.gather import Unusable
 from mailoperator.keyedqueue import Retry
 from mailoperator.kube import ApiError
 from mailoperator.model import MailDomain
@@ -69,12 +71,14 @@ async def bring_about_served(ctx: Context, domain: MailDomain, inputs: BuildInpu
 async def bring_about(
     ctx: Context, domain: MailDomain, inputs: BuildInputs, kinds: Sequence[tuple[str, str]] = CHILD_KINDS
 ) -> list[Raw]:
-    """All children, in order; the objects as they then are. Raises ApiError; Retry where others roll first."""
+    """All children, in order; the objects as they then are. Raises ApiError; Retry where others roll first; Unusable
+    where a name is taken.
+    """
     wanted = build_children(domain, inputs)
     live = await _live(ctx, domain, inputs.apis, kinds)
     done = []
     for child in wanted:
-        there = live.pop(_id(child), None)
+        there = live.pop(_id(child), None) or await _unlabelled(ctx, domain, child)
         if child["kind"] == "Deployment":
             _take_turn(ctx, domain, child, there)
         ctx.leader.check()
@@ -86,6 +90,21 @@ async def bring_about(
             raise
     await _prune(ctx, domain, list(live.values()))
     return done
+
+
+async def _unlabelled(ctx: Context, domain: MailDomain, child: Raw) -> Raw | None:
+    """What stands under a child's name without its labels. Raises Unusable where that is not this MailDomain's."""
+    metadata = child["metadata"]
+    found = await ctx.kube.get(child["apiVersion"], child["kind"], metadata["namespace"], metadata["name"])
+    owners = (found or {}).get("metadata", {}).get("ownerReferences") or []
+    if found is None or any(
+        one.get("kind") == domain.kind and one.get("name") == domain.metadata.name for one in owners
+    ):
+        return found
+    words = (
+        f"{child['kind']} {metadata['name']} is there and not Mailpod's: remove it, or call the MailDomain otherwise"
+    )
+    raise Unusable(c.bad(c.AVAILABLE, c.NAME_TAKEN, words))
 
 
 def running(objects: Sequence[Raw], domain: MailDomain) -> Running:
