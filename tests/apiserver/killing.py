@@ -12,6 +12,7 @@ import ctypes
 import inspect
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import threading
@@ -25,10 +26,11 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 T = TypeVar("T")
-Variant = Literal["answered", "sent", "cut"]
+Variant = Literal["answered", "sent", "cut", "frozen"]
 VARIANTS: Final[tuple[Variant, ...]] = ("answered", "sent", "cut")
 """What happens at the k-th write: the process is killed when the answer comes, before it is used; it is killed when the
-request is on its way; it lives, the write is carried out, and the answer is lost (the connection cut)."""
+request is on its way; it lives, the write is carried out, and the answer is lost (the connection cut). A fourth,
+`frozen`: it stands still (SIGSTOP) when the answer comes."""
 Among = Literal["work", "events", "probe", "bucket", "lease"]
 AMONG: Final[tuple[Among, ...]] = ("work", "events", "probe", "bucket", "lease")
 """`bucket`: its administration by boto3; `probe`: the trial of the bucket; `work`: all that none of the others is."""
@@ -45,11 +47,15 @@ _LIBC = ctypes.CDLL(None)
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """When and how. `k` counts from 1, the writes of one kind."""
+    """When and how. `k` counts from 1, the writes of one kind whose line has `only`, a pattern, in it."""
 
     among: Among
     k: int
     variant: Variant
+    only: str = ""
+
+    def counts(self, what: str) -> bool:
+        return kind_of(what) == self.among and re.search(self.only, what) is not None
 
 
 def kind_of(what: str) -> Among:
@@ -92,7 +98,7 @@ class _Writes:
         """Count a write; how it is to end, None for almost all."""
         with self._lock:
             os.write(self._journal, f"{what}\n".encode())
-            if self._kill is None or kind_of(what) != self._kill.among:
+            if self._kill is None or not self._kill.counts(what):
                 return None
             self._count += 1
             return self._kill.variant if self._count == self._kill.k else None
@@ -106,6 +112,8 @@ class _Writes:
             del sending
             die()
         result = await write()
+        if variant == "frozen":
+            os.kill(os.getpid(), signal.SIGSTOP)
         if variant == "answered":
             die()
         if variant == "cut":
@@ -144,7 +152,8 @@ def _main(config: Path, kubeconfig: Path, log: Path, journal: Path, kill: Kill |
     _wrap_api(writes)
     _wrap_obstore(writes)
     _wrap_boto3(writes)
-    _count_sweeps(journal.with_name("sweeps"))
+    _count_sweeps(journal.with_name(journal.name.replace("journal", "sweeps")))
+    _note_looks(journal.with_name(journal.name.replace("journal", "looks")))
     from mailoperator.cli import main
 
     main(["run", "--config", str(config), "--kubeconfig", str(kubeconfig)])
@@ -210,3 +219,17 @@ def _count_sweeps(file: Path) -> None:
             out.write(b"swept\n")
 
     Operator.sweep = counted  # type: ignore[method-assign]
+
+
+def _note_looks(file: Path) -> None:
+    """A line for each look at the Lease: whose it was."""
+    from mailoperator.leader import Leader
+
+    renew = Leader.renew
+
+    async def noted(self: Leader) -> None:
+        await renew(self)
+        with file.open("ab") as out:
+            out.write(b"mine\n" if self.is_leading else b"other\n")
+
+    Leader.renew = noted  # type: ignore[method-assign]

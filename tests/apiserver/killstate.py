@@ -65,12 +65,13 @@ class Api:
         trust = ssl.create_default_context(cafile=str(server.plane.certificate))
         place = urlsplit(server.url)
         self._connection = http.client.HTTPSConnection(place.hostname or "", place.port, timeout=60, context=trust)
-        self._headers = {"Authorization": f"Bearer {server.plane.token}", "Content-Type": "application/json"}
+        self._headers = {"Authorization": f"Bearer {server.plane.token}"}
 
     def ask(self, method: str, path: str, body: Raw | None = None) -> Raw:
         """Raises AssertionError for any refusal."""
         text = json.dumps(body) if body is not None else None
-        self._connection.request(method, f"/{path}", text, self._headers)
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        self._connection.request(method, f"/{path}", text, {**self._headers, "Content-Type": kind})
         answer = self._connection.getresponse()
         data = answer.read()
         assert answer.status < 300, f"{method} {path}: {answer.status} {data.decode()[:500]}"

@@ -70,7 +70,7 @@ class World:
     @property
     def journal(self) -> list[str]:
         """The writes that its operators began, in order."""
-        return self._lines("journal")
+        return self.lines("journal")
 
     def play(self, wanted: Sequence[State] | None) -> list[State]:
         """Both acts; the state after each. With `wanted` an act is over when the world is so, else when it is still.
@@ -78,7 +78,7 @@ class World:
         Raises AssertionError with what differs.
         """
         try:
-            self._first_act()
+            self.prepare()
             self._start(self.kill)
             states = [self._await(wanted[0] if wanted else None, self._all_is_open)]
             self.api.ask("DELETE", f"{OURS}/namespaces/{self.name}/mailboxes/carol")
@@ -98,7 +98,8 @@ class World:
 
     # -- what a person does
 
-    def _first_act(self) -> None:
+    def prepare(self) -> None:
+        """The namespace, and all that the first act begins with."""
         self.api.ask("POST", "api/v1/namespaces", {"metadata": {"name": self.name}})
         keys = {"accessKeyID": self.place.seaweed.access_key, "secretAccessKey": self.place.seaweed.secret_key}
         self._secret("s3", "s3", keys)
@@ -135,13 +136,14 @@ class World:
         to wait for the Lease."""
         pod = "operator-b" if self.starts and self.kill and self.kill.k % 4 == 1 else "operator-a"
         config = self.folder / f"{pod}.yaml"
-        config.write_text(yaml.safe_dump(self._settings(pod)))
+        config.write_text(yaml.safe_dump(self.settings(pod)))
         log, journal = self.folder / "operator.log", self.folder / "journal"
         with _STARTING:
             self._process = self.place.launcher.start(config, self.place.server.kubeconfig, log, journal, kill)
         self.starts += 1
 
-    def _settings(self, pod: str) -> Raw:
+    def settings(self, pod: str) -> Raw:
+        """An operator's."""
         return {
             "namespace": self.name,
             "watchNamespaces": [self.name],
@@ -220,20 +222,21 @@ class World:
 
     def _sweep_again(self, wanted: State) -> None:
         """Two whole sweeps later it is the same: it was not passed by on the way to something else."""
-        swept, deadline = len(self._lines("sweeps")), time.monotonic() + _PATIENCE
-        while len(self._lines("sweeps")) < swept + 2 and time.monotonic() < deadline:
+        swept, deadline = len(self.lines("sweeps")), time.monotonic() + _PATIENCE
+        while len(self.lines("sweeps")) < swept + 2 and time.monotonic() < deadline:
             self._tend()
             time.sleep(0.2)
         now = self._state()
         assert now == wanted, f"{self.name}, two sweeps later: {differences(wanted, now)}\n{self._tail()}"
         self._keep()
 
-    def _lines(self, name: str) -> list[str]:
+    def lines(self, name: str) -> list[str]:
+        """Of a file in its folder."""
         file = self.folder / name
         return file.read_text().splitlines() if file.exists() else []
 
     def _tail(self) -> str:
-        log = [line[:400] for line in self._lines("operator.log")[-15:]]
+        log = [line[:400] for line in self.lines("operator.log")[-15:]]
         written = [line for line in self.journal if kind_of(line) != "lease"]
         return "\n".join(["--- operator.log", *log, "--- journal", *written[-15:]])
 
