@@ -50,7 +50,6 @@ NO_PODS_READY: Final = "NoPodsReady"
 ROLLING_OUT: Final = "RollingOut"
 APPLY_REFUSED: Final = "ApplyRefused"  # the API server refused an object; the message says why
 NAME_TAKEN: Final = "NameTaken"  # an object of somebody else's stands where one is to be made
-NAME_TAKEN: Final = "NameTaken"  # an object of somebody else's stands where one is to be made
 TOO_MANY_WITHDRAWN: Final = "TooManyWithdrawn"  # the brake of rule 34
 STORAGE_UNAVAILABLE: Final = "StorageUnavailable"
 # of a Mailbox
