@@ -81,6 +81,7 @@ RESOURCES: Final = (
             Column("Mailboxes", ".status.mailboxes", "Mailboxes of the domain.", "integer"),
             Column("Used", ".status.usage.bytes", "What they hold."),
             _AGE,
+            Column("Address", ".status.addresses[0]", "Where the Service is reached.", wide=True),
             Column("Pods", ".status.replicas", "Pods that there are.", "integer", wide=True),
             _MESSAGE,
         ),

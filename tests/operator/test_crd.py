@@ -78,14 +78,14 @@ def test_columns() -> None:
         return [column["name"] for column in found if column.get("priority", 0) == priority]
 
     assert columns("MailDomain", 0) == ["Domain", "Ready", "Hostname", "Mailboxes", "Used", "Age"]
-    assert columns("MailDomain", 1) == ["Pods", "Message"]
+    assert columns("MailDomain", 1) == ["Address", "Pods", "Message"]
     assert columns("Mailbox", 0) == ["Address", "Ready", "Used", "Quota", "Age"]
     assert columns("Mailbox", 1) == ["Password", "Message"]
 
 
 def test_paths_lead_somewhere() -> None:
     for kind in CRDS:
-        paths = [column["jsonPath"].partition("[?")[0] for column in version(kind)["additionalPrinterColumns"]]
+        paths = [column["jsonPath"].partition("[")[0] for column in version(kind)["additionalPrinterColumns"]]
         paths += version(kind)["subresources"].get("scale", {}).values()
         known = {where.removeprefix(kind) for where, _ in ALL}
         assert set(paths) - {".metadata.creationTimestamp"} <= known
