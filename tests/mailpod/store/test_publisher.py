@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mailpod.clock import SystemClock
 from mailpod.directory import AliasEntry, Directory, DomainEntry, Entry, MailboxEntry, Published, Publisher, public_key
-from mailpod.store import incarnations
+from mailpod.store import incarnations, objects
 from mailpod.store.entries import entry_key, seal
 from mailpod.store.memory import MemoryObjects
 from mailpod.store.objects import AlreadyExists, Ambiguous, Buffer, StorageError
@@ -183,3 +183,61 @@ async def test_a_pass_that_fails_anywhere_is_finished_by_the_next(write: int, fa
     assert bucket.writes == []
     for local in ("alice", "bob"):
         assert len(await bucket.list_folders(f"accounts/example.com/{local}/")) == 1
+
+
+class Requests(Bucket):
+    """Every request, reads too, by method and key."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[str, str]] = []
+
+    async def create(self, key: str, data: Sequence[Buffer]) -> None:
+        self.asked.append(("create", key))
+        await super().create(key, data)
+
+    async def put(self, key: str, data: Sequence[Buffer]) -> None:
+        self.asked.append(("put", key))
+        await super().put(key, data)
+
+    async def get(self, key: str) -> bytes:
+        self.asked.append(("get", key))
+        return await super().get(key)
+
+    async def list(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[objects.Entry]:
+        self.asked.append(("list", prefix))
+        return await super().list(prefix, after=after, limit=limit)
+
+
+async def test_new_account_costs_four_requests_and_none_right_after_a_comparison() -> None:
+    """Thousands are made at a time, and thousands looked at when an operator starts."""
+    bucket = Requests()
+    await publisher(bucket).publish_some([ALICE])
+    assert [method for method, _ in bucket.asked] == ["list", "create", "create", "put"]
+
+    bucket.asked.clear()
+    restarted = publisher(bucket, seed=2)
+    await restarted.compare([ALICE])
+    assert bucket.asked
+    bucket.asked.clear()
+    assert await restarted.publish_some([ALICE]) == Published()
+    assert await restarted.verifiers("alice@example.com") == ("v",)
+    assert bucket.asked == []
+    changed = msgspec.structs.replace(ALICE, verifiers=("new",))
+    assert (await restarted.publish_some([changed])).written == (entry_key(ALICE),)
+    assert bucket.asked[0][0] == "list"
+    assert await restarted.verifiers("alice@example.com") == ("new",)
+    assert await publisher(bucket, seed=3).verifiers("alice@example.com") == ("new",)
+    assert await restarted.verifiers("nobody@example.com") == ()
+
+
+async def test_first_account_of_two_publishers_is_one() -> None:
+    """Both saw that there is none; the one that comes second takes what the first made."""
+    bucket = Requests()
+    one, other = publisher(bucket), publisher(bucket, seed=2)
+    await asyncio.gather(one.publish_some([ALICE, DOMAIN]), other.publish_some([ALICE, DOMAIN]))
+    entry = await reader(bucket).lookup("alice@example.com")
+    newest = await incarnations.latest(bucket, "example.com", "alice")
+    assert entry is not None and newest is not None
+    assert (newest.number, newest.id) == (1, entry.incarnation)
+    assert len(await bucket.list(f"accounts/example.com/alice/{newest.id}/log/")) == 1
