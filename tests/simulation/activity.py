@@ -9,15 +9,16 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Activity:
-    """`began` is virtual time: a collector, say, decided nothing before it."""
+    """`began` is virtual time: a collector, say, decided nothing before it. `listed`: its last LIST of checkpoints."""
 
     name: str
     began: float
+    listed: float = 0.0
 
 
-_CURRENT: ContextVar[Activity] = ContextVar("activity", default=Activity("start", 0.0))  # noqa: B039  frozen
+_CURRENT: ContextVar[Activity] = ContextVar("activity", default=Activity("start", 0.0))  # noqa: B039
 
 
 def current() -> Activity:

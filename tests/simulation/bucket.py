@@ -17,6 +17,7 @@ class Bucket:
         self._now = now
         self.objects: dict[str, tuple[bytes, float]] = {}
         self.keys: list[str] = []
+        self.graves: list[object] = []  # what the dead wait for
         self.created: Callable[[str, bytes], None] = lambda key, data: None
         self.deleting: Callable[[str], None] = lambda key: None
 

@@ -17,12 +17,14 @@ from mailpod.store.objects import AlreadyExists, Ambiguous, Buffer, Entry, NotFo
 from .activity import current
 from .bucket import Bucket
 from .faults import GRACE, SKEW, Dice, Table
+from .truth import Broken
 
 T = TypeVar("T")
 _TIMEOUT = 1.0  # virtual seconds until a writer gives up waiting
 _LATE = (1.0, 2.5 * GRACE)  # after its writer gave up
 _STALL = (0.5, GRACE / 2)
 _SUSPENSION = (GRACE / 2, 3 * GRACE)
+_SWEEPS = 4  # of the queue that a pod does not begin in GRACE/2
 _KINDS = ("log", "checkpoint", "page", "pack", "incarnation", "purge")
 
 
@@ -50,6 +52,7 @@ class Link:
         self.alive = True
         self.frozen_until = 0.0
         self.counts: Counter[str] = Counter()
+        self.sweeps: list[float] = []  # when the whole queue was listed
 
     # -- time
 
@@ -64,7 +67,13 @@ class Link:
         while self.frozen_until > loop.time():  # noqa: ASYNC110  a freeze may be prolonged while we wait
             await asyncio.sleep(self.frozen_until - loop.time())
         if not self.alive:
-            await loop.create_future()  # nobody is there to be answered
+            await self._rest()  # nobody is there to be answered
+
+    async def _rest(self) -> None:
+        """For ever. Kept, as a task that is collected as garbage would end in the middle of another's turn."""
+        for_ever: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.bucket.graves.append(for_ever)
+        await for_ever
 
     def freeze(self, seconds: float) -> None:
         """The pod stands still: SIGSTOP, or a suspended machine."""
@@ -172,12 +181,14 @@ class Link:
             self.table.scenarios[f"an operator killed during {doing}"] += 1
         self.alive = False
         self.crash()
-        await asyncio.get_running_loop().create_future()
+        await self._rest()
 
     # -- ObjectStore
 
     async def create(self, key: str, data: Sequence[Buffer]) -> None:
         whole = b"".join(data)
+        if "/checkpoint/" in key and asyncio.get_running_loop().time() - current().listed > GRACE / 2:
+            raise Broken(f"{key} is created more than GRACE/2 after the LIST that showed its base (STORE.md rule 8)")
         if not await self._request(f"create {kind_of(key)}", lambda: self.bucket.create(key, whole), writes=True):
             raise AlreadyExists(key)
 
@@ -225,6 +236,13 @@ class Link:
         return data[:size], len(data)
 
     async def list(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[Entry]:
+        now = asyncio.get_running_loop().time()
+        if prefix.endswith("/checkpoint/"):
+            current().listed = now
+        elif prefix == "outbound/" and not after:
+            self.sweeps.append(now)
+            if len(self.sweeps) > _SWEEPS and now - self.sweeps[-_SWEEPS] < GRACE / 2:
+                raise Broken(f"a pod lists the whole queue {_SWEEPS} times in {GRACE / 2} s (STORE.md rule 20)")
         return await self._request(
             f"list {kind_of(prefix)}", lambda: self.bucket.list(prefix, after, limit), writes=False
         )

@@ -16,6 +16,7 @@ from mailpod.store.state import State
 
 from .activity import current
 from .bucket import Bucket
+from .faults import GRACE
 from .truth import Broken, Truth, bucket_time
 
 
@@ -92,6 +93,8 @@ class Oracle:
             truth.page_created(key.removeprefix(f"{prefix}page/"))
         elif kind == "checkpoint" and truth is not None:
             truth.checkpointed(key, data, bucket_time(self._now()))
+            if truth.missing(key) and not truth.state.closed and self._now() - current().listed < GRACE / 2:
+                raise Broken(f"{key} names pages that are not there, and came in time: {truth.missing(key)}")
             self.to_verify.append((truth, key))
 
     def _committed(self, address: Address, prefix: str, data: bytes) -> None:

@@ -173,7 +173,7 @@ class Pod:
 def make_pod(world: World, name: str, *, skew: float = 0.0) -> Pod:
     link = world.link(skewed=abs(skew) >= 86_400)
     clock = PodClock(link, skew)
-    store = Store(link, settings=SETTINGS, clock=clock, rng=world.fork(), pod=name)
+    store = Store(link, settings=world.settings, clock=clock, rng=world.fork(), pod=name)
     upkeep = store._upkeep = SimUpkeep(store)
     upkeep.world = world
     directory = SimDirectory(link, public_keys=[], clock=clock)

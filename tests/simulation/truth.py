@@ -153,6 +153,10 @@ class Truth:
         self._missing[key] = {page for page in self.checkpoints[key][1] if f"{self.prefix}page/{page}" not in objects}
         return root
 
+    def missing(self, key: str) -> set[str]:
+        """Pages that a checkpoint names and that are not there."""
+        return self._missing[key]
+
     def page_created(self, page: str) -> None:
         """One that a checkpoint named may land late."""
         for missing in self._missing.values():

@@ -23,12 +23,13 @@ from .faults import GRACE, Dice, Table
 from .link import Link
 from .operators import Operator, make_operator
 from .oracle import Address, Copy, Oracle
-from .pods import Pod, make_pod, random_skew
+from .pods import SETTINGS, Pod, make_pod, random_skew
 from .queueing import Accepted, Sender
 from .sessions import Session
 from .truth import Broken
 
 ADDRESSES = ("alice@x.test", "bob@x.test")
+_REPOST = (0, 200, 200, 1 << 20)  # bytes: a seed has one of these, as none may lose anything (STORE.md rule 5)
 _ALARMS = {"store.commit.error", "store.checkpoint.error", "store.tend.error", "spool.crashed", "purge.refused"}
 
 
@@ -44,6 +45,7 @@ class World:
         self.failure: BaseException | None = None
         self.dice = Dice(self.rng.choice([0.0, 0.3, 1.0, 1.0, 2.0]))
         self.trouble = self.rng.choice([0.03, 0.1, 0.1, 0.2])  # a second
+        self.settings = SETTINGS.model_copy(update={"repost_bytes": self.rng.choice(_REPOST)})
         self.churn = self.rng.choice([0.0, 0.0, 0.3, 1.0])  # of accounts
         self._messages = 0
         self._at_it: Counter[str] = Counter()
@@ -87,7 +89,7 @@ class World:
     # -- the run
 
     async def run(self, seconds: float = 160.0) -> None:
-        days, state.DELIVERY_DAYS = state.DELIVERY_DAYS, 10  # type: ignore[misc]
+        days, state.DELIVERY_DAYS = state.DELIVERY_DAYS, 20  # type: ignore[misc]
         try:
             await self._run(seconds)
         finally:

@@ -1,0 +1,203 @@
+"""The mutations: one or more for each invariant, and for each of rules 1 to 18 and 20 of STORE.md.
+
+Rule 19 is about delivery to other servers, which the code does not have yet.
+"""
+
+from __future__ import annotations
+
+from .mutating import Mutation
+
+_LOG = "mailpod.store.log:Log."
+_COLLECT = "mailpod.store.collection:"
+_PROTOCOL = "tests/mailpod/store/test_protocol.py::"
+
+MUTATIONS: tuple[Mutation, ...] = (
+    Mutation(
+        "a commit is applied whatever came before it", "1",
+        (("mailpod.store.state:State.apply", " or commit.prev != self.head_id", ""),),
+        test=_PROTOCOL + "test_rule_1_a_wrong_prev_makes_the_account_read_only_and_readable",
+    ),
+    Mutation(
+        "operations of one commit do not see the ones before them", "1",
+        (("mailpod.store.draft:Draft.append", "self.uidnext.get(box.id, box.uidnext)", "box.uidnext"),),
+    ),
+    Mutation(
+        "a look counts however late its answer is", "2",
+        ((_LOG + "_looked", "self._clock.elapsed() - self._looked_at < self._settings.grace / 2", "True"),),
+    ),
+    Mutation(
+        "a look dates from its answer", "2",
+        ((_LOG + "_looked", "self._looked_at = sent\n        return", "self._looked_at = self._clock.elapsed(); return"),),
+    ),
+    Mutation(
+        "a commit that was read late is trusted", "2",
+        ((_LOG + "_take", "self._clock.elapsed() - self._looked_at >= self._settings.grace / 2", "False"),),
+    ),
+    Mutation(
+        "reading a commit renews the look", "2",
+        ((_LOG + "_take", "    if not ours:\n", "    self._looked_at = self._clock.elapsed()\n    if not ours:\n"),),
+    ),
+    Mutation(
+        "the end of a log is believed without asking whether the account was erased meanwhile", "2",
+        ((_LOG + "_read_all", "await self._check_in_use()", "pass"),),
+    ),
+    Mutation(
+        "\"nothing to do\" and \"no\" are answered without a look", "2",
+        (("mailpod.store.committer:Committer._commit_batch", "bool(draft.operations) and not refused", "True"),),
+    ),
+    Mutation(
+        "a PUT that was answered late is acknowledged", "3",
+        ((_LOG + "_acknowledge", "answered - self._looked_at >= self._settings.grace / 2", "False"),),
+    ),
+    Mutation(
+        "a late PUT is acknowledged over an account that was erased", "3",
+        ((_LOG + "_acknowledge", "await self._check_in_use()", "pass"),),
+    ),
+    Mutation(
+        "our commit is taken for another's when its answer was lost", "4",
+        ((_LOG + "_who_won", "return found[0].id == pending.header.id", "return False"),),
+    ),
+    Mutation(
+        "a timeout is taken for success", "4",
+        ((_LOG + "_settle", "pending.ambiguous = True\n            self._pending = pending\n",
+          "return await self._acknowledge(pending)\n"),),
+    ),
+    Mutation(
+        "an unresolved sequence is forgotten, and another object sent to it", "4",
+        ((_LOG + "_settle", "self._pending = pending if pending.ambiguous else None", "self._pending = None"),),
+        test=_PROTOCOL + "test_rule_4_nothing_else_is_sent_to_an_unresolved_sequence",
+    ),
+    Mutation(
+        "a commit refers to a pack whose upload failed", "5",
+        (("mailpod.store.uploads:Uploads.write_once", "raise Unavailable from error", "return"),),
+    ),
+    Mutation(
+        "a large batch that lost a race is sent inline again and again", "5",
+        (("mailpod.store.committer:Committer._commit_batch", "draft.body_bytes > self._settings.repost_bytes", "False"),),
+        test=_PROTOCOL + "test_rule_5_bytes_that_lost_a_race_go_into_a_pack_once",
+    ),
+    Mutation(
+        "changes since the checkpoint are not in the next one", "7",
+        (("mailpod.store.columns:Columns._touch", "base.overlay.update(uid for uid in uids if uid <= through)", "pass"),),
+    ),
+    Mutation(
+        "a checkpoint has no delivery ids", "7",
+        (("mailpod.store.planning:encode_plan", "plan.root.deliveries = [", "plan.root.deliveries = [][:0] and ["),),
+    ),
+    Mutation(
+        "pages are taken from a checkpoint that is not the newest", "8",
+        (("mailpod.store.upkeep:Upkeep._plan", "if newest != log.base:", "if False:"),),
+    ),
+    Mutation(
+        "a checkpoint is published however old its base is", "8",
+        (("mailpod.store.upkeep:Upkeep._publish", "self._clock.elapsed() - listed >= self._settings.grace / 2", "False"),),
+    ),
+    Mutation(
+        "a reader does not pass over a checkpoint with missing pages", "9",
+        ((_LOG + "_newest_state", "except (BadPage, NotFound) as error:", "except BadPage as error:"),),
+    ),
+    Mutation(
+        "a collector trusts a checkpoint with missing pages", "9",
+        ((_COLLECT + "_missing", "sorted(name for name in names if name not in listed)", "[]"),),
+    ),
+    Mutation(
+        "a message is moved though it is no longer where it was read", "10",
+        (
+            ("mailpod.store.columns:Columns.relocate", "at < 0 or self.homes[at] != self.ledger.find(old_key)", "at < 0"),
+            ("mailpod.store.draft:Draft.relocate", " and mailbox.homes[at] == homes.find(move[1])", ""),
+        ),
+    ),
+    Mutation(
+        "a pack is garbage as soon as nothing refers to it", "10",
+        ((_COLLECT + "_unreferenced", "now - entry.modified > age", "True"),),
+    ),
+    Mutation(
+        "a COPY takes bytes from where they were", "11",
+        (("mailpod.store.draft:Draft._check_source", "at < 0 or box.homes[at] != homes[key]", "at < 0"),),
+    ),
+    Mutation(
+        "a collection does not wait for GRACE", "12",
+        ((_COLLECT + "_is_young", "now - entry.modified <= grace", "False"),),
+    ),
+    Mutation(
+        "commits go up to the newest checkpoint", "12",
+        ((_COLLECT + "_last_commit", "min(anchor, second)", "max(anchor, second) + 3"),),
+    ),
+    Mutation(
+        "commits go with the bytes of live messages in them", "12",
+        ((_COLLECT + "_Collection._names", 'names.add(key if number >= FIRST_PACK else f"log/{number:020d}")', "pass"),),
+    ),
+    Mutation(
+        "what the newest commits refer to is not kept", "12",
+        ((_COLLECT + "_named_by_commits", 'names - {""}', "set()"),),
+    ),
+    Mutation(
+        "age is told by the pod's clock", "12",
+        (("mailpod.store.buckettime:BucketClock.now",
+          "return self._measured[1] + self._clock.elapsed() - self._measured[0]", "return self._clock.now()"),),
+    ),
+    Mutation(
+        "a message that was moved is not looked for again", "13",
+        (("mailpod.store.finding:Finder.body", "await self._account.reopen(state)", "pass"),),
+    ),
+    Mutation(
+        "an account without anything in it is empty", "14",
+        ((_LOG + "open", "if self.state.head == 0:", "if False:"),),
+    ),
+    Mutation(
+        "an account is served that is not the incarnation in use", "14",
+        (("mailpod.store.incarnations:InUse.check", "return found[-1].key == self._ours", "return True"),),
+    ),
+    Mutation(
+        "a closed account is written to", "15",
+        ((_LOG + "_check_open", "if self.state.closed:", "if False:"),),
+    ),
+    Mutation(
+        "a new incarnation begins with the UIDVALIDITYs of the one before", "15",
+        (("mailpod.store.closing:finish_close", "max(closing.floor, state.last_uidvalidity)", "0"),
+         ("mailpod.store.lifecycle:create_log", "first = max(now, floor + 1)", "first = max(1_700_000_000, floor + 1)")),
+    ),
+    Mutation(
+        "a purge does not wait for GRACE", "15",
+        (("mailpod.store.purge:purge", "or now - found.closed < grace", ""),),
+    ),
+    Mutation(
+        "a purge that was killed begins with the commits", "15",
+        (("mailpod.store.purge:_erase_objects", "for part in (commits[:1], commits[1:-1], commits[1:][-1:]):",
+          "for part in (commits[-1:], commits[:-1]):"),),
+        test="tests/mailpod/store/test_purge.py",
+    ),
+    Mutation(
+        "a damaged account is written to", "16",
+        ((_LOG + "_break", "self.broken = why", "pass"),),
+        test=_PROTOCOL + "test_rule_1_a_wrong_prev_makes_the_account_read_only_and_readable",
+    ),
+    Mutation(
+        "a delivery id is not looked for", "17",
+        (("mailpod.store.draft:Draft._delivered", "return bool(delivery)", "return False and bool(delivery)"),),
+    ),
+    Mutation(
+        "delivery ids are forgotten at once", "17",
+        (("mailpod.store.state:State._forget_deliveries", "today - DELIVERY_DAYS", "today + 1"),),
+    ),
+    Mutation(
+        "an entry that is settled is taken for one that is not", "18",
+        (("mailpod.store.outbound:Standing.garbage", "return self.done or self.message is None", "return False"),),
+    ),
+    Mutation(
+        "the queue is listed all the time", "20",
+        (("mailpod.queue.spool:Spool._sweep", "sweep_seconds * self._rng.uniform(0.5, 1.5)", "sweep_seconds * 0.01"),),
+    ),
+    Mutation(
+        "HIGHESTMODSEQ falls with an EXPUNGE", "modseq",
+        (("mailpod.store.columns:Columns.expunge", "self.highest_modseq = seq", "self.highest_modseq = seq - 3"),),
+    ),
+    Mutation(
+        "a session is told the modseq of changes that it was not told of", "sessions",
+        (("mailpod.imap.view:View._collect", "flagged if not flagged or max(flagged) <= last", "() if flagged"),),
+    ),
+    Mutation(
+        "a session is shown a state that is only half read", "sessions",
+        ((_LOG + "served", "self.state if self._before is None else self._before", "self.state"),),
+    ),
+)  # fmt: skip
