@@ -53,6 +53,12 @@ class Many:
         """At once, without waiting that they are gone."""
         self.installation.kubectl("delete", kind, *names, "--wait=false", timeout=600)
 
+    def delete_all(self, plural: str) -> None:
+        """All of the namespace, by one request, and wait until they are gone."""
+        path = f"{API}/namespaces/{self.namespace}/{plural}"
+        self.installation.kubectl("delete", "--raw", path, timeout=600)
+        until(f"no {plural}", lambda: not self.all(plural), 300)
+
     def all(self, plural: str) -> dict[str, Object]:
         """`maildomains` or `mailboxes` of the namespace, by name."""
         path = f"{API}/namespaces/{self.namespace}/{plural}"
