@@ -25,6 +25,8 @@ from typing import Final
 
 from argon2.low_level import Type, hash_secret
 
+from mailpod.opaque import opaque_string
+
 
 @dataclass(frozen=True, slots=True)
 class _Cost:
@@ -60,11 +62,12 @@ class Hasher:
     async def verifier(
         self, owner: str, password: str, published: Callable[[], Awaitable[Sequence[str]]], *, random: bool = False
     ) -> str:
-        """The verifier of a Mailbox's password: the published one, where it is of this password.
+        """The verifier of a Mailbox's password (as OpaqueString): the published one, where it is of this password.
 
         `owner` is what stays the same for the Mailbox and is no other's: its UID. `published` is asked once for each
         password that this process has not seen. `random` says that the password has 100 random bits.
         """
+        password = opaque_string(password)
         if random:
             return self._quick(owner, password)
         salt = self._salt(owner, password, _CHOSEN)

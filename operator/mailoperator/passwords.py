@@ -17,6 +17,7 @@ from mailoperator.localstate import LocalState
 from mailoperator.manifests import Key, Manifests
 from mailoperator.model import Mailbox, Secret
 from mailoperator.references import password_secret
+from mailpod.opaque import opaque_string
 
 _HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)
 _AT_ONCE: Final = 2
@@ -67,5 +68,5 @@ class Hasher:
         fingerprint = hmac.digest(self._key, "\0".join((*mailbox.key, password)).encode(), "sha256").hex()
         if fingerprint not in self._known:
             async with slots:
-                return fingerprint, await asyncio.to_thread(_HASHER.hash, password)
+                return fingerprint, await asyncio.to_thread(_HASHER.hash, opaque_string(password))
         return fingerprint, self._known[fingerprint]

@@ -20,6 +20,7 @@ import argon2
 from mailpod import metrics
 from mailpod.clock import Clock
 from mailpod.errors import Busy
+from mailpod.opaque import opaque_string
 
 _HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
@@ -41,9 +42,15 @@ class Verifier:
     async def verify(self, verifiers: Sequence[str], password: str) -> bool:
         """Whether the password is one of the verifiers'. Without verifiers: takes as long, and is False.
 
+        As RFC 8265's OpaqueString, and, where that is another, also as it was sent: a person's own hash may be of that.
         Raises Busy when too many others wait for a thread.
         """
-        secret = password.encode("utf-8", "surrogatepass")
+        for form in dict.fromkeys((opaque_string(password), password)):
+            if await self._verify(verifiers, form.encode("utf-8", "surrogatepass")):
+                return True
+        return False
+
+    async def _verify(self, verifiers: Sequence[str], secret: bytes) -> bool:
         now = self._clock.elapsed()
         for verifier in verifiers:
             if self._remembered(self._tag(verifier, secret), now):
