@@ -3,6 +3,7 @@
 - Intents wait in a queue, and those that arrive while a PUT is in flight share the next commit (STORE.md rule 5).
 - A client that goes away does not stop a commit that is under way.
 - An intent is evaluated on the newest state; who lost a race is evaluated again on what the winner made of it.
+- Who loses until its deadline is told so: a lost race proves that nothing of it is there.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..errors import MailError, Unavailable
 from ..logs import event
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .store import Store
 
 T = TypeVar("T")
+_CATCH_UP: Final = 8  # commits read at a time after two lost races
 
 
 @dataclass(slots=True)
@@ -73,6 +75,7 @@ class Committer:
     async def _run(self) -> None:
         try:
             while self._intents:
+                await self._log.turns.wait()  # first, so that what arrives meanwhile is in the batch
                 batch = self._take_batch()
                 try:
                     await self._commit_batch(batch)
@@ -104,8 +107,11 @@ class Committer:
         return batch
 
     async def _commit_batch(self, batch: list[_Intent]) -> None:
+        lost = 0
         while batch:
             async with self._account.lock:
+                if lost > 1:  # the others may be further than the one commit that the last race was lost to
+                    await self._log.look(_CATCH_UP)
                 deadline = min(intent.deadline for intent in batch)
                 await self._log.resolve(deadline)
                 draft, refused = self._evaluate(batch)
@@ -118,6 +124,14 @@ class Committer:
                 return
             if draft.body_bytes > self._settings.repost_bytes:
                 await self._account.uploads.post([message for intent in batch for message in intent.prepared], 0)
+            lost += 1
+            self._drop_overdue(batch)
+            await self._log.turns.wait()
+
+    def _drop_overdue(self, batch: list[_Intent]) -> None:
+        overdue = [intent for intent in batch if intent.deadline <= self._store.clock.elapsed()]
+        _fail(overdue, Unavailable())
+        batch[:] = [intent for intent in batch if intent not in overdue]
 
     async def _publish(
         self, draft: Draft, batch: list[_Intent], refused: list[tuple[_Intent, Exception]], deadline: float

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from .ops import VERSION, BadCommit, Header, Operation, PageRef, UnknownOperatio
 from .page import BadPage
 from .settings import StoreSettings
 from .state import Inconsistent, State
+from .turns import Turns
 
 
 @dataclass(slots=True)
@@ -75,8 +77,7 @@ class Log:
         self.listed_at = 0.0  # when the LIST for newest_checkpoint was sent
         self._looked_at = 0.0
         self._pending: _Pending | None = None
-        self._foreign_at = float("-inf")
-        self._latency = 0.005
+        self.turns = Turns(clock, rng)
 
     @property
     def served(self) -> State:
@@ -176,11 +177,14 @@ class Log:
 
     # -- looking
 
-    async def look(self) -> bool:
-        """Afterwards the state is no older than the call; True where commits were applied (STORE.md rule 2)."""
+    async def look(self, ahead: int = 1) -> bool:
+        """Afterwards the state is no older than the call; True where commits were applied (STORE.md rule 2).
+
+        `ahead`: how many commits are asked for at once, by who must not fall behind those that write.
+        """
         head = self.state.head
         try:
-            await self._read_on()
+            await self._read_on(ahead)
         except AccountReadOnly:
             if self._half:
                 await self.open()
@@ -188,14 +192,25 @@ class Log:
         self._check_open()
         return self.state.head != head
 
-    async def _read_on(self) -> None:
+    async def _read_on(self, ahead: int = 1) -> None:
+        """To the first 404, `ahead` commits at a time."""
         while self.broken is None:
-            sent = self._clock.elapsed()
-            found = await self._read(self.state.head + 1)
-            if found is None:
-                await self._looked(sent)
-                return
-            await self._take(*found)
+            sent, first = self._clock.elapsed(), self.state.head + 1
+            for sequence, fetched in enumerate(await self._fetch_from(first, ahead), first):
+                if isinstance(fetched, BaseException):
+                    raise fetched
+                found = self._decode(sequence, fetched)
+                if found is None:
+                    await self._looked(sent)
+                    return
+                if not await self._take(*found):
+                    break  # it was opened again, and its head is another
+
+    async def _fetch_from(self, first: int, count: int) -> Sequence[tuple[bytes, int] | BaseException | None]:
+        if count == 1:
+            return [await self._fetch(first)]
+        wanted = (self._fetch(first + number) for number in range(count))
+        return await asyncio.gather(*wanted, return_exceptions=True)
 
     async def _looked(self, sent: float) -> None:
         if self._clock.elapsed() - self._looked_at < self._settings.grace / 2:
@@ -220,17 +235,26 @@ class Log:
 
     async def _read(self, sequence: int) -> tuple[Header, int] | None:
         """The commit at `sequence` with the length of its first line, or None where there is none."""
+        return self._decode(sequence, await self._fetch(sequence))
+
+    async def _fetch(self, sequence: int) -> tuple[bytes, int] | None:
+        """The beginning of a commit, its first line at least, and its whole size."""
         key = log_key(self.prefix, sequence)
         try:
             data, size = await self._objects.get_head(key, self._settings.header_read_bytes)
-            end = data.find(b"\n")
-            if end < 0 and len(data) < size:
+            if b"\n" not in data and len(data) < size:
                 data = await self._objects.get(key)
-                end = data.find(b"\n")
         except NotFound:
             return None
         except StorageError as error:
             raise Unavailable from error
+        return data, size
+
+    def _decode(self, sequence: int, fetched: tuple[bytes, int] | None) -> tuple[Header, int] | None:
+        if fetched is None:
+            return None
+        data, size = fetched
+        end = data.find(b"\n")
         try:
             if end < 0:
                 raise BadCommit("no end of line")
@@ -254,7 +278,7 @@ class Log:
             await self._check_in_use()
         self._apply(header, header_bytes)
         if not ours:
-            self._foreign_at = self._clock.elapsed()
+            self.turns.foreign()
         return True
 
     def _apply(self, header: Header, header_bytes: int) -> None:
@@ -320,8 +344,6 @@ class Log:
             body_bytes,
         )  # fmt: skip
         line = encode_header(header)
-        if self._clock.elapsed() - self._foreign_at < 1.0:  # STORE.md rule 6
-            await self._clock.sleep(self._rng.uniform(0, 2 * self._latency))
         return await self._settle(_Pending(header, [line, *body], len(line), posted), deadline)
 
     async def _settle(self, pending: _Pending, deadline: float) -> bool:
@@ -334,6 +356,7 @@ class Log:
                 await self._objects.create(key, pending.data)
                 return await self._acknowledge(pending)
             except AlreadyExists:
+                self.turns.answered(pending.sent, won=False)
                 if (won := await self._who_won(pending)) is not None:
                     return won
                 pending.ambiguous = True  # exists, then 404: STORE.md rule 4
@@ -365,7 +388,7 @@ class Log:
     async def _acknowledge(self, pending: _Pending) -> bool:
         """STORE.md rule 3: our PUT was answered; is the answer in time?"""
         answered = self._clock.elapsed()
-        self._latency += 0.1 * (answered - pending.sent - self._latency)
+        self.turns.answered(pending.sent, won=True)
         if answered - self._looked_at >= self._settings.grace / 2:
             self._pending = pending
             newest = await self._list_checkpoints(limit=1)

@@ -1,0 +1,154 @@
+"""Pods that write to one account at once: each gets its turn, and who does not is told so (STORE.md rule 6)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from mailpod.clock import SystemClock
+from mailpod.errors import Unavailable
+from mailpod.store import Account, NewMessage
+from mailpod.store.memory import MemoryObjects
+from mailpod.store.objects import Buffer
+from mailpod.store.turns import Turns
+
+from .faults import FakeClock, Faulty, mail, make_world
+
+LATENCY = 0.1  # seconds of a PUT, in the pods' time; a GET takes half as long again
+FASTER = 20  # than ours
+
+
+class QuickClock(SystemClock):
+    """A second of the pods passes in a twentieth of ours."""
+
+    def elapsed(self) -> float:
+        return super().elapsed() * FASTER
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds / FASTER)
+
+
+class Distant(MemoryObjects):
+    """A bucket that is some time away."""
+
+    async def _travel(self) -> None:
+        await asyncio.sleep(LATENCY / 2 / FASTER)
+
+    async def create(self, key: str, data: Sequence[Buffer]) -> None:
+        await self._travel()
+        try:
+            await super().create(key, data)
+        finally:
+            await self._travel()
+
+    async def get_with_time(self, key: str) -> tuple[bytes, float]:
+        await self._travel()
+        try:
+            return await super().get_with_time(key)
+        finally:
+            await self._travel()
+            await self._travel()
+
+
+async def append_for_ever(account: Account) -> None:
+    while True:
+        await account.append("INBOX", [NewMessage(mail())])
+
+
+async def test_a_pod_that_never_pauses_keeps_no_other_out() -> None:
+    world = await make_world(Distant(), commit_deadline=1e6)
+    clock = QuickClock()
+    busy, other = await world.pod(clock=clock).open(world.ref), await world.pod(clock=clock).open(world.ref)
+    clients = [asyncio.create_task(append_for_ever(busy)) for _ in range(4)]
+    try:
+        async with asyncio.timeout(30):  # for ever, without turns
+            for _ in range(5):
+                await other.append("INBOX", [NewMessage(mail())])
+    finally:
+        for client in clients:
+            client.cancel()
+        await asyncio.gather(*clients, return_exceptions=True)
+        await busy.committer.idle()
+
+
+async def test_who_loses_every_race_until_its_deadline_is_told_so() -> None:
+    world = await make_world()
+    winner = await world.pod().open(world.ref)
+    faulty = Faulty(world.objects)
+    loser = await world.pod(faulty).open(world.ref)
+
+    async def win() -> None:
+        world.clock.time += 4
+        await winner.append("INBOX", [NewMessage(mail())])
+
+    faulty.script.extend([win] * 100)
+    with pytest.raises(Unavailable):
+        await loser.append("INBOX", [NewMessage(b"Subject: lost\r\n\r\n")])
+    assert 3 <= 100 - len(faulty.script) <= 5, "15 seconds of races"
+    await winner.refresh()
+    assert winner.mailbox("INBOX").exists == 100 - len(faulty.script), "nothing of the loser's is there"
+
+    faulty.script.clear()
+    await loser.append("INBOX", [NewMessage(mail())])
+
+
+class Chosen(random.Random):
+    """The middle of every range."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return (a + b) / 2
+
+
+async def waited(turns: Turns, clock: FakeClock) -> float:
+    before = clock.time
+    await turns.wait()
+    return round(clock.time - before, 6)
+
+
+def commit(turns: Turns, clock: FakeClock, seconds: float, *, won: bool = True) -> None:
+    sent = clock.elapsed()
+    clock.time += seconds
+    turns.answered(sent, won=won)
+    if not won:
+        turns.foreign()
+
+
+@pytest.fixture
+def alone() -> tuple[Turns, FakeClock]:
+    """One that knows a latency of 0.1 s, and no other pod."""
+    clock = FakeClock()
+    turns: Any = Turns(clock, Chosen())
+    turns._latency = 0.1
+    return turns, clock
+
+
+async def test_the_last_winner_waits_longer_than_a_loser(alone: tuple[Turns, FakeClock]) -> None:
+    turns, clock = alone
+    commit(turns, clock, 0.1, won=False)
+    assert await waited(turns, clock) == 0.05
+    commit(turns, clock, 0.1)
+    assert await waited(turns, clock) == 0.25
+    commit(turns, clock, 0.1)
+    clock.time += 0.2
+    assert await waited(turns, clock) == 0.05, "what has passed since counts"
+    clock.time += 2.1
+    assert await waited(turns, clock) == 0, "nobody was there for a while"
+
+
+async def test_alone_it_leaves_a_gap_every_few_seconds_only_where_it_left_none(alone: tuple[Turns, FakeClock]) -> None:
+    turns, clock = alone
+    waits = []
+    for _ in range(100):
+        waits.append(await waited(turns, clock))
+        commit(turns, clock, 0.1)
+    assert [wait for wait in waits if wait] == [0.5, 0.5]
+
+    turns = Turns(clock, Chosen())
+    for _ in range(100):
+        clock.time += 0.5
+        assert await waited(turns, clock) == 0
+        commit(turns, clock, 0.1)
