@@ -127,12 +127,12 @@ class Search:
         return list(compress(open_, map(wanted.__getitem__, column)))
 
     async def _pages(self, open_: Positions) -> AsyncIterator[tuple[Page, Sequence[int], Positions]]:
-        """The pages with these messages: rows, and the positions they have. What is gone is passed over."""
+        """The pages with these messages: rows, and the positions they have. What is gone or damaged is passed over."""
         uids = self._view.uids
         wanted = (
             uids[: self._view.exists] if len(open_) == self._view.exists else array("I", (uids[at] for at in open_))
         )
-        async for page, rows in self._view.mailbox.pages(wanted):
+        async for page, rows in self._view.mailbox.pages(wanted, damaged=[]):
             parts = positions_of(self._view, row_uids(page, rows))
             yield page, rows, parts[0] if len(parts) == 1 else [at for part in parts for at in part]
             await self._pause()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
-from mailpod.errors import Expunged
+from mailpod.errors import Damaged, Expunged
 from mailpod.net.budget import Budget
 from mailpod.pop3.maildrop import Maildrop
 from mailpod.store import Account, Location
@@ -90,7 +90,11 @@ class Reader:
         self._bodies = self._account.bodies([place for _, place in places])
 
     async def _locations(self, wanted: Sequence[int]) -> dict[int, Location]:
+        """Raises Damaged where the index of the first is damaged; of the others it is not asked for yet."""
         uids = [self._drop.uid(at) for at in wanted]
-        return {
-            page.uids[row]: page.location(row) async for page, rows in self._drop.mailbox.pages(uids) for row in rows
-        }
+        damaged: list[int] = []
+        pages = self._drop.mailbox.pages(uids, damaged=damaged)
+        found = {page.uids[row]: page.location(row) async for page, rows in pages for row in rows}
+        if uids[0] in damaged:
+            raise Damaged
+        return found

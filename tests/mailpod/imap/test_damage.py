@@ -45,3 +45,32 @@ async def test_a_damaged_page_costs_its_messages_only() -> None:
         answer = await client.say("FETCH 1:* FLAGS")
         assert answer.count(b" FETCH (FLAGS") == 6 and answer.endswith(b"OK FETCH completed\r\n")
         assert b"OK STORE completed" in await client.say("STORE 3 +FLAGS (\\Flagged)"), "flags are in other pages"
+
+
+async def test_a_damaged_log_is_read_up_to_the_damage_and_takes_no_changes() -> None:
+    async with desk() as at:
+        for number in range(1, 5):
+            await at.deliver(letter(f"number {number}", f"text {number}\r\n"))
+        (key,) = at.objects_with(b"text 3\r\n")
+        _flip(at, key, 0)
+        client = (await at.other_pod()).select()
+        answer = await client.say("FETCH 1:* (UID BODY.PEEK[])")
+        assert [f"text {number}".encode() in answer for number in range(1, 5)] == [True, True, False, False]
+        assert answer.endswith(b"OK FETCH completed\r\n")
+        for command in ("STORE 1 +FLAGS (\\Seen)", "COPY 1 Archive"):
+            assert b"NO [CONTACTADMIN] Mailbox is read-only" in await client.say(command)
+        answer = await client.say("FETCH 1 BODY[]")  # \\Seen cannot be set, and that is no reason to give nothing
+        assert b"text 1" in answer and answer.endswith(b"OK FETCH completed\r\n")
+        assert b"OK SEARCH" in await client.say("SEARCH SUBJECT number")
+
+
+async def test_a_search_goes_past_a_damaged_page() -> None:
+    async with desk(page_messages=2) as at:
+        await at.deliver(*(letter(f"number {number}", f"text {number}\r\n") for number in range(1, 7)))
+        assert await at.store.checkpoint(at.account)
+        (entry,) = await at.objects.list(f"{at.ref.prefix}checkpoint/")
+        page = decode_root(await at.objects.get(entry.key)).boxes[0].pages[1]
+        _flip(at, f"{at.ref.prefix}page/{page.id}", 20)
+        client = (await at.other_pod()).select()
+        assert b"* SEARCH 1 2 5 6\r\n" in await client.say("SEARCH SUBJECT number")
+        assert b"* SEARCH 1 2 5 6\r\n" in await client.say("SEARCH BODY text")

@@ -12,7 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from mailpod.errors import Damaged, Expunged, MailError
+from mailpod.errors import AccountReadOnly, Damaged, Expunged, MailError
 from mailpod.imap.fetchbody import PageSections, Values
 from mailpod.imap.fetchwire import Lines, add_metadata, flags_of, positions_of, row_uids
 from mailpod.imap.flagwire import uid_lines
@@ -88,7 +88,10 @@ async def _mark_seen(view: View, positions: Sequence[range]) -> frozenset[int]:
         column = view.flag_column(part)
         uids += (uid for uid, flags in zip(uids_of(view, [part]), column, strict=True) if unseen[flags])
     if uids:
-        await view.account.store_flags(view.mailbox, uids, "add", [SEEN])
+        try:
+            await view.account.store_flags(view.mailbox, uids, "add", [SEEN])
+        except AccountReadOnly:  # STORE.md rule 16: its mail stays readable, as after EXAMINE
+            return frozenset()
     return frozenset(uids)
 
 
