@@ -81,4 +81,4 @@ def _checked(access: bytes, secret: bytes, token: bytes) -> Credentials:
     found = [part.strip().decode("ascii", "replace") for part in (access, secret, token)]
     if not all(_PLAIN.fullmatch(part) for part in (*found[:2], found[2] or "-")):
         raise ValueError("a credential is empty, or holds what is not printable ASCII")
-    return Credentials(*found)
+    return Credentials(found[0], found[1], found[2])
