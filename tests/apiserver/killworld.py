@@ -53,6 +53,7 @@ class World:
     creates: bool = False
     killed: bool = False
     starts: int = 0
+    _started_again: bool = False
     _process: ForkServerProcess | None = None
     _kept: dict[tuple[str, str], str] = field(default_factory=dict)
     api: Api = field(init=False)
@@ -165,7 +166,7 @@ class World:
         if self._process.is_alive():
             return
         self._process.join()
-        told = self.kill is not None and self.kill.variant != "cut" and self.starts == 1
+        told = self.kill is not None and self.kill.variant != "cut" and not self.killed
         assert told, f"the operator ended by itself: {self._process.exitcode}\n{self._tail()}"
         assert self._process.exitcode == -9, f"exit status {self._process.exitcode}\n{self._tail()}"
         self.killed = True
@@ -201,9 +202,20 @@ class World:
             if now == wanted or (wanted is None and time.monotonic() - since > 5):
                 self._keep()
                 return now
+            if wanted is not None and not self._started_again and _differ_in_the_trial_alone(now, wanted):
+                self._start_again()
             time.sleep(0.4)
         found = differences(wanted, now or self._state()) if wanted is not None else ["it does not come to rest"]
         raise AssertionError("\n".join([f"{self.name} after {_PATIENCE:.0f} s:", *found[:20], self._tail()]))
+
+    def _start_again(self) -> None:
+        """What the server wrote for a trial whose sender was dead already, when the next one had looked, goes with the
+        one after that."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.join()
+        self._started_again = True
+        self._start(None)
 
     def _state(self) -> State:
         return state(self.api, self.name, self.bucket, PREFIX)
@@ -239,6 +251,11 @@ class World:
         log = [line[:400] for line in self.lines("operator.log")[-15:]]
         written = [line for line in self.journal if kind_of(line) != "lease"]
         return "\n".join(["--- operator.log", *log, "--- journal", *written[-15:]])
+
+
+def _differ_in_the_trial_alone(now: State, wanted: State) -> bool:
+    kept = {key: data for key, data in now["bucket"].items() if not key.startswith(".mailpod/probe/")}
+    return now != wanted and {**now, "bucket": kept} == wanted
 
 
 def _holds(raw: Raw, type: str) -> bool:
