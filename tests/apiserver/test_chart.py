@@ -112,6 +112,8 @@ def test_children_are_applied_by_the_operators_rights(release: ApiServer, server
         ("create", "roles.rbac.authorization.k8s.io", "default"),
         ("delete", "namespaces", ""),
         ("serve", "maildomains.mailpod.dev", "default"),
+        ("delete", "secrets", "default"),
+        ("list", "endpointslices.discovery.k8s.io", "default"),
         ("list", "leases.coordination.k8s.io", "default"),
         ("get", "leases.coordination.k8s.io/another", "chart-system"),
     ],
