@@ -41,9 +41,9 @@ class StoreSettings(BaseModel):
     fold_pages: int = Field(
         64, ge=0, description="metadata pages of relocated messages that one checkpoint writes anew"
     )
-    pack_objects: int = Field(256, ge=1, description="small commits that hold mail before they are packed")
+    pack_objects: int = Field(128, ge=1, description="small commits that hold mail before they are packed")
     pack_small_bytes: int = Field(16 << 20, ge=1, description="bytes of mail in small commits before they are packed")
-    pack_newest: int = Field(64, ge=0, description="newest commits that packing leaves alone")
+    pack_newest: int = Field(32, ge=0, description="newest commits that packing leaves alone")
     pack_bytes: int = Field(24 << 20, ge=1, description="bytes of messages in one pack")
     pack_messages: int = Field(16_384, ge=1, description="messages in one pack")
     pack_moves: int = Field(1000, ge=1, description="messages that one commit of a packing relocates")

@@ -1,0 +1,123 @@
+"""Reading messages: in runs, ahead of who walks, once for many who ask, and one damaged message costs only itself."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from mailpod.errors import Damaged
+from mailpod.store import Account, Location, NewMessage, Store
+from mailpod.store.runs import runs
+from mailpod.store.settings import StoreSettings
+
+from .faults import Faulty, World, mail, make_world
+
+
+class _Far(Faulty):
+    """A bucket over which reading ahead is worth it."""
+
+    read_ahead = 16
+
+    def gets(self) -> int:
+        return sum(name == "get_range" for name, _ in self.requests)
+
+
+async def _packed(count: int, **settings: int) -> tuple[World, _Far, Account]:
+    """A mailbox of `count` messages that came one by one, and were packed; opened by another pod."""
+    by_hand = {"pack_newest": 0, "checkpoint_commits": 1 << 20, "checkpoint_header_bytes": 1 << 40}
+    world = await make_world(**(by_hand | settings))
+    store: Store = world.pod()
+    account = await store.open(world.ref)
+    for number in range(count):
+        await account.append("INBOX", [NewMessage(mail(number, 200))])
+    while await store.pack(account, force=True):
+        pass
+    await store.checkpoint(account)
+    await store.close()
+    far = _Far(world.objects)
+    return world, far, await world.pod(far).open(world.ref)
+
+
+async def _places(account: Account) -> list[Location]:
+    box = account.mailbox("INBOX")
+    return [page.location(row) async for page, rows in box.pages(box.uids) for row in rows]
+
+
+async def test_a_first_sync_costs_fewer_than_one_get_for_a_hundred_messages() -> None:
+    _, far, account = await _packed(600)
+    places = await _places(account)
+    assert [data async for data in account.bodies(places)] == [mail(number, 200) for number in range(600)]
+    assert len(far.requests) < 600 / 100 + 4  # LIST, checkpoint and the state's page to open, then the commit after
+    assert far.gets() <= 2
+
+
+async def test_a_client_that_takes_one_after_the_other_is_read_ahead_of() -> None:
+    _, far, account = await _packed(600, body_cache_bytes=0)
+    for number, at in enumerate(await _places(account)):
+        assert await account.body(at) == mail(number, 200)
+    assert far.gets() <= 4
+
+
+async def test_who_jumps_is_not_read_ahead_of() -> None:
+    _, far, account = await _packed(300)
+    places = await _places(account)
+    assert await account.body(places[250]) == mail(250, 200)
+    assert await account.body(places[10]) == mail(10, 200)
+    assert far.gets() == 2
+
+
+async def test_a_thousand_who_ask_for_one_message_make_one_get() -> None:
+    _, far, account = await _packed(300)
+    places = await _places(account)
+    found = await asyncio.gather(*(account.body(places[7]) for _ in range(1000)))
+    assert set(found) == {mail(7, 200)} and far.gets() == 1
+
+
+async def test_many_who_download_at_once_share_their_gets() -> None:
+    _, far, account = await _packed(300)
+    places = await _places(account)
+
+    async def download() -> list[bytes]:
+        return [data async for data in account.bodies(places)]
+
+    for found in await asyncio.gather(*(download() for _ in range(10))):
+        assert found == [mail(number, 200) for number in range(300)]
+    assert far.gets() <= 2
+
+
+async def test_a_damaged_message_in_a_pack_costs_only_itself() -> None:
+    world, _, account = await _packed(300)
+    places = await _places(account)
+    key = world.ref.prefix + places[5].key
+    data = bytearray(await world.objects.get(key))
+    data[places[5].offset + 3] ^= 1
+    await world.objects.put(key, [data])
+    seen = 0
+    with pytest.raises(Damaged):
+        async for found in account.bodies(places):
+            assert found == mail(seen, 200)
+            seen += 1
+    assert seen == 5
+    rest = [found async for found in account.bodies(places[6:])]
+    assert rest == [mail(number, 200) for number in range(6, 300)]
+
+
+def test_runs_lie_in_one_object_ascend_and_are_bounded() -> None:
+    settings = StoreSettings(read_run_bytes=100, read_gap_bytes=10)
+
+    def at(key: str, offset: int, length: int = 20) -> Location:
+        return Location(key, offset, length, b"")
+
+    places = [
+        at("a", 0),
+        at("a", 30),
+        at("a", 61),
+        at("a", 81),
+        at("a", 0),
+        at("b", 20),
+        at("b", 40, 500),
+        at("b", 540),
+    ]
+    assert runs(places, settings) == [places[:2], places[2:4], places[4:5], places[5:6], places[6:7], places[7:]]
+    assert runs([], settings) == []
