@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
 
 import kopf
 
@@ -35,6 +35,7 @@ from mailoperator.world import World
 from mailpod.clock import Clock, SystemClock
 from mailpod.logs import event
 
+T = TypeVar("T")
 _CHILDREN: Final = "app.kubernetes.io/managed-by=mail-operator"
 _AGAIN_SECONDS: Final = 2.0
 
@@ -74,8 +75,12 @@ async def operate(settings: OperatorSettings, kube: Kube, stop: asyncio.Event, c
             seconds=settings.lease_seconds,
             clock=clock,
         )
-        plane = ClusterPlane(kube, settings, leader, clock, cluster_uid=await _cluster_uid(kube, settings))
-        operator = await _assemble(kube, settings, clock, leader, world, plane)
+        uid = await insist(lambda: _cluster_uid(kube, settings), stop)
+        key = await insist(lambda: signing_key(kube, settings.namespace, settings.signing_key_secret), stop)
+        if uid is None or key is None:
+            return
+        plane = ClusterPlane(kube, settings, leader, clock, cluster_uid=uid)
+        operator = _assemble(kube, settings, clock, leader, world, plane, key)
         operators.append(operator)
         await _serve(operator, settings, kube, heartbeat, stop)
     finally:
@@ -84,12 +89,12 @@ async def operate(settings: OperatorSettings, kube: Kube, stop: asyncio.Event, c
         await health.cleanup()
 
 
-async def _assemble(
-    kube: Kube, settings: OperatorSettings, clock: Clock, leader: Leader, world: World, plane: ClusterPlane
+def _assemble(
+    kube: Kube, settings: OperatorSettings, clock: Clock, leader: Leader, world: World, plane: ClusterPlane, key: bytes
 ) -> Operator:
     checker = DnsChecker(clock, resolver=settings.resolver) if settings.dns_checks else None
     keys = ClusterKeys(kube, world, clock, schedule=settings.dkim, checker=checker)
-    hasher = Hasher(await signing_key(kube, settings.namespace, settings.signing_key_secret))
+    hasher = Hasher(key)
 
     async def published(mailbox: Mailbox) -> tuple[str, ...]:
         raw = world.get("MailDomain", (mailbox.metadata.namespace, mailbox.spec.domain_ref.name))
@@ -217,6 +222,23 @@ async def _until_known(kube: Kube, stop: asyncio.Event) -> None:
             event("operator.waits", level="warning", reason=str(error))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), _AGAIN_SECONDS)
+
+
+async def insist(ask: Callable[[], Awaitable[T]], stop: asyncio.Event, *, again: float = _AGAIN_SECONDS) -> T | None:
+    """What `ask` gives, asked every `again` seconds while no API server answers; None where `stop` came first.
+
+    A start amid an outage waits for its end. Raises ApiError for what the API server refuses.
+    """
+    while not stop.is_set():
+        try:
+            return await ask()
+        except ApiError as error:
+            if error.status not in (0, 429) and error.status < 500:
+                raise
+            event("operator.waits", level="warning", reason=str(error))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), again)
+    return None
 
 
 async def _cluster_uid(kube: Kube, settings: OperatorSettings) -> str:
