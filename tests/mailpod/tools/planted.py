@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from tests.mailpod.store.faults import FakeClock, mail
 
+from mailpod.errors import MailError
 from mailpod.store import Account, AccountRef, NewMessage, Store, StoreSettings
-from mailpod.store.entries import DomainEntry, MailboxEntry, new_signing_key, public_key
+from mailpod.store.check import CheckOptions, Finding, check_bucket
+from mailpod.store.entries import DomainEntry, MailboxEntry, public_key
 from mailpod.store.memory import MemoryObjects
 from mailpod.store.objects import ObjectStore
 from mailpod.store.outbound import Outbound, SpoolEntry
@@ -118,4 +120,28 @@ async def queue(planted: Planted, identifier: str = "") -> str:
     return name
 
 
-__all__ = ["KEY", "SETTINGS", "Planted", "entries", "flipped", "new_signing_key", "plant", "queue"]
+async def check(planted: Planted, **options: object) -> list[Finding]:
+    chosen = CheckOptions(public_keys=[planted.key], **options)  # type: ignore[arg-type]
+    return (await check_bucket(planted.objects, chosen, root=planted.objects)).findings.items
+
+
+async def damage(planted: Planted, **options: object) -> list[Finding]:
+    return [item for item in await check(planted, **options) if item.severity == "damage"]
+
+
+async def readable(planted: Planted) -> dict[int, bytes]:
+    """What a new pod can read of Alice's INBOX, message by message."""
+    account = await planted.store().open(planted.alice)
+    box = account.mailbox("INBOX")
+    out = {}
+    for uid in list(box.uids):
+        try:
+            async for page, rows in box.pages([uid]):
+                for row in rows:
+                    out[uid] = await account.body(page.location(row))
+        except MailError:
+            continue
+    return out
+
+
+WHOLE = {uid: mail(uid, 5000 if uid == 12 else 0) for uid in range(1, 13)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from mailpod.store.check.contents import Contents, each
-from mailpod.store.check.finding import Findings
+from mailpod.store.check.finding import Findings, Repair
 from mailpod.store.checkpoint import Root, RootBox, decode_root, load_state
 from mailpod.store.mailbox import Mailbox
 from mailpod.store.names import checkpoint_key
@@ -191,7 +191,7 @@ def _named(root: Root) -> Iterator[tuple[Kind, PageRef, str]]:
         yield "delivery", ref, f"the deliveries of day {day} since 1970"
 
 
-def sums(root: Root, state: State, key: str, findings: Findings) -> None:
+def sums(root: Root, state: State, key: str, findings: Findings, *, repair: Repair = "checkpoint") -> None:
     """Does a checkpoint's summary of each folder agree with its columns, and are its numbers in order?"""
     for entry in root.boxes:
         box = state.boxes[entry.id]
@@ -200,7 +200,7 @@ def sums(root: Root, state: State, key: str, findings: Findings) -> None:
                 key,
                 "checkpoint-sums",
                 f"The folder {box.name!r}: {wrong}. Clients are told wrong numbers.",
-                repair="checkpoint",
+                repair=repair,
             )
 
 
@@ -220,7 +220,7 @@ def invariants(state: State, key: str, findings: Findings) -> None:
         findings.damage(key, "uidvalidity", "Two folders have one UIDVALIDITY: clients may take one for the other.")
     for box in state.boxes.values():
         for wrong in _wrong_numbers(state, box):
-            findings.damage(key, "numbers", f"The folder {box.name!r}: {wrong}.", repair="checkpoint")
+            findings.damage(key, "numbers", f"The folder {box.name!r}: {wrong}.", repair="restore")
 
 
 def _wrong_numbers(state: State, box: Mailbox) -> Iterator[str]:

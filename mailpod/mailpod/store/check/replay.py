@@ -37,8 +37,6 @@ class Walk:
     """Octets of the first line of each readable commit."""
     last_uidvalidity: int = 0
     """The highest in any readable commit or checkpoint."""
-    by_log: bool = False
-    """The head's state comes from commits or from a checkpoint that is not the newest."""
     start: int = 0
 
 
@@ -160,7 +158,6 @@ class _Walker:
             self._half = state.head != head
             self._does_not_follow = True
             return str(error)
-        self.walk.by_log = True
         return ""
 
     def _damage(self, seq: int, trouble: str, after: State | None) -> tuple[str, str]:
@@ -183,7 +180,9 @@ class _Walker:
                     state = await self._index.state(candidate)
                 except (BadPage, MissingPage):
                     continue
-                self.walk.state, self.walk.by_log = state, False
+                self.walk.state = state
+                key = checkpoint_key(self._found.prefix, candidate)
+                sums(self._index.roots[candidate], state, key, self._findings, repair="restore")
                 return state
         return None
 
