@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import copy
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -378,62 +377,6 @@ async def test_api_errors_are_tried_again(cluster: Cluster) -> None:
     assert not operator.context.world.all("Mailbox")
     await cluster.run()
     assert cluster.condition("Mailbox", "alice").holds
-
-
-@pytest.mark.parametrize(("version", "kind"), [("apps/v1", "Deployment"), ("v1", "Service"), ("v1", "ServiceAccount")])
-async def test_anothers_object_of_a_childs_name_is_left_alone(cluster: Cluster, version: str, kind: str) -> None:
-    theirs = {"apiVersion": version, "kind": kind, "metadata": {"name": "web", "namespace": "n"}, "spec": {"mine": 1}}
-    cluster.kube.user_applies(theirs, domain("web", "web.test"))
-    before = copy.deepcopy(cluster.kube.objects[version, kind, "n", "web"])
-    await cluster.run()
-    refused = cluster.condition("MailDomain", "web", c.AVAILABLE)
-    assert (refused.status, refused.reason) == ("False", c.NAME_TAKEN)
-    assert cluster.kube.objects[version, kind, "n", "web"] == before
-
-
-async def test_an_upgrade_rolls_one_maildomain_at_a_time(cluster: Cluster) -> None:
-    """OPERATOR.md rule 40: a new image of the installation's, for two that run."""
-    cluster.kube.user_applies(domain("a", "a.test"), domain("b", "b.test"))
-    await cluster.run()
-
-    def images() -> list[str]:
-        found = (cluster.kube.objects["apps/v1", "Deployment", "n", name] for name in ("a", "b"))
-        return sorted(one["spec"]["template"]["spec"]["containers"][0]["image"] for one in found)
-
-    for name in ("a", "b"):
-        cluster.has_available_pods(name)
-    before = images()
-    await cluster.run(pod_image="upgraded:2")
-    assert images() == sorted([before[0], "upgraded:2"]), "the other waits for its pods"
-    for name in ("a", "b"):
-        cluster.has_available_pods(name)
-    await cluster.run(pod_image="upgraded:2")
-    assert images() == ["upgraded:2", "upgraded:2"]
-
-
-async def test_a_rollout_that_is_refused_holds_no_other_up(cluster: Cluster) -> None:
-    cluster.kube.user_applies(domain("a", "a.test"), domain("b", "b.test"))
-    await cluster.run()
-    for name in ("a", "b"):
-        cluster.has_available_pods(name)
-    cluster.kube.user_applies(domain("a", "a.test", server={"image": "new:1"}))
-    refused = ApiError(422, "Invalid", "no such image")
-    kind, apply = "Deployment", cluster.kube.apply
-
-    async def refuse(obj: dict[str, Any], **options: Any) -> dict[str, Any]:
-        if (obj["kind"], obj["metadata"]["name"]) == (kind, "a"):
-            raise refused
-        return await apply(obj, **options)
-
-    cluster.kube.apply = refuse  # type: ignore[method-assign]
-
-    async def then_another(operator: Operator) -> None:
-        assert cluster.condition("MailDomain", "a").reason == c.APPLY_REFUSED
-        cluster.kube.user_applies(domain("b", "b.test", server={"image": "new:2"}))
-
-    await cluster.run(then_another)
-    pod = cluster.kube.objects["apps/v1", "Deployment", "n", "b"]["spec"]["template"]["spec"]
-    assert pod["containers"][0]["image"] == "new:2"
 
 
 async def test_without_storage_there_are_no_pods(cluster: Cluster) -> None:
