@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Values: TypeAlias = list[bytes | None]
 _LARGE: Final = 128 * 1024  # of a larger message only the octets asked for are read
-_AHEAD: Final = 2 * 1024 * 1024  # octets of whole messages read ahead
+_AHEAD: Final = 4 * 1024 * 1024  # octets of whole messages read ahead: what the store reads at once
 
 
 class Reader:
