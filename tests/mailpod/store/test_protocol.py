@@ -244,7 +244,8 @@ async def test_rule_1_a_wrong_prev_makes_the_account_read_only_and_readable() ->
     world, _, account = await _faulty()
     await _put(account, 1)
     header = decode_header((await world.objects.get(log_key(world.ref.prefix, 2))).split(b"\n")[0])
-    forged = msgspec.structs.replace(header, seq=3, id="f" * 24, prev="0" * 24, ops=(), bytes=0)  # wrong in nothing else
+    # wrong in nothing else
+    forged = msgspec.structs.replace(header, seq=3, id="f" * 24, prev="0" * 24, ops=(), bytes=0)
     await world.objects.create(log_key(world.ref.prefix, 3), [encode_header(forged)])
     with pytest.raises(AccountReadOnly):
         await account.refresh()
