@@ -12,8 +12,6 @@ from .faults import Table
 from .loop import run
 from .world import World
 
-_TABLE_SEEDS = 1000  # from here on an empty cell of the table is a failure
-
 
 def run_seeds(first: int, count: int) -> tuple[Table, str]:
     """Run seeds, and stop at the first that loses something; what it says, or "" ."""
@@ -39,7 +37,7 @@ def main() -> int:
     if options.mutations:
         from .mutations import main as mutations
 
-        return mutations(options.seeds)
+        return mutations(options.seeds, options.jobs)
     started = time.monotonic()
     table = Table()
     failures = []
@@ -57,7 +55,7 @@ def main() -> int:
     seconds = time.monotonic() - started
     print(f"\n{options.seeds} seeds in {seconds:.0f} s, {len(failures)} lost something", file=sys.stderr)
     print("\n".join(table.lines()))
-    empty = table.empty() if options.seeds >= _TABLE_SEEDS else []
+    empty = table.empty_of(options.seeds)
     for cell in empty:
         print(f"never happened: {cell}", file=sys.stderr)
     return 1 if failures or empty else 0

@@ -9,6 +9,7 @@ from mailpod.errors import Damaged, Expunged, MailError
 from mailpod.store import Account, Mailbox, NewMessage
 
 from .activity import activity
+from .faults import GRACE
 from .oracle import Address, Copy
 from .truth import Broken
 
@@ -163,6 +164,30 @@ class Client:
                 await account.rename("INBOX", f"Old/{rng.randrange(4)}")
             case _:
                 await account.subscribe(rng.choice(_NAMES))
+
+
+class Reader(Client):
+    """Opens an account, and reads from it much later, as a POP3 session may; its pod does nothing else."""
+
+    async def run(self) -> None:
+        rng, link = self._rng, self._pod.link
+        while True:
+            await link.wait(rng.expovariate(0.2))
+            self._address = self._world.some_address(rng)
+            try:
+                account = await self._pod.open(self._address)
+            except MailError:
+                continue
+            try:
+                await link.wait(rng.uniform(0, 3 * GRACE))
+                for _ in range(6):
+                    with activity("read"):
+                        await self._read(account)
+                    self._world.table.done["read late"] += 1
+            except MailError as error:
+                self._world.table.done[f"failed: {type(error).__name__}"] += 1
+            finally:
+                account.release()
 
 
 def message(rng: random.Random, number: int) -> bytes:

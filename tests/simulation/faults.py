@@ -22,6 +22,7 @@ BEFORE = {  # fault -> chance a request, before the request has any effect
 WRITES = {  # … at the effect, of requests that write
     "never arrives": 0.025,
     "lands late": 0.02,
+    "lands late, its writer suspended": 0.004,
     "answer lost": 0.03,
     "409": 0.01,
 }
@@ -30,9 +31,11 @@ AFTER = {  # … when the effect has happened
     "stalled before the answer": 0.006,
     "suspended past GRACE before the answer": 0.0012,
 }
+ENOUGH = 2000  # seeds, from which on an empty cell of the table is a failure
 SKEW = "clock a day off"
-READ_FAULTS = (*BEFORE, *AFTER, SKEW)
-WRITE_FAULTS = (*BEFORE, *WRITES, *AFTER, SKEW)
+SLOW = "slow for a while"  # each answer takes up to GRACE/2
+READ_FAULTS = (*BEFORE, *AFTER, SKEW, SLOW)
+WRITE_FAULTS = (*BEFORE, *WRITES, *AFTER, SKEW, SLOW)
 
 WRITTEN = (
     "create log", "create checkpoint", "create page", "create pack", "create incarnation", "create purge",
@@ -113,6 +116,10 @@ class Table:
         out += [f"{fault} x {doing}" for doing in ACTIVITIES for fault in _faults_of(doing)
                 if not self.activities[fault, doing]]  # fmt: skip
         return out + [f"scenario: {name}" for name in SCENARIOS if not self.scenarios[name]]
+
+    def empty_of(self, seeds: int) -> list[str]:
+        """As `empty`, once there were seeds enough for every cell to be sure of something."""
+        return self.empty() if seeds >= ENOUGH else []
 
     def lines(self) -> Iterable[str]:
         yield from _grid("Faults by requests", WRITE_FAULTS, (*WRITTEN, *READ), self.requests)

@@ -127,6 +127,7 @@ async def settle(world: World) -> None:
         await operator.purge(address)
         if address.wanted:
             await _look_through(world, judge, address.name)
+    _check_erased(world)
     check_accepted(world.oracle, world.accepted)
     world.oracle.verdict()
     await verify_checkpoints(world.oracle)
@@ -137,6 +138,20 @@ async def settle(world: World) -> None:
 def _raise(world: World) -> None:
     if world.failure is not None:
         raise world.failure
+
+
+def _check_erased(world: World) -> None:
+    """Of a closed account nothing is left but what landed after its purge."""
+    bucket = world.bucket
+    if records := [key for key in bucket.under("directory/") if "/purge/" in key]:
+        raise Broken(f"a purge does not end: {records}")
+    for address in world.oracle.addresses.values():
+        for truth in address.truths.values():
+            if truth.closed_at is None:
+                continue
+            left = [key for key in bucket.under(truth.prefix) if bucket.objects[key][1] < truth.closed_at + GRACE]
+            if left:
+                raise Broken(f"{len(left)} objects are left of a closed account: {left[0]}")
 
 
 async def _queue_is_empty(world: World) -> None:

@@ -16,7 +16,7 @@ from mailpod.store.objects import AlreadyExists, Ambiguous, Buffer, Entry, NotFo
 
 from .activity import current
 from .bucket import Bucket
-from .faults import GRACE, SKEW, Dice, Table
+from .faults import GRACE, SKEW, SLOW, Dice, Table
 from .truth import Broken
 
 T = TypeVar("T")
@@ -51,6 +51,7 @@ class Link:
         self.crash = crash
         self.alive = True
         self.frozen_until = 0.0
+        self.slow_until = 0.0
         self.counts: Counter[str] = Counter()
         self.sweeps: list[float] = []  # when the whole queue was listed
 
@@ -86,6 +87,9 @@ class Link:
         rng, delay = self.rng, 0.0
         if self.skewed:
             self._struck(SKEW, operation)
+        if self.slow_until and asyncio.get_running_loop().time() < self.slow_until:
+            self._struck(SLOW, operation)
+            delay = rng.uniform(0, GRACE / 2)
         match self._throw(self.dice.before, operation):
             case "":
                 pass
@@ -95,7 +99,7 @@ class Link:
             case "crash before sending":
                 await self._die()
             case "delayed":
-                delay = rng.uniform(0.1, _TIMEOUT)
+                delay += rng.uniform(0.1, _TIMEOUT)
             case "stalled before sending":
                 self.freeze(rng.uniform(*_STALL))
             case "suspended past GRACE before sending":
@@ -112,6 +116,12 @@ class Link:
                 raise Ambiguous("timeout")
             case "lands late":
                 asyncio.get_running_loop().call_later(rng.uniform(*_LATE), effect)
+                await self.wait(_TIMEOUT)
+                raise Ambiguous("timeout")
+            case "lands late, its writer suspended":
+                late = rng.uniform(GRACE, _LATE[1])
+                asyncio.get_running_loop().call_later(late, effect)
+                self.freeze(late + rng.uniform(0, 0.2 * GRACE))
                 await self.wait(_TIMEOUT)
                 raise Ambiguous("timeout")
             case "answer lost":

@@ -5,7 +5,6 @@ does is stale, and says so. The new code goes into the function object itself, s
 """
 
 from __future__ import annotations
-
 import __future__
 
 import importlib
@@ -26,7 +25,8 @@ class Stale(Exception):
 class Mutation:
     """`edits`: (module:function, old text, new text). `seeds` caught it before, and are tried first.
 
-    `test` is a unit test that catches it, where the simulation has no such layer.
+    `test` is a unit test that catches it, where the simulation has no such layer or seldom comes there. `survives` says
+    why nothing catches it: printed with every hunt, and no failure.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Mutation:
     edits: tuple[tuple[str, str, str], ...]
     seeds: tuple[int, ...] = ()
     test: str = ""
+    survives: str = ""
 
 
 @contextmanager

@@ -53,7 +53,7 @@ class Sender:
                 continue
             world.table.done["accept"] += 1
             accounts = {a.name: a.truth.prefix if a.truth else "" for a in addresses}
-            world.accepted.append(Accepted(entry.id, {name: number for name in copies}, accounts))
+            world.accepted.append(Accepted(entry.id, dict.fromkeys(copies, number), accounts))
 
 
 def check_accepted(oracle: Oracle, accepted: list[Accepted]) -> None:

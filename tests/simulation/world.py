@@ -18,7 +18,7 @@ from mailpod.store.objects import Ambiguous, StorageError
 from . import judge
 from .activity import activity
 from .bucket import Bucket
-from .clients import Client
+from .clients import Client, Reader
 from .faults import GRACE, Dice, Table
 from .link import Link
 from .operators import Operator, make_operator
@@ -157,11 +157,15 @@ class World:
         self._names += 1
         pod = make_pod(self, f"pod-{self._names}", skew=random_skew(self.rng))
         self.pods.append(pod)
-        pod.spool.start()
+        if self.rng.random() < 0.2:  # nobody changes anything here, so that its states become old
+            pod.spawn(Reader(pod).run())
+            pod.spawn(Reader(pod).run())
+            return pod
         for _ in range(2):
             pod.spawn(Client(pod).run())
         pod.spawn(Session(pod).run())
         pod.spawn(Sender(pod).run())
+        pod.spool.start()
         return pod
 
     def _start_operator(self) -> None:
@@ -173,7 +177,7 @@ class World:
     async def _make_trouble(self) -> None:
         rng = self.rng
         self._bury()
-        match rng.randrange(9):
+        match rng.randrange(10):
             case 0 | 1:
                 pod = rng.choice(self.pods)
                 self.table.done["pod killed"] += 1
@@ -193,6 +197,9 @@ class World:
                 pod = rng.choice(self.pods)
                 self.table.done["pod stopped"] += 1
                 pod.spawn(self._stop(pod))
+            case 9:
+                link = rng.choice(self.pods).link
+                link.slow_until = asyncio.get_running_loop().time() + rng.uniform(GRACE, 4 * GRACE)
             case 8:
                 for pod in rng.sample(self.pods, rng.choice([1, 2])):
                     pod.spawn(self._tend(pod, rng.choice(["pack", "pack", "collect", "checkpoint"])))
