@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from tests.cluster.fixtures import Cluster, cluster, namespace
 from tests.fixtures_seaweed import Seaweed, seaweed
@@ -15,6 +16,11 @@ from tests.fixtures_versitygw import Versity, versity
 from tests.harness import manifest
 from tests.harness.server import Mailpod
 from tests.harness.target import Account, Target
+
+# No deadline: a busy machine is no fault. In CI the same code meets the same examples, so that a red run is a change's
+# own; everywhere else each run tries new ones.
+hypothesis.settings.register_profile("mailpod", deadline=None, print_blob=True, derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("mailpod")
 
 MAILBOXES = 160
 """More than the tests that ask for one; each is used by one test only, so no test sees another's mail."""
