@@ -35,7 +35,8 @@ from .page import BadPage, decode_table
 from .settings import StoreSettings
 
 _BATCH = 1000  # keys of one DELETE
-_PAST = 256  # superseded checkpoints that one collection takes away
+_PAST = 256  # superseded checkpoints that one collection takes away, or as many as it keeps
+_HELD = 8  # newest checkpoints that stay in memory until two of them are verified
 
 LoadTable = Callable[[PageRef], Awaitable[list[PageRef]]]
 
@@ -44,7 +45,8 @@ LoadTable = Callable[[PageRef], Awaitable[list[PageRef]]]
 class Collected:
     """What a collection did: objects deleted, by kind. `refused` says why nothing could be.
 
-    `broken` are sequences of checkpoints that name what is not there; `dead` keys of packs that are mostly dead.
+    `kept` checkpoints were read and stay; `broken` are sequences of those among the newest that name what is not there;
+    `dead` keys of packs that are mostly dead.
     """
 
     commits: int = 0
@@ -52,6 +54,7 @@ class Collected:
     packs: int = 0
     checkpoints: int = 0
     refused: str = ""
+    kept: int = 0
     broken: list[int] = field(default_factory=list)
     dead: list[str] = field(default_factory=list)
 
@@ -111,24 +114,37 @@ class _Collection:
             return self.out  # nothing is old enough
         at = entries.index(anchor)
         below = entries[max(at + 1, 2) :]
-        kept = [await self._read(entry) for entry in entries if entry not in below or _is_young(entry, now, grace)]
+        kept = [*entries[: max(at + 1, 2)], *(entry for entry in below if _is_young(entry, now, grace))]
         below = [entry for entry in below if not _is_young(entry, now, grace)]
+        self.out.kept = len(kept)
+        newest, named = await self._read_all(kept)
         listed = await self._listed()  # after the roots: what they name was there before them
-        verified = self._verified(kept, listed)
-        while len(verified) < 2 and below:
-            kept.append(await self._read(below.pop(0)))
-            verified += self._verified(kept[-1:], listed)
+        verified = self._verified(newest, listed)
+        doubtful = kept[_HELD:]  # read already, and named; a busy account has thousands of them
+        while len(verified) < 2 and (doubtful or below):
+            read = await self._read((doubtful or below).pop(0))
+            named |= read.names if read is not None else set()
+            verified += self._verified([read], listed)
         if len(verified) < 2:
             return self.out
-        past = below[-_PAST:]
+        past = below[-max(_PAST, len(kept)) :]
         second = verified[1].sequence
-        named = set[str]().union(*(each.names for each in kept if each is not None))
         named |= _named_by_commits(await self._commits_after(second, verified[0].sequence))
         self.out.dead = _dead_packs(verified[0].root, listed, self._settings)
         await self._delete(past, named, listed, _last_commit(checkpoint_sequence(anchor.key), second), now)
         return self.out
 
     # -- reading
+
+    async def _read_all(self, entries: Sequence[Entry]) -> tuple[list[_Read | None], set[str]]:
+        """The first of these checkpoints, and what all of them name."""
+        newest, named = list[_Read | None](), set[str]()
+        for entry in entries:
+            read = await self._read(entry)
+            named |= read.names if read is not None else set()
+            if len(newest) < _HELD:
+                newest.append(read)
+        return newest, named
 
     async def _read(self, entry: Entry) -> _Read | None:
         """None for one that is damaged: it is not trusted, and what it alone names goes in its time."""

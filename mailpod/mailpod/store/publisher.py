@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mailpod.clock import Clock
 from mailpod.logs import event
+from mailpod.store import incarnations
 from mailpod.store import objects as bucket
 from mailpod.store.closing import close_account, finish_close, read_record
 from mailpod.store.entries import (
@@ -161,10 +162,17 @@ class Publisher:
         Raises StorageError, Ambiguous, Unavailable, AccountReadOnly.
         """
         key, seen = address_key(domain, local), Pass()
+        # Before the entry: whoever stands still after it must not close the account that comes after this one.
+        newest = await incarnations.latest(self._objects, domain, local)
         await self._read(key, seen)
         entry = seen.found.get(key)
         if entry is not None and entry.owner == owner:
-            made = await close_account(self._objects, domain, local, owner, clock=self._clock, rng=self._rng)
+            of = newest.id if newest is not None else ""
+            made = await close_account(
+                self._objects, domain, local, owner, incarnation=of, clock=self._clock, rng=self._rng
+            )
+            if made is not None and not made.absent:
+                raise bucket.StorageError(f"{key}: another account came into use meanwhile")
             await self._withdraw({key}, seen)
             return made
         for item in await self._objects.list(purge_prefix(domain, local)):

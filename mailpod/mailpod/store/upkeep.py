@@ -5,7 +5,8 @@
 - One task an account for checkpoints, and one for the rest. What fails is logged, and left to the next time; clients
   never wait for it or hear of it.
 - After a checkpoint that this pod published: one pack after the other while they are due, each with a checkpoint that
-  takes its moves into the index; then, on average every `collect_checkpoints` of them, a collection.
+  takes its moves into the index; then, on average every `collect_checkpoints` of them, or as many as are kept, a
+  collection.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Upkeep:
         self._tasks: dict[AccountRef, asyncio.Task[None]] = {}
         self._tending: dict[AccountRef, asyncio.Task[None]] = {}
         self._last: dict[AccountRef, float] = {}  # Clock.elapsed of the last checkpoint
+        self._kept: dict[AccountRef, int] = {}  # checkpoints that the last collection read and kept
         self._dead: dict[AccountRef, list[str]] = {}  # packs that the last collection found mostly dead
         self._packing = asyncio.Lock()  # one pack is in memory at a time
         self._closing = False
@@ -55,6 +57,7 @@ class Upkeep:
         """The account left this pod's memory."""
         self._last.pop(ref, None)
         self._dead.pop(ref, None)
+        self._kept.pop(ref, None)
 
     def checkpoint_if_due(self, account: Account) -> None:
         """Write a checkpoint in the background (STORE.md rule 8)."""
@@ -89,7 +92,9 @@ class Upkeep:
         try:
             while await self.pack(account):
                 await self.checkpoint(account)
-            if self._store.rng.random() * self._settings.collect_checkpoints < 1:
+            # a collection reads all that are younger than GRACE: so each is read about once, however many they are
+            every = max(self._settings.collect_checkpoints, self._kept.get(account.ref, 0))
+            if self._store.rng.random() * every < 1:
                 await self.collect(account.ref)
         except (MailError, StorageError, Ambiguous) as error:
             event("store.tend.failed", level="warning", account=account.prefix, error=str(error))
@@ -134,7 +139,7 @@ class Upkeep:
         if account is not None:
             for sequence in done.broken:
                 account.log.distrust(sequence)
-            self._dead[ref] = done.dead
+            self._dead[ref], self._kept[ref] = done.dead, done.kept
         event("store.collected", account=ref.prefix, commits=done.commits, pages=done.pages, packs=done.packs)
         return done
 
