@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.apiserver.conftest import need_apiserver
 from tests.apiserver.harness import ApiServer
 from tests.charts.rendered import CHART, flags, helm, render
 from tests.operator.build.domains import INPUTS, domain
@@ -21,14 +22,19 @@ _RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 
 
 @pytest.fixture(scope="module")
-def release(apiserver: ApiServer) -> Iterator[ApiServer]:
-    """The chart, installed by helm with all that the API server knows, in a namespace that asks `restricted`."""
-    where = ("--kubeconfig", str(apiserver.kubeconfig), "--namespace", "chart-system")
-    apiserver.kubectl("create", "namespace", "chart-system")
-    apiserver.kubectl("label", "namespace", "chart-system", _RESTRICTED)
-    helm("install", "mail", CHART, *where, *flags("trialS3.enabled=true", "crds.keep=false"))
-    yield apiserver
-    helm("uninstall", "mail", *where)
+def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """The chart, installed by helm with all that the API server knows, in a namespace that asks `restricted`.
+
+    On a server of its own: helm refuses definitions that other tests applied without it.
+    """
+    need_apiserver()
+    with ApiServer(tmp_path_factory.mktemp("chart") / "api") as server:
+        where = ("--kubeconfig", str(server.kubeconfig), "--namespace", "chart-system")
+        server.kubectl("create", "namespace", "chart-system")
+        server.kubectl("label", "namespace", "chart-system", _RESTRICTED)
+        helm("install", "mail", CHART, *where, *flags("trialS3.enabled=true", "crds.keep=false"))
+        yield server
+        helm("uninstall", "mail", *where)
 
 
 def _written(name: str = "one", **spec: Any) -> str:
