@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import gc
 import logging
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -26,6 +27,11 @@ _HUNT = 120  # seeds that may pass before a mutation has survived
 def _first() -> int:
     """Another thousand of seeds every day."""
     return datetime.datetime.now(datetime.UTC).date().toordinal() * 10_000
+
+
+def _workers() -> ProcessPoolExecutor:
+    """Two processes, whose collector leaves alone what this one had in memory: it would go over it again and again."""
+    return ProcessPoolExecutor(2, initializer=gc.freeze)
 
 
 def _run(first: int, most: int, least: int, seconds: float) -> tuple[int, Table]:
@@ -58,7 +64,7 @@ def test_nothing_acknowledged_is_lost() -> None:
 def test_nothing_acknowledged_is_lost_in_many_seeds_and_every_fault_struck_everywhere() -> None:
     first = _first() + 1000
     print(f"first seed {first}")
-    with ProcessPoolExecutor(2) as workers:
+    with _workers() as workers:
         parts = [workers.submit(_run, first + at, 4000, 300, _SLOW_SECONDS) for at in (0, 4500)]
         table, seeds = Table(), 0
         for part in parts:
@@ -71,7 +77,7 @@ def test_nothing_acknowledged_is_lost_in_many_seeds_and_every_fault_struck_every
 
 @pytest.mark.slow
 def test_each_mutation_is_caught() -> None:
-    with ProcessPoolExecutor(2) as workers:
+    with _workers() as workers:
         found: list[Caught] = list(workers.map(hunt, MUTATIONS, [_HUNT] * len(MUTATIONS)))
     print(*found, sep="\n")
     assert [str(each) for each in found if not each.by and not each.mutation.survives] == []

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mailpod.services import Services
 
 _SWEEP: Final = ""  # the due list's name for a sweep
+_SOON: Final = 0.001  # seconds
 
 
 class Spool:
@@ -91,7 +92,8 @@ class Spool:
                 task = self._spawn(self._sweep() if entry_id == _SWEEP else self._take_over(entry_id, seen))
                 task.add_done_callback(lambda _: slots.release())
             self._changed.clear()
-            wait = max(0.0, self._due[0][0] - clock.elapsed()) if self._due else None
+            # not less than a loop's timers tell apart: one that comes a hair early would come again and again
+            wait = max(_SOON, self._due[0][0] - clock.elapsed()) if self._due else None
             try:
                 await asyncio.wait_for(self._changed.wait(), wait)
             except TimeoutError:
