@@ -11,8 +11,10 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final
 
+from mailoperator.metrics import PUBLISH_FAILED, PUBLISH_SECONDS, PUBLISHED
 from mailpod.clock import Clock
 from mailpod.directory import (
+    Ambiguous,
     BucketClock,
     Entry,
     Erase,
@@ -65,12 +67,13 @@ class DirectorySync:
     ) -> Published:
         """Entries of one owner: those of its others that are known go. `conflicts` are left alone."""
         self._may_write()
-        return await self._publisher.publish_some(entries, living=living)
+        with PUBLISH_SECONDS.time():
+            return await _counted(self._publisher.publish_some(entries, living=living))
 
     async def withdraw(self, owner: str, entries: Iterable[Entry] = ()) -> Published:
         """Refuse what `owner` had; mail stays."""
         self._may_write()
-        return await self._publisher.withdraw(owner, entries)
+        return await _counted(self._publisher.withdraw(owner, entries))
 
     async def verifiers(self, address: str) -> tuple[str, ...]:
         """A mailbox's, as this process last saw or wrote its signed entry; it is read where it was never seen."""
@@ -84,7 +87,7 @@ class DirectorySync:
     ) -> Published:
         """Make the directory exactly `entries`, a complete set; see `Published.brake`."""
         self._may_write()
-        return await self._publisher.compare(entries, approved=approved, living=living)
+        return await _counted(self._publisher.compare(entries, approved=approved, living=living))
 
     async def close(self, domain: str, local: str, owner: str) -> None:
         """End an account: nobody finds it from now on, its purge is recorded. One that is not `owner`'s stays."""
@@ -132,3 +135,15 @@ class DirectorySync:
 
         found = await asyncio.gather(*(one(entry) for entry in entries if isinstance(entry, MailboxEntry)))
         return dict(pair for pair in found if pair is not None)
+
+
+async def _counted(work: Awaitable[Published]) -> Published:
+    """What the pass did, counted."""
+    try:
+        done = await work
+    except (StorageError, Ambiguous, MailError):
+        PUBLISH_FAILED.inc()
+        raise
+    PUBLISHED.labels("written").inc(len(done.written))
+    PUBLISHED.labels("withdrawn").inc(len(done.withdrawn))
+    return done

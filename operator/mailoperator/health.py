@@ -12,6 +12,7 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from mailoperator.metrics import REGISTRY
 from mailpod.clock import Clock
 
 _STALE_SECONDS: Final = 180.0
@@ -49,7 +50,7 @@ async def serve(
         return web.Response(text="ok\n") if ready() else web.Response(status=503, text="not yet\n")
 
     async def metrics(request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()
     app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)])

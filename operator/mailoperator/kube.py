@@ -18,6 +18,8 @@ import kopf
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
+from mailoperator.metrics import API_REQUESTS
+
 Raw: TypeAlias = dict[str, Any]
 Raws: TypeAlias = list[Raw]
 MANAGER: Final = "mailpod"
@@ -282,10 +284,13 @@ class Kube:
         await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         try:
-            return await self._client.rest_client.request(  # type: ignore[no-untyped-call]
+            answer = await self._client.rest_client.request(  # type: ignore[no-untyped-call]
                 method, url, headers=headers, body=body, _request_timeout=deadlines
             )
+            API_REQUESTS.labels(method, answer.status).inc()
+            return answer
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            API_REQUESTS.labels(method, 0).inc()
             raise ApiError(0, "Unreachable", str(error) or type(error).__name__) from None
 
 

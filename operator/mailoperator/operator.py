@@ -10,9 +10,8 @@ import asyncio
 import contextlib
 from typing import Any, Final, TypeAlias
 
-from prometheus_client import Counter, Gauge
-
 from mailoperator import conditions as c
+from mailoperator import metrics
 from mailoperator.context import API, Context, Dns, Job, Keys, KubeApi, Passwords, Plane
 from mailoperator.events import Events
 from mailoperator.gather import holds
@@ -32,10 +31,6 @@ Raw: TypeAlias = dict[str, Any]
 USE_LABEL: Final = "mailpod.dev/use"
 _LISTED: Final = ((API, "MailDomain", ""), (API, "Mailbox", ""), ("v1", "Secret", USE_LABEL))
 _RETRY_SECONDS: Final = 2.0
-
-RECONCILED = Counter("mailpod_operator_reconciled", "Reconciliations, by kind and outcome.", ["kind", "outcome"])
-WAITING = Gauge("mailpod_operator_queue", "Objects that wait to be reconciled, or are.")
-SWEPT = Counter("mailpod_operator_sweeps", "Sweeps that listed everything.")
 
 
 class Operator:
@@ -73,7 +68,9 @@ class Operator:
             enqueue=self._queue.add,
             see=self.see,
         )
-        WAITING.set_function(lambda: len(self._queue))
+        metrics.WAITING.set_function(lambda: len(self._queue))
+        metrics.FAILING.set_function(lambda: len(self._queue.waiting()))
+        metrics.LEADING.set_function(lambda: leader.is_leading)
 
     @property
     def ready(self) -> bool:
@@ -117,7 +114,8 @@ class Operator:
             if job[0] != "Mailbox" or not self._swept or not _is_settled(world.get("Mailbox", job[1])):
                 self._queue.add(job, turn=Turn.SWEPT)
         self._swept = True
-        SWEPT.inc()
+        metrics.SWEPT.inc()
+        metrics.SWEPT_AT.set(self._clock.now())
 
     async def _sweeps(self) -> None:
         while True:
@@ -137,19 +135,20 @@ class Operator:
         await self._listed.wait()
         kind, key = job
         try:
-            delay = await self._reconcile(kind, key)
+            with metrics.RECONCILE_SECONDS.labels(kind).time():
+                delay = await self._reconcile(kind, key)
         except NotLeading:
-            RECONCILED.labels(kind, "not-leading").inc()
+            metrics.RECONCILED.labels(kind, "not-leading").inc()
             raise Retry(1.0, "the Lease was lost") from None
         except ApiError as error:
-            RECONCILED.labels(kind, "failed").inc()
+            metrics.RECONCILED.labels(kind, "failed").inc()
             if error.status in (404, 409):  # changed or gone meanwhile: the watch tells, and the next look sees it
                 raise Retry(1.0, str(error)) from None
             raise
         except Exception:
-            RECONCILED.labels(kind, "failed").inc()
+            metrics.RECONCILED.labels(kind, "failed").inc()
             raise
-        RECONCILED.labels(kind, "done").inc()
+        metrics.RECONCILED.labels(kind, "done").inc()
         return delay
 
     async def _reconcile(self, kind: str, key: Key) -> float | None:

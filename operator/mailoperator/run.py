@@ -32,6 +32,7 @@ from mailoperator.signing import signing_key
 from mailoperator.storage import ClusterPlane
 from mailoperator.tlswatch import watch_tls_secrets
 from mailoperator.world import World
+from mailoperator.worldmetrics import told
 from mailpod.clock import Clock, SystemClock
 from mailpod.logs import event
 
@@ -82,7 +83,8 @@ async def operate(settings: OperatorSettings, kube: Kube, stop: asyncio.Event, c
         plane = ClusterPlane(kube, settings, leader, clock, cluster_uid=uid)
         operator = _assemble(kube, settings, clock, leader, world, plane, key)
         operators.append(operator)
-        await _serve(operator, settings, kube, heartbeat, stop)
+        with told(operator.context.world):
+            await _serve(operator, settings, kube, heartbeat, stop)
     finally:
         if plane is not None:
             await plane.stop()

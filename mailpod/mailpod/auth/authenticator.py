@@ -43,6 +43,7 @@ class Authenticator:
             decay=settings.throttle_decay_seconds,
             entries=settings.throttle_entries,
         )
+        metrics.LOGIN_SUSPECTS.set_function(lambda: len(self._throttle))
 
     async def login(self, username: str, password: str, *, peer: Peer, protocol: str) -> Identity:
         """The identity of who logs in with `protocol` ("smtp" for submission, "imap", "pop3").

@@ -22,6 +22,9 @@ class Request:
     path: str
     query: str
     keep_alive: bool
+    host: str = ""
+    """The Host field without its port, in lower case."""
+    accept: str = ""
 
 
 class HttpError(Exception):
@@ -56,7 +59,16 @@ def _request(method: str, target: str, fields: dict[bytes, bytes], *, modern: bo
     has_body = b"transfer-encoding" in fields or fields.get(b"content-length", b"0") != b"0"
     options = {option.strip() for option in fields.get(b"connection", b"").lower().split(b",")}
     wants_more = b"close" not in options if modern else b"keep-alive" in options
-    return Request(method, path, query, keep_alive=wants_more and not has_body)
+    host = _without_port(fields.get(b"host", b"").decode("latin-1").lower())
+    accept = fields.get(b"accept", b"").decode("latin-1")
+    return Request(method, path, query, keep_alive=wants_more and not has_body, host=host, accept=accept)
+
+
+def _without_port(host: str) -> str:
+    """RFC 9110 §7.2; an address of IPv6 has colons of its own, in brackets."""
+    if host.startswith("["):
+        return host.partition("]")[0].lstrip("[")
+    return host.partition(":")[0].rstrip(".")
 
 
 def _fields(lines: list[bytes]) -> dict[bytes, bytes]:

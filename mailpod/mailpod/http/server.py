@@ -5,7 +5,8 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import ClassVar, Final
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import REGISTRY
+from prometheus_client.exposition import choose_encoder
 
 from mailpod.http.health import Health
 from mailpod.http.request import HttpError, Request, parse_request
@@ -52,7 +53,8 @@ class HttpSession(Wire):
         if request.method not in ("GET", "HEAD"):
             return HTTPStatus.METHOD_NOT_ALLOWED, b"GET or HEAD\n", _TEXT
         if request.path == "/metrics":
-            return HTTPStatus.OK, generate_latest(), CONTENT_TYPE_LATEST
+            encode, kind = choose_encoder(request.accept)  # OpenMetrics has the exemplars
+            return HTTPStatus.OK, encode(REGISTRY), kind
         if request.path == "/healthz":
             verbose = "verbose" in request.query
             return HTTPStatus.OK, self._health.report().encode() if verbose else b"ok\n", _TEXT

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mailpod.errors import AccountClosed, AccountMissing
+from mailpod import metrics
+from mailpod.errors import AccountClosed, AccountMissing, OverQuota
 from mailpod.store import Limits, NewMessage
 
 if TYPE_CHECKING:
@@ -31,9 +32,17 @@ async def deliver(
     new = NewMessage(b"".join((_final_fields(sender, entry.address), *message)), delivery_id=delivery_id)
     limits = Limits(entry.quota_bytes, entry.quota_messages) if within_quota else None
     try:
-        return await _append(services, await services.directory.account(entry), new, limits)
+        added = await _append(services, await services.directory.account(entry), new, limits)
     except (AccountClosed, AccountMissing):
-        return await _append(services, await services.directory.account(entry, fresh=True), new, limits)
+        added = await _append(services, await services.directory.account(entry, fresh=True), new, limits)
+    except OverQuota:
+        metrics.OVER_QUOTA.labels(entry.domain).inc()
+        raise
+    if not added.duplicate:
+        messages, octets = metrics.delivered(entry.domain)
+        messages.inc()
+        octets.inc(len(new.data))
+    return added
 
 
 def _final_fields(sender: str, recipient: str) -> bytes:

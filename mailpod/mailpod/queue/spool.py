@@ -190,15 +190,18 @@ class Spool:
     # sweeps
 
     async def _sweep(self) -> None:
-        after, count = "", 0
+        after, count, oldest = "", 0, 0.0
         try:
             while found := await self.outbound.standings(after):
                 after = found[-1].id
                 for standing in found:
                     count += not standing.garbage
+                    oldest = oldest or (not standing.garbage and standing.message) or 0.0  # they come in order
                     if standing.id not in self._watched and not await self._finished(standing):
                         self._watch(standing)
             metrics.SPOOL_ENTRIES.set(count)
+            metrics.SPOOL_OLDEST.set(oldest)
+            metrics.SPOOL_SWEPT.set(self._services.clock.now())
         except MailError as error:
             logs.event("spool.sweep_failed", level="warning", reason=error.text)
         except Exception as error:

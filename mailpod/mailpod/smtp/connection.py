@@ -131,12 +131,17 @@ class Connection(SMTP):
     def refuse(self, text: str) -> None:
         """Reply with an error and count it."""
         self._errors += 1
+        self._count(text)
         self.reply(text)
 
     def refuse_recipient(self, text: str) -> None:
         """Reply with an error to RCPT: a long list with some unknown names is not misbehaviour yet."""
         self._refused_recipients += 1
+        self._count(text)
         self.reply(text)
+
+    def _count(self, text: str) -> None:
+        metrics.smtp_refusals("submission" if self._auth_required else "mx", text[:9].rstrip()).inc()
 
     # the loop
 

@@ -21,11 +21,26 @@ def parse(data: bytes) -> Request | None:
 
 
 def test_requests() -> None:
-    assert parse(b"GET /metrics?a=b HTTP/1.1\r\nHost: x\r\n\r\n") == Request("GET", "/metrics", "a=b", True)
+    assert parse(b"GET /metrics?a=b HTTP/1.1\r\nHost: x\r\n\r\n") == Request("GET", "/metrics", "a=b", True, "x")
     assert parse(b"HEAD / HTTP/1.0\r\n\r\n") == Request("HEAD", "/", "", False)
     assert parse(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n") == Request("GET", "/", "", True)
-    assert parse(b"GET / HTTP/1.1\r\nhost:x\r\nCONNECTION: Close\r\n\r\n") == Request("GET", "/", "", False)
-    assert parse(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc") == Request("POST", "/", "", False)
+    assert parse(b"GET / HTTP/1.1\r\nhost:x\r\nCONNECTION: Close\r\n\r\n") == Request("GET", "/", "", False, "x")
+    assert parse(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc") == Request("POST", "/", "", False, "x")
+
+
+@pytest.mark.parametrize(
+    ("written", "host"),
+    [
+        ("Mail.Example.org:8443", "mail.example.org"),
+        ("mail.example.org.", "mail.example.org"),
+        ("[::1]:80", "::1"),
+        ("[", ""),
+    ],
+)
+def test_the_host_is_without_its_port(written: str, host: str) -> None:
+    found = parse(f"GET / HTTP/1.1\r\nHost: {written}\r\nAccept: text/plain\r\n\r\n".encode())
+    assert found is not None
+    assert (found.host, found.accept) == (host, "text/plain")
 
 
 def test_requests_come_in_pieces_and_the_next_is_left() -> None:
@@ -35,7 +50,7 @@ def test_requests_come_in_pieces_and_the_next_is_left() -> None:
         buffer.append(byte)
         assert parse_request(buffer) is None
     buffer += data[-1:] + b"GET /b"
-    assert parse_request(buffer) == Request("GET", "/a", "", True)
+    assert parse_request(buffer) == Request("GET", "/a", "", True, "x")
     assert buffer == b"GET /b"
 
 
