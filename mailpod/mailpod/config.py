@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from mailpod.dns.settings import DnsSettings
 from mailpod.queue.settings import QueueSettings
 from mailpod.smtp.settings import SmtpSettings
 from mailpod.store.settings import StoreSettings
@@ -192,6 +193,7 @@ class PodSettings(Settings):
     imap: ImapSettings = ImapSettings()
     pop3: Pop3Settings = Pop3Settings()
     queue: QueueSettings = QueueSettings()
+    dns: DnsSettings = DnsSettings()
 
     @field_validator("directory_keys")
     @classmethod

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mailpod.clock import Clock
+from mailpod.dns.resolver import Resolver
 from mailpod.net.follow import Followers
 from mailpod.queue.spool import Spool
 
@@ -48,6 +49,9 @@ class Services:
     """Where all connections' reads land before they are copied to the one they are for (see net/wire.py)."""
     spool: Spool = field(init=False, repr=False)
     """Messages for several mailboxes; the pod starts and stops it."""
+    resolver: Resolver = field(init=False, repr=False)
+    """The DNS."""
 
     def __post_init__(self) -> None:
+        self.resolver = Resolver(self.settings.dns, self.clock)
         self.spool = Spool(self)

@@ -32,14 +32,27 @@ _TRIES: Final = 3  # of one create whose answer is ambiguous
 _PAGE: Final = 1000  # keys of one LIST
 
 
+class RecipientOptions(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What RCPT said of one recipient (RFC 3461 §4.1 and §4.2)."""
+
+    notify: tuple[str, ...] = ()  # NEVER, or some of SUCCESS, FAILURE, DELAY; () where it was not said
+    orcpt: str = ""  # as given, `type;xtext`
+
+
 class SpoolEntry(msgspec.Struct, frozen=True):
-    """Who a queued message is from and for. `recipients` are addresses of mailboxes here."""
+    """Who a queued message is from and for. `recipients` are addresses of mailboxes here, or of other domains'."""
 
     id: str
-    sender: str
+    sender: str  # "" is the null reverse-path
     recipients: tuple[str, ...]
     created: float  # seconds since the epoch, by the accepting pod's clock: for people
     format: int = FORMAT
+    options: dict[str, RecipientOptions] = {}  # by recipient; those of whom nothing was said are not in it
+    envid: str = ""  # RFC 3461 §4.4, as given (xtext)
+    ret: str = ""  # RFC 3461 §4.3: FULL, HDRS or ""
+    smtputf8: bool = False  # RFC 6531 §3.4: MAIL said so
+    requiretls: bool = False  # RFC 8689 §2
+    user: str = ""  # who submitted it; "" for what came in by the MX port, or was forwarded
 
 
 @dataclass(slots=True)
