@@ -17,6 +17,7 @@ from mailpod.dns.settings import DnsSettings
 from mailpod.queue.settings import QueueSettings
 from mailpod.smtp.settings import SmtpSettings
 from mailpod.store.settings import StoreSettings
+from mailpod.tlspolicy.settings import TlsPolicySettings
 
 Seconds = Annotated[float, Field(gt=0)]
 Positive = Annotated[int, Field(gt=0)]
@@ -194,6 +195,7 @@ class PodSettings(Settings):
     pop3: Pop3Settings = Pop3Settings()
     queue: QueueSettings = QueueSettings()
     dns: DnsSettings = DnsSettings()
+    tls_policy: TlsPolicySettings = TlsPolicySettings()
 
     @field_validator("directory_keys")
     @classmethod

@@ -92,6 +92,14 @@ SPOOL_HANDED_OUT = Counter(
     ["outcome"],
 )
 
+# outbound TLS
+OUTBOUND_TLS = Counter(
+    "mailpod_outbound_tls_total",
+    "Connections to other servers, by the policy that held (none, sts, dane, requiretls, fixed) and how TLS went: ok,"
+    " or RFC 8460's failure type.",
+    ["policy", "outcome"],
+)
+
 
 @cache
 def command_count(protocol: str, command: str, outcome: str) -> Counter:

@@ -9,6 +9,7 @@ from mailpod.clock import Clock
 from mailpod.dns.resolver import Resolver
 from mailpod.net.follow import Followers
 from mailpod.queue.spool import Spool
+from mailpod.tlspolicy.policies import TlsPolicies, make_policies
 
 if TYPE_CHECKING:
     from mailpod.auth.authenticator import Authenticator
@@ -51,7 +52,10 @@ class Services:
     """Messages for several mailboxes; the pod starts and stops it."""
     resolver: Resolver = field(init=False, repr=False)
     """The DNS."""
+    tls_policies: TlsPolicies = field(init=False, repr=False)
+    """What TLS with other servers must be."""
 
     def __post_init__(self) -> None:
         self.resolver = Resolver(self.settings.dns, self.clock)
+        self.tls_policies = make_policies(self.settings.tls_policy, self.resolver, self.clock)
         self.spool = Spool(self)
