@@ -118,6 +118,8 @@ def test_imapclient_reads_moves_and_idles(target: Target, account: Account, tls:
         found = client.fetch(client.search(), ["ENVELOPE", "BODYSTRUCTURE", "FLAGS"])
         assert [data[b"ENVELOPE"].subject.decode() for data in found.values()] == words
         first, second = sorted(found)
+        assert client.sort(["REVERSE ARRIVAL", "SUBJECT"]) in ([second, first], [first, second])
+        assert {uid for thread in client.thread("REFERENCES") for uid in thread} == {first, second}
         client.add_flags([first], ["\\Flagged", "$Label1"])
         assert {b"\\Flagged", b"$Label1"} <= set(client.get_flags([first])[first])
         client.move([first], "Archive")

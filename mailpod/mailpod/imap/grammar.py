@@ -1,7 +1,7 @@
 """RFC 3501 §9, command by command: the arguments after `tag SP name`.
 
 Invariant: one table says which commands exist; a function consumes all of a command's arguments and nothing more.
-FETCH and SEARCH have files of their own.
+FETCH, SEARCH, and SORT with THREAD have files of their own.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Final, Literal
 from mailpod.imap.dates import parse_date_time
 from mailpod.imap.grammar_fetch import fetch
 from mailpod.imap.grammar_search import search
+from mailpod.imap.grammar_sort import sort, thread
 from mailpod.imap.lexer import BadCommand, Cursor
 from mailpod.imap.names import DELIMITER
 from mailpod.imap.syntax import (
@@ -318,6 +319,10 @@ GRAMMAR: Final[dict[str, Callable[[Cursor], object]]] = {
     "UID EXPUNGE": _uid_expunge,
     "SEARCH": search,
     "UID SEARCH": lambda cursor: search(cursor, uid=True),
+    "SORT": sort,
+    "UID SORT": lambda cursor: sort(cursor, uid=True),
+    "THREAD": thread,
+    "UID THREAD": lambda cursor: thread(cursor, uid=True),
     "FETCH": fetch,
     "UID FETCH": lambda cursor: fetch(cursor, uid=True),
     "STORE": _store,

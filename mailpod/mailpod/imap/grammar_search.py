@@ -87,6 +87,11 @@ def search(cursor: Cursor, uid: bool = False) -> SearchArgs:
         cursor.at += 8
         charset = cursor.astring()
         cursor.space()
+    return program(cursor, charset, uid)
+
+
+def program(cursor: Cursor, charset: bytes | None, uid: bool) -> SearchArgs:
+    """The search keys, up to the end of the command."""
     return SearchArgs(_Program(cursor, _codec(charset)).keys(), charset, uid)
 
 

@@ -126,7 +126,7 @@ class Search:
             column = [column[position - open_[0]] for position in open_]
         return list(compress(open_, map(wanted.__getitem__, column)))
 
-    async def _pages(self, open_: Positions) -> AsyncIterator[tuple[Page, Sequence[int], Positions]]:
+    async def pages(self, open_: Positions) -> AsyncIterator[tuple[Page, Sequence[int], Positions]]:
         """The pages with these messages: rows, and the positions they have. What is gone or damaged is passed over."""
         uids = self._view.uids
         wanted = (
@@ -139,14 +139,14 @@ class Search:
 
     async def _by_page(self, test: Test, open_: Positions) -> Positions:
         out: list[int] = []
-        async for page, rows, positions in self._pages(open_):
+        async for page, rows, positions in self.pages(open_):
             out += compress(positions, test(page, rows))
         return out
 
     async def _by_header(self, key: Header, open_: Positions) -> Positions:
         """A field that pages do not keep: they still say which messages have it."""
         needle, out = Needle(key.value), []
-        async for page, rows, positions in self._pages(open_):
+        async for page, rows, positions in self.pages(open_):
             there = has_field(key.name, page, rows)
             rows, positions = list(compress(rows, there)), list(compress(positions, there))
             async with aclosing(PageSections([_HEADER], page, rows).read(self._view.account, self._budget)) as headers:
@@ -159,7 +159,7 @@ class Search:
 
     async def _by_text(self, needle: Needle, headers: bool, open_: Positions) -> Positions:
         out = []
-        async for page, rows, positions in self._pages(open_):
+        async for page, rows, positions in self.pages(open_):
             reader = Reader(self._view.account, self._budget, [page.location(row) for row in rows])
             async with aclosing(reader):
                 for read, (row, position) in enumerate(zip(rows, positions, strict=True), 1):

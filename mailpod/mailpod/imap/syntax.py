@@ -183,6 +183,26 @@ class SearchArgs:
     uid: bool
 
 
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """ARRIVAL, CC, DATE, FROM, SIZE, SUBJECT, TO (RFC 5256 §3), DISPLAYFROM, DISPLAYTO (RFC 5957 §3)."""
+
+    name: str
+    reverse: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SortArgs:
+    criteria: tuple[SortKey, ...]
+    search: SearchArgs
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadArgs:
+    algorithm: Literal["ORDEREDSUBJECT", "REFERENCES"]
+    search: SearchArgs
+
+
 # --- mailboxes ---
 
 

@@ -117,11 +117,12 @@ _BASIC = 7  # type, subtype, params, id, description, encoding, octets
 def body_from_bodystructure(wire: bytes) -> bytes:
     """BODY, that is BODYSTRUCTURE without its extension data, from what `scan` made of a message."""
     out: list[bytes] = []
-    _copy_body(_pieces(wire), 0, out)
+    _copy_body(tokens(wire), 0, out)
     return b"".join(out)
 
 
-def _pieces(wire: bytes) -> list[bytes]:
+def tokens(wire: bytes) -> list[bytes]:
+    """The tokens of a structure on the wire; a literal is one."""
     pieces, at = [], 0
     while found := _PIECE.match(wire, at):
         end = found.end() + (int(found[1]) if found[1] else 0)

@@ -14,7 +14,7 @@ from typing import Any
 
 from mailpod.clock import SystemClock
 from mailpod.errors import MailError
-from mailpod.imap.commands import append, copy, expunge, fetch, move, search, store
+from mailpod.imap.commands import append, copy, expunge, fetch, move, search, sort, store, thread
 from mailpod.imap.lexer import Frame
 from mailpod.imap.parser import parse
 from mailpod.imap.reply import Done
@@ -34,6 +34,8 @@ HANDLERS: dict[str, Callable[[Any, Any], Any]] = {
     "FETCH": fetch.run,
     "STORE": store.run,
     "SEARCH": search.run,
+    "SORT": sort.run,
+    "THREAD": thread.run,
     "COPY": copy.run,
     "MOVE": move.run,
     "EXPUNGE": expunge.run,
@@ -41,7 +43,7 @@ HANDLERS: dict[str, Callable[[Any, Any], Any]] = {
     "NOOP": noop,
 }
 
-HOLD_BACK = ("FETCH", "STORE", "SEARCH")  # RFC 3501 §7.4.1
+HOLD_BACK = ("FETCH", "STORE", "SEARCH", "SORT", "THREAD")  # RFC 3501 §7.4.1, RFC 5256 §3
 
 
 class Client:

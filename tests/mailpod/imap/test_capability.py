@@ -5,6 +5,7 @@ from tests.mailpod.imap.dialogue import MakeWorld, World
 from mailpod.config import CertificateFiles
 
 BASE = b"* CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE UIDPLUS MOVE UNSELECT CHILDREN SPECIAL-USE"
+BASE += b" SORT SORT=DISPLAY THREAD=ORDEREDSUBJECT THREAD=REFERENCES"
 
 
 async def test_before_and_after_login(world: World) -> None:

@@ -26,27 +26,36 @@ first_valid_uid = 1
 
 def fetch(home: Path, messages: Sequence[bytes], items: str) -> list[dict[bytes, Any]]:
     """FETCH 1:* of these messages: for each the answered items by name."""
+    return _answers(ask(home, messages, [f"FETCH 1:* ({items})"]), len(messages))
+
+
+def ask(home: Path, messages: Sequence[bytes], commands: Sequence[str]) -> bytes:
+    """All that is answered, once, to commands on a mailbox of these messages; each must succeed."""
     for folder in ("cur", "new", "tmp"):
         (home / "mail" / folder).mkdir(parents=True)
     for number, message in enumerate(messages):
         # Maildir names are sorted by their leading number, which gives the order
-        (home / "mail" / "cur" / f"{1_000_000 + number}.x.h:2,S").write_bytes(message)
+        path = home / "mail" / "cur" / f"{1_000_000 + number}.x.h:2,S"
+        path.write_bytes(message)
+        os.utime(path, (number, number))  # INTERNALDATE
     user = "dovecot" if os.geteuid() == 0 else str(os.geteuid())
     (home / "conf").write_text(_CONFIG.format(home=home, user=user))
     if os.geteuid() == 0:
         for path in (home, *home.rglob("*")):
             shutil.chown(path, "dovecot", "dovecot")
+    lines = ["SELECT INBOX", *commands, "LOGOUT"]
     done = subprocess.run(
         [str(IMAP), "-c", str(home / "conf")],
-        input=f"1 SELECT INBOX\r\n2 FETCH 1:* ({items})\r\n3 LOGOUT\r\n".encode(),
+        input=b"".join(f"{tag} {command}\r\n".encode() for tag, command in enumerate(lines)),
         env={"MAIL": f"maildir:{home}/mail", "USER": "x", "HOME": str(home)},
         capture_output=True,
         cwd=home,
         timeout=60,
         check=False,
     )
-    assert b"\r\n2 OK" in done.stdout, (done.stderr[-400:], done.stdout[-400:])
-    return _answers(done.stdout, len(messages))
+    for tag in range(len(lines)):
+        assert re.search(rb"(?:^|\n)%d OK" % tag, done.stdout), (lines[tag], done.stderr[-400:], done.stdout[-400:])
+    return done.stdout
 
 
 def _answers(output: bytes, count: int) -> list[dict[bytes, Any]]:

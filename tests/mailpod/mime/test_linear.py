@@ -8,6 +8,8 @@ from time import process_time
 import pytest
 
 from mailpod.mime.dates import parse_date
+from mailpod.mime.envelopes import heads
+from mailpod.mime.msgids import message_ids
 from mailpod.mime.scan import scan
 from mailpod.mime.sections import body_from_bodystructure, header_fields, locate
 from mailpod.mime.text import decode_header, decoded_text, subject_base
@@ -49,6 +51,7 @@ SHAPES: dict[str, Callable[[int], bytes]] = {
     "atoms and dots": lambda n: b"To: " + b"a." * n + b" <" * n,
     "groups": lambda n: b"To: " + b"g:" * n + b";" * n,
     "routes": lambda n: b"To: <" + b"@a," * n,
+    "open ids": lambda n: b"References: " + b'<"a\\' * n + b"<a.b" * n + b'<""' * n,
     "open literals": lambda n: b"To: " + b"a@[" * n,
     "angles": lambda n: b"To: " + b"<" * n + b">" * n,
     "parameters": lambda n: b"Content-Type: text/plain" + b"; a=b" * n,
@@ -73,6 +76,8 @@ def everything(data: bytes) -> None:
     for _ in decoded_text(data, found.parts, found.header_size, headers=True):
         pass
     decode_header(data)
+    heads(found.envelope)
+    message_ids(data)
 
 
 def ratio(work: Callable[[int], Callable[[], object]], size: int) -> float:

@@ -28,10 +28,12 @@ from mailpod.imap.commands import (
     rename,
     search,
     select,
+    sort,
     starttls,
     status,
     store,
     subscribe,
+    thread,
     unselect,
     unsubscribe,
 )
@@ -67,6 +69,11 @@ COMMANDS: Final = {
     # RFC 3501 §7.4.1: no EXPUNGE during these three; their UID forms may have it
     "SEARCH": Rule(search.run, SELECTED, expunge=False),
     "UID SEARCH": Rule(search.run, SELECTED),
+    # RFC 5256 §3: as SEARCH
+    "SORT": Rule(sort.run, SELECTED, expunge=False),
+    "UID SORT": Rule(sort.run, SELECTED),
+    "THREAD": Rule(thread.run, SELECTED, expunge=False),
+    "UID THREAD": Rule(thread.run, SELECTED),
     "FETCH": Rule(fetch.run, SELECTED, expunge=False),
     "UID FETCH": Rule(fetch.run, SELECTED),
     "STORE": Rule(store.run, SELECTED, expunge=False),

@@ -1,0 +1,39 @@
+"""SORT and UID SORT (RFC 5256 §3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from mailpod.imap.commands.search import begin
+from mailpod.imap.sortcolumns import COLUMNS
+from mailpod.imap.syntax import SortKey
+
+if TYPE_CHECKING:
+    from mailpod.imap.search import Search
+    from mailpod.imap.session import Session
+    from mailpod.imap.syntax import SortArgs
+
+
+async def run(session: Session, args: SortArgs) -> None:
+    """Raises what reading messages raises."""
+    view, search = session.view, begin(session)
+    positions = await in_order(search, await search.run(args.search.key), args.criteria)
+    numbers = [view.uids[at] for at in positions] if args.search.uid else [at + 1 for at in positions]
+    session.send(b" ".join([b"* SORT", *map(b"%d".__mod__, numbers)]) + b"\r\n")
+
+
+async def in_order(search: Search, positions: Sequence[int], criteria: Sequence[SortKey]) -> list[int]:
+    """These positions, sorted. A message whose page is gone is left out."""
+    names = dict.fromkeys(key.name for key in criteria)
+    found: list[int] = []
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    async for page, rows, part in search.pages(positions):
+        found += part
+        for name, column in columns.items():
+            column += COLUMNS[name](page, rows)
+    order = list(range(len(found)))
+    # the first key counts most, and equals stay in the order of the mailbox (RFC 5256 §3), reversed or not
+    for key in reversed(criteria):
+        order.sort(key=columns[key.name].__getitem__, reverse=key.reverse)
+    return [found[at] for at in order]

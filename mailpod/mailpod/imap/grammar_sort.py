@@ -1,0 +1,56 @@
+"""SORT and THREAD: RFC 5256 §5, RFC 5957 §6."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from mailpod.imap.grammar_search import program
+from mailpod.imap.lexer import BadCommand, Cursor
+from mailpod.imap.syntax import SearchArgs, SortArgs, SortKey, ThreadArgs
+
+_KEYS: Final = frozenset(("ARRIVAL", "CC", "DATE", "FROM", "SIZE", "SUBJECT", "TO", "DISPLAYFROM", "DISPLAYTO"))
+_ALGORITHMS: Final[dict[str, Literal["ORDEREDSUBJECT", "REFERENCES"]]] = {
+    "ORDEREDSUBJECT": "ORDEREDSUBJECT",
+    "REFERENCES": "REFERENCES",
+}
+_MAX_KEYS: Final = 20
+
+
+def sort(cursor: Cursor, uid: bool = False) -> SortArgs:
+    cursor.space()
+    cursor.need(b"(")
+    criteria = [_key(cursor)]
+    while not cursor.take(b")"):
+        cursor.space()
+        criteria.append(_key(cursor))
+        if len(criteria) > _MAX_KEYS:
+            raise BadCommand(f"More than {_MAX_KEYS} sort keys")
+    return SortArgs(tuple(criteria), _search(cursor, uid))
+
+
+def _key(cursor: Cursor) -> SortKey:
+    name = cursor.word()
+    reverse = name == "REVERSE"
+    if reverse:
+        cursor.space()
+        name = cursor.word()
+    if name not in _KEYS:
+        raise BadCommand(f"Unknown sort key {name}")
+    return SortKey(name, reverse)
+
+
+def thread(cursor: Cursor, uid: bool = False) -> ThreadArgs:
+    cursor.space()
+    name = cursor.word()
+    algorithm = _ALGORITHMS.get(name)
+    if algorithm is None:
+        raise BadCommand(f"Unknown threading algorithm {name}")
+    return ThreadArgs(algorithm, _search(cursor, uid))
+
+
+def _search(cursor: Cursor, uid: bool) -> SearchArgs:
+    """RFC 5256 §5 search-criteria: the charset is not optional here."""
+    cursor.space()
+    charset = cursor.astring()
+    cursor.space()
+    return program(cursor, charset, uid)

@@ -1,0 +1,116 @@
+"""What SORT and THREAD compare, column by column of a page (RFC 5256 §2, RFC 5957 §3). No I/O.
+
+Invariant: each column is derived from the page alone and kept with it, so that a mailbox pays once for a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+from mailpod.imap.derived import derive, take
+from mailpod.imap.searchtext import field_values
+from mailpod.mime.charsets import decode
+from mailpod.mime.collation import casemap
+from mailpod.mime.envelopes import Address, heads
+from mailpod.mime.msgids import message_ids
+from mailpod.mime.text import decode_header, parse_date, subject_base
+
+if TYPE_CHECKING:
+    from mailpod.store import Page
+
+Column: TypeAlias = "Callable[[Page, Sequence[int]], Sequence[Any]]"
+
+
+class Subject(NamedTuple):
+    """The base subject as it is compared, and whether the subject is that of a reply or forward."""
+
+    base: str
+    reply: bool
+
+
+class Ids(NamedTuple):
+    """The id of a message, b"" without a valid one, and of those it refers to, the oldest first."""
+
+    own: bytes
+    references: tuple[bytes, ...]
+
+
+def subjects(page: Page, rows: Sequence[int]) -> Sequence[Subject]:
+    return derive(page, "subjects", rows, lambda rows: [_subject(wire) for wire in take(page.envelopes, rows)])
+
+
+def _subject(envelope: bytes) -> Subject:
+    base, reply = subject_base(decode_header(heads(envelope).subject or b""))
+    return Subject(casemap(base), reply)
+
+
+def bases(page: Page, rows: Sequence[int]) -> Sequence[str]:
+    return derive(page, "bases", rows, lambda rows: [subject.base for subject in subjects(page, rows)])
+
+
+def dates(page: Page, rows: Sequence[int]) -> Sequence[int]:
+    """RFC 5256 §2.2: the Date field in UTC; without one that can be read, INTERNALDATE."""
+    return derive(page, "dates", rows, lambda rows: [_date(page, row) for row in rows])
+
+
+def _date(page: Page, row: int) -> int:
+    values = field_values(page.fields[row], b"date")
+    found = parse_date(values[0]) if values else None
+    return page.dates[row] if found is None else found[0]
+
+
+def ids(page: Page, rows: Sequence[int]) -> Sequence[Ids]:
+    return derive(page, "ids", rows, lambda rows: [_ids(fields) for fields in take(page.fields, rows)])
+
+
+def _ids(fields: bytes) -> Ids:
+    own = _first_ids(fields, b"message-id")
+    references = _first_ids(fields, b"references")
+    if not references:
+        # RFC 5256 §3 REFERENCES: else "the first (if any) valid message ID found in the In-Reply-To header line"
+        references = _first_ids(fields, b"in-reply-to")[:1]
+    return Ids(own[0] if own else b"", tuple(references))
+
+
+def _first_ids(fields: bytes, name: bytes) -> list[bytes]:
+    values = field_values(fields, name)
+    return message_ids(values[0]) if values else []
+
+
+def _mailbox(address: Address | None) -> str:
+    """RFC 5256 §3 FROM, TO, CC: addr-mailbox of the first address."""
+    return casemap(decode((address and address.mailbox) or b""))
+
+
+def _display(address: Address | None) -> str:
+    """RFC 5957 §3: the display name of the first address, or of the group that it is in; else the address."""
+    if address is None:
+        return ""
+    name = decode_header(address.name or b"").strip()
+    if name:
+        return casemap(name)
+    if address.host is None:
+        return casemap(decode_header(address.mailbox or b"").strip())
+    return casemap(decode(b"%b@%b" % (address.mailbox or b"", address.host)))
+
+
+def _of_address(key: str, which: Callable[[Any], Address | None], text: Callable[[Address | None], str]) -> Column:
+    def column(page: Page, rows: Sequence[int]) -> Sequence[str]:
+        return derive(page, key, rows, lambda rows: [text(which(heads(wire))) for wire in take(page.envelopes, rows)])
+
+    return column
+
+
+COLUMNS: Final[dict[str, Column]] = {
+    "ARRIVAL": lambda page, rows: take(page.dates, rows),
+    "CC": _of_address("CC", lambda found: found.cc, _mailbox),
+    "DATE": dates,
+    "DISPLAYFROM": _of_address("DISPLAYFROM", lambda found: found.sender, _display),
+    "DISPLAYTO": _of_address("DISPLAYTO", lambda found: found.to, _display),
+    "FROM": _of_address("FROM", lambda found: found.sender, _mailbox),
+    "SIZE": lambda page, rows: take(page.sizes, rows),
+    "SUBJECT": bases,
+    "TO": _of_address("TO", lambda found: found.to, _mailbox),
+}
+"""Sort keys and where their values come from."""
