@@ -11,7 +11,7 @@ import base64
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError, field_validator, model_validator
 
 from mailpod.dns.settings import DnsSettings
 from mailpod.queue.settings import QueueSettings
@@ -55,6 +55,8 @@ class ListenerSettings(Settings):
     port: int = Field(ge=0, le=65535)
     """0: any free port."""
     tls: Literal["none", "starttls", "implicit"] = "starttls"
+    proxy: bool = False
+    """Every connection begins with a header of the PROXY protocol, from a load balancer in `proxy.networks`."""
     reuse_port: bool = False
     """Share the port with other processes (SO_REUSEPORT): several pods on one machine."""
     backlog: Positive = 1024
@@ -65,7 +67,20 @@ class ListenerSettings(Settings):
             raise ValueError("`role` (mx or submission) is for protocol smtp, and needed there")
         if self.protocol == "http" and self.tls != "none":
             raise ValueError("protocol http has tls: none")
+        if self.protocol == "http" and self.proxy:
+            raise ValueError("protocol http has no `proxy`")
         return self
+
+
+class ProxySettings(Settings):
+    """Load balancers that say who their clients are, by the PROXY protocol (net/proxylistener.py)."""
+
+    networks: list[IPvAnyNetwork] = []
+    """Who is believed, as CIDRs. A connection from elsewhere to a listener with `proxy` is closed."""
+    header_timeout: Seconds = 5
+    """For the whole header."""
+    header_bytes: int = Field(default=4096, ge=232)
+    """The longest header of version 2, with what load balancers add to it."""
 
 
 class CertificateFiles(Settings):
@@ -186,6 +201,7 @@ class PodSettings(Settings):
     bucket_check_seconds: Seconds = 10
     """How often the bucket's health is looked at; only for the metric and /healthz?verbose."""
 
+    proxy: ProxySettings = ProxySettings()
     hints: HintSettings | None = None
     """Without it this pod hears of the others' commits by looking, every `imap.idle_refresh_seconds`."""
 
@@ -210,6 +226,12 @@ class PodSettings(Settings):
         has_certificates = bool(self.tls) or self.keys is not None
         if not has_certificates and any(listener.tls == "implicit" for listener in self.listeners):
             raise ValueError("a listener with tls: implicit needs a certificate in `tls`, or `keys`")
+        return self
+
+    @model_validator(mode="after")
+    def _proxies_are_known(self) -> PodSettings:
+        if not self.proxy.networks and any(listener.proxy for listener in self.listeners):
+            raise ValueError("a listener with `proxy` needs `proxy.networks`: who is believed")
         return self
 
     def public_keys(self) -> list[bytes]:

@@ -19,6 +19,12 @@ CONNECTIONS_TOTAL = Counter(
     "mailpod_connections_total", "Client connections, by what became of them.", ["protocol", "outcome"]
 )
 TLS_HANDSHAKES = Counter("mailpod_tls_handshakes_total", "TLS handshakes with clients.", ["protocol", "outcome"])
+PROXIED = Counter(
+    "mailpod_proxied_connections_total",
+    "Connections to listeners for the PROXY protocol: announced, own (the proxy speaks for itself), untrusted, "
+    "malformed, late, failed.",
+    ["outcome"],
+)
 SESSION_CRASHES = Counter(
     "mailpod_session_crashes_total", "Sessions that ended by an unexpected error of ours.", ["protocol"]
 )

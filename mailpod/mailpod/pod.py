@@ -26,7 +26,7 @@ from mailpod.net.budget import Budget
 from mailpod.net.follow import Followers
 from mailpod.net.hints import Hints
 from mailpod.net.limits import Connections
-from mailpod.net.listener import Factory, listen, name_of, port_of
+from mailpod.net.listener import Factory, Listening, listen, name_of, port_of
 from mailpod.net.registry import Registry
 from mailpod.net.tls import TlsContexts
 from mailpod.services import Services
@@ -89,7 +89,7 @@ class Pod:
         """Port that each listener (by `name_of`) got."""
         self._objects = ThrottledObjects(MeteredObjects(objects))
         self.services = build_services(settings, self._objects, clock or SystemClock(), rng or random.SystemRandom())
-        self._servers: list[tuple[ListenerSettings, asyncio.Server]] = []
+        self._servers: list[tuple[ListenerSettings, Listening]] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:

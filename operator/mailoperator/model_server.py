@@ -71,6 +71,11 @@ class Service(Model):
         list[Annotated[str, StringConstraints(max_length=49)]], Field(max_length=32), Unique()
     ] = []
     """Who may connect, as CIDRs; by default everyone."""
+    proxy_networks: Annotated[
+        list[Annotated[str, StringConstraints(max_length=49)]], Field(max_length=32), Unique()
+    ] = []
+    """Load balancers, as CIDRs, that begin each connection with a PROXY header (version 1 or 2): who the client is.
+    The Service's ports then need one; a second Service, of the same name and `-plain`, is for inside the cluster."""
 
     @rule(
         "!has(self.externalTrafficPolicy) || self.type != 'ClusterIP'",
@@ -94,6 +99,14 @@ class Service(Model):
     )
     def _ranges(self) -> bool:
         return all(map(_is_cidr, self.load_balancer_source_ranges))
+
+    @rule(
+        "!has(self.proxyNetworks) || self.proxyNetworks.all(range, isCIDR(range))",
+        "proxyNetworks must be CIDRs such as 10.0.0.0/8",
+        ".proxyNetworks",
+    )
+    def _proxies(self) -> bool:
+        return all(map(_is_cidr, self.proxy_networks))
 
     @rule(
         "!has(self.ipFamilies) || self.ipFamilies.size() < 2 ||"

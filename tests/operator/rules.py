@@ -216,6 +216,12 @@ CASES = [
         [service(type="LoadBalancer", loadBalancerSourceRanges=["192.0.2.0/24", bad]) for bad in ("192.0.2.1", "x")],
     ),
     Case(
+        "proxyNetworks must be CIDRs",
+        "MailDomain",
+        [service(proxyNetworks=["10.0.0.0/8", "2001:db8::/32"])],
+        [service(proxyNetworks=["10.0.0.0/8", bad]) for bad in ("10.0.0.1", "x")],
+    ),
+    Case(
         "two ipFamilies must differ",
         "MailDomain",
         [

@@ -36,6 +36,7 @@ class Wire(asyncio.BufferedProtocol):
         "_transport",
         "_upgrading",
         "_write_paused",
+        "announced",
         "buffer",
         "idle_timeout",
         "peer",
@@ -51,6 +52,8 @@ class Wire(asyncio.BufferedProtocol):
     def __init__(self, services: Services, *, implicit_tls: bool = False) -> None:
         """`implicit_tls`: the listener does TLS before `connection_made`, so that everything is `secure`."""
         self.services = services
+        self.announced: Peer | None = None
+        """The client, where a load balancer said who that is (net/proxylistener.py)."""
         self.peer = Peer("", 0, False)
         self.secure = implicit_tls
         self.buffer = bytearray()
@@ -169,7 +172,7 @@ class Wire(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
-        self.peer = peer_of(transport)
+        self.peer = self.announced or peer_of(transport)
         self.secure = transport.get_extra_info("ssl_object") is not None
         if self.secure:
             metrics.TLS_HANDSHAKES.labels(self.protocol, "ok").inc()

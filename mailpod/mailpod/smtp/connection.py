@@ -48,6 +48,7 @@ class Connection(SMTP):
         self.event_handler = handler
         self.loop = asyncio.get_running_loop()
         self.stream = Stream(services.connections)
+        self.announced: Peer | None = None  # the client, where a load balancer said who that is
         self._implicit_tls = implicit_tls
         self._handle_hooks: dict[str, Callable[..., Any]] = {
             name: getattr(handler, "handle_" + name) for name in _HOOKS
@@ -61,7 +62,7 @@ class Connection(SMTP):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
-        peer = peer_of(transport)
+        peer = self.announced or peer_of(transport)
         self.transport = transport
         self.stream.attach(transport)
         self.session = MailSession(self.loop, peer)

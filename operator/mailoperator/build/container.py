@@ -11,7 +11,7 @@ from mailoperator.build import listeners, names
 from mailoperator.build.configmap import FILE
 from mailoperator.build.inputs import BuildInputs, Object
 from mailoperator.build.podsettings import CLOSE_SECONDS, CONFIG, CREDENTIALS, DRAIN_SECONDS, KEYS
-from mailoperator.build.server import resources_of, server_of
+from mailoperator.build.server import behind_proxy, resources_of, server_of
 from mailoperator.model import MailDomain
 
 NAME: Final = "mailpod"
@@ -28,7 +28,7 @@ def build_container(domain: MailDomain, inputs: BuildInputs) -> Object:
         "image": server_of(domain).image or inputs.image,
         "args": ["serve", "--config", str(CONFIG / FILE), "--name", "$(POD_NAME)"],
         "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
-        "ports": container_ports(),
+        "ports": container_ports(domain),
         "resources": resources_of(domain),
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -44,8 +44,9 @@ def build_container(domain: MailDomain, inputs: BuildInputs) -> Object:
     return container
 
 
-def container_ports() -> list[Object]:
-    mail = [{"name": port.name, "containerPort": port.inside, "protocol": "TCP"} for port in listeners.PORTS]
+def container_ports(domain: MailDomain) -> list[Object]:
+    ports = listeners.inside(proxied=behind_proxy(domain))
+    mail = [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports.items()]
     http = {"name": "http", "containerPort": listeners.HTTP, "protocol": "TCP"}
     hints = {"name": "hints", "containerPort": listeners.HINTS, "protocol": "UDP"}
     return [*mail, http, hints]

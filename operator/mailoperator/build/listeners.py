@@ -8,6 +8,7 @@ from typing import Final, Literal
 from mailpod.config import ListenerSettings
 
 OFFSET: Final = 10_000
+PROXY_OFFSET: Final = 20_000
 HTTP: Final = 18_080
 HINTS: Final = 10_099
 """UDP, between the pods of a server."""
@@ -28,6 +29,15 @@ class Port:
     def inside(self) -> int:
         return self.standard + OFFSET
 
+    @property
+    def proxied(self) -> int:
+        """The one beside it, whose connections begin with a PROXY header (OPERATOR.md rule 37)."""
+        return self.standard + PROXY_OFFSET
+
+    @property
+    def proxied_name(self) -> str:
+        return f"{self.name}-px"  # at most 15 characters
+
 
 PORTS: Final = (
     Port("smtp", 25, "smtp", "starttls", "mx"),
@@ -40,10 +50,20 @@ PORTS: Final = (
 )
 
 
-def listeners() -> list[ListenerSettings]:
+def listeners(*, proxied: bool) -> list[ListenerSettings]:
     """What every pod listens on: all addresses, of whichever families the cluster has."""
-    mail = [
-        ListenerSettings(protocol=port.protocol, role=port.role, host=_ANY, port=port.inside, tls=port.tls)
-        for port in PORTS
-    ]
-    return [ListenerSettings(protocol="http", host=_ANY, port=HTTP, tls="none"), *mail]
+    found = [ListenerSettings(protocol="http", host=_ANY, port=HTTP, tls="none")]
+    found += [_listener(port, port.inside) for port in PORTS]
+    if proxied:
+        found += [_listener(port, port.proxied, proxy=True) for port in PORTS]
+    return found
+
+
+def _listener(port: Port, number: int, *, proxy: bool = False) -> ListenerSettings:
+    return ListenerSettings(protocol=port.protocol, role=port.role, host=_ANY, port=number, tls=port.tls, proxy=proxy)
+
+
+def inside(*, proxied: bool) -> dict[str, int]:
+    """The pods' mail ports by name."""
+    plain = {port.name: port.inside for port in PORTS}
+    return plain | {port.proxied_name: port.proxied for port in PORTS} if proxied else plain

@@ -42,6 +42,11 @@ def headless(domain: MailDomain) -> str:
     return f"{base(domain)}-pods"
 
 
+def plain(domain: MailDomain) -> str:
+    """The Service inside the cluster, where the first one wants a PROXY header."""
+    return f"{base(domain)}-plain"
+
+
 def certificate_secret(domain: MailDomain) -> str:
     """The Secret that cert-manager writes."""
     return certificate_secret_of(domain.metadata.name)

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from mailoperator.build import listeners, names
 from mailoperator.build.inputs import BuildInputs, Object
-from mailoperator.build.server import server_of
+from mailoperator.build.server import behind_proxy, server_of
 from mailoperator.model import MailDomain
 
 
@@ -16,7 +16,7 @@ def build_network_policy(domain: MailDomain, inputs: BuildInputs) -> Object | No
         return None
     pods = {"matchLabels": names.selector(domain)}
     hints = [_port(listeners.HINTS, "UDP")]
-    mail = [_port(port.inside) for port in listeners.PORTS]
+    mail = [_port(port) for port in listeners.inside(proxied=behind_proxy(domain)).values()]
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",

@@ -6,15 +6,17 @@ directory and by the mounted key Secrets.
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final
 
 from mailoperator.build import listeners, names
 from mailoperator.build.budgets import budgets
 from mailoperator.build.inputs import BuildInputs
+from mailoperator.build.server import server_of
 from mailoperator.keysecrets import label_of
 from mailoperator.model import MailDomain
-from mailpod.config import BucketSettings, HintSettings, PodSettings
+from mailpod.config import BucketSettings, HintSettings, PodSettings, ProxySettings
 
 CONFIG: Final = Path("/etc/mailpod")
 KEYS: Final = CONFIG / "keys"
@@ -27,6 +29,7 @@ def pod_settings(domain: MailDomain, inputs: BuildInputs, resources: dict[str, A
     """For every pod of the server; its own name comes from its environment. `resources`: its container's."""
     room = budgets(resources)
     bucket = inputs.bucket
+    proxies = [ip_network(written, strict=False) for written in server_of(domain).service.proxy_networks]
     plain = PodSettings(bucket=BucketSettings(url=bucket.url()))
     store = {"page_cache_bytes": room.pages, "body_cache_bytes": room.bodies}
     if inputs.grace_seconds is not None:
@@ -35,7 +38,8 @@ def pod_settings(domain: MailDomain, inputs: BuildInputs, resources: dict[str, A
     return PodSettings(
         hostname=domain.hostname,
         bucket=BucketSettings(url=bucket.url(), credentials_file=CREDENTIALS if bucket.credentials_secret else None),
-        listeners=listeners.listeners(),
+        listeners=listeners.listeners(proxied=bool(proxies)),
+        proxy=ProxySettings(networks=proxies),
         keys=KEYS,
         default_certificate=label_of(domain.spec.domain_name),
         directory_keys=list(inputs.directory_keys),

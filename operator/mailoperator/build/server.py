@@ -18,6 +18,11 @@ def server_of(domain: MailDomain) -> Server:
     return domain.spec.server or _DEFAULT
 
 
+def behind_proxy(domain: MailDomain) -> bool:
+    """Whether a load balancer says who the clients are, by the PROXY protocol."""
+    return bool(server_of(domain).service.proxy_networks)
+
+
 def fixed_replicas(domain: MailDomain) -> int | None:
     """How many pods; None where an autoscaler says."""
     server = server_of(domain)

@@ -1,4 +1,4 @@
-"""The Service that mail clients and other mail servers connect to, on the standard ports."""
+"""The Services that mail clients and other mail servers connect to, on the standard ports."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Final
 
 from mailoperator.build import listeners, names
 from mailoperator.build.inputs import Object
-from mailoperator.build.server import server_of
+from mailoperator.build.server import behind_proxy, server_of
 from mailoperator.model import MailDomain
 
-_OURS: Final = ("type", "annotations")
+_OURS: Final = ("type", "annotations", "proxyNetworks")
+_FAMILIES: Final = ("ipFamilies", "ipFamilyPolicy")
 _OUTSIDE: Final = ("LoadBalancer", "NodePort")
 _LOAD_BALANCER_ONLY: Final = ("loadBalancerClass", "loadBalancerSourceRanges")
 
@@ -28,13 +29,40 @@ def build_service(domain: MailDomain) -> Object:
         "spec": {
             "type": kind,
             "selector": names.selector(domain),
-            "ports": [
-                {"name": port.name, "port": port.standard, "targetPort": port.name, "protocol": "TCP"}
-                for port in listeners.PORTS
-            ],
+            "ports": _ports(proxied=behind_proxy(domain)),
             **_fitting(kind, chosen),
         },
     }
+
+
+def build_plain_service(domain: MailDomain) -> Object | None:
+    """For clients in the cluster, with no load balancer before them; None where the first Service does for them."""
+    if not behind_proxy(domain):
+        return None
+    written = server_of(domain).service.wire()
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": names.metadata(domain, names.plain(domain)),
+        "spec": {
+            "type": "ClusterIP",
+            "selector": names.selector(domain),
+            "ports": _ports(proxied=False),
+            **{name: written[name] for name in _FAMILIES if written.get(name)},
+        },
+    }
+
+
+def _ports(*, proxied: bool) -> list[Object]:
+    return [
+        {
+            "name": port.name,
+            "port": port.standard,
+            "targetPort": port.proxied_name if proxied else port.name,
+            "protocol": "TCP",
+        }
+        for port in listeners.PORTS
+    ]
 
 
 def _fitting(kind: str, chosen: Object) -> Object:

@@ -1,9 +1,13 @@
-"""The two Services."""
+"""The Services."""
 
 from typing import Any
 
 import pytest
 from tests.operator.build.domains import child, domain
+
+from mailpod.config import parse
+
+STANDARD = (25, 465, 587, 143, 993, 110, 995)
 
 
 def _spec(service: dict[str, Any]) -> dict[str, Any]:
@@ -16,7 +20,7 @@ def test_standard_ports_lead_to_the_pods_ports() -> None:
     inside = {port["name"]: port["containerPort"] for port in container["ports"]}
 
     found = {port["port"]: inside[port["targetPort"]] for port in _spec({})["ports"]}
-    assert found == {port: port + 10_000 for port in (25, 465, 587, 143, 993, 110, 995)}
+    assert found == {port: port + 10_000 for port in STANDARD}
 
 
 @pytest.mark.parametrize("kind", ["LoadBalancer", "NodePort"])
@@ -44,6 +48,28 @@ def test_what_is_written_is_there() -> None:
     assert made["metadata"]["annotations"] == written["annotations"]
     for name in written.keys() - {"annotations"}:
         assert made["spec"][name] == written[name]
+
+
+def test_behind_a_proxy_there_are_ports_for_it_and_plain_ones_inside() -> None:
+    behind = domain({"service": {"type": "LoadBalancer", "proxyNetworks": ["10.0.0.1/8"]}})
+    [container] = child("Deployment", behind)["spec"]["template"]["spec"]["containers"]
+    inside = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert all(len(name) <= 15 for name in inside)
+
+    for name, offset in (("example", 20_000), ("example-plain", 10_000)):
+        spec = child("Service", behind, name=name)["spec"]
+        found = {port["port"]: inside[port["targetPort"]] for port in spec["ports"]}
+        assert found == {port: port + offset for port in STANDARD}
+    assert child("Service", behind, name="example-plain")["spec"]["type"] == "ClusterIP"
+
+
+def test_pods_believe_the_proxys_networks_on_its_ports_alone() -> None:
+    told = child("ConfigMap", domain({"service": {"proxyNetworks": ["10.0.0.1/8"]}}))["data"]["pod.json"]
+    settings = parse(told)
+
+    assert list(map(str, settings.proxy.networks)) == ["10.0.0.0/8"]
+    assert {listener.port - 20_000 for listener in settings.listeners if listener.proxy} == set(STANDARD)
+    assert {listener.port - 10_000 for listener in settings.listeners if not listener.proxy} == {*STANDARD, 8080}
 
 
 def test_the_headless_one_finds_every_pod_for_hints() -> None:
