@@ -23,6 +23,7 @@ _ALL_ON = (
     "trialS3.persistence.enabled=true",
     "monitoring.podMonitor.enabled=true",
     "monitoring.prometheusRule.enabled=true",
+    "monitoring.dashboards.enabled=true",
 )
 
 
@@ -192,16 +193,24 @@ def test_monitors_scrape_ports_that_exist() -> None:
     assert monitor["spec"]["podMetricsEndpoints"][0]["port"] in {port["name"] for port in container["ports"]}
 
 
-def test_alerts_go_by_metrics_that_exist() -> None:
-    from prometheus_client import REGISTRY
+def test_alerts_stand_in_their_object_as_in_their_file() -> None:
+    written = (CHART / "files" / "alerts.yaml").read_text().replace("RUNBOOKS", "https://docs.test")
+    rule = one(render(*_ALL_ON, 'monitoring.prometheusRule.runbooks="https://docs.test"'), "PrometheusRule")
 
-    from mailpod import metrics  # noqa: F401  registers them
+    assert rule["spec"] == yaml.safe_load(written)
 
-    known = {sample for metric in REGISTRY.collect() for sample in (metric.name, f"{metric.name}_total")}
-    for rule in one(render(*_ALL_ON), "PrometheusRule")["spec"]["groups"][0]["rules"]:
-        words = "".join(each if each.isalnum() or each == "_" else " " for each in rule["expr"]).split()
-        assert [word for word in words if word.startswith("mailpod_")]
-        assert all(word in known for word in words if word.startswith("mailpod_"))
+
+def test_dashboards_are_for_the_sidecar() -> None:
+    dashboards = 'monitoring.dashboards={"enabled":true,"label":"mine","value":"yes","annotations":{"folder":"Mail"}}'
+    found = [each for each in render(dashboards) if "-dashboard-" in each["metadata"]["name"]]
+
+    assert len(found) == len(list((CHART / "dashboards").glob("*.json"))) == 5
+    for each in found:
+        assert each["metadata"]["labels"]["mine"] == "yes"
+        assert each["metadata"]["annotations"] == {"folder": "Mail"}
+        [(name, text)] = each["data"].items()
+        assert json.loads(text) == json.loads((CHART / "dashboards" / name.removeprefix("mailpod-")).read_text())
+    assert not [each for each in render() if "-dashboard-" in each["metadata"]["name"]]
 
 
 @pytest.mark.parametrize(
@@ -221,6 +230,7 @@ def test_alerts_go_by_metrics_that_exist() -> None:
         'trialS3.persistence.size="lots"',
         "operator.workers=0",
         "dkim.rotateDays=0",
+        'monitoring.dashboards.label=""',
     ],
 )
 def test_the_schema_refuses(setting: str) -> None:

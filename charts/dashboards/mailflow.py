@@ -1,0 +1,177 @@
+"""Mail on its way in: SMTP, what is refused and why, the queue, and mailboxes that are full."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from charts.dashboards.model import BY, OPERATOR, PODS, RED, WHICH, YELLOW, Dashboard, Row, graph
+
+_DATA: Final = (
+    'sum by (le) (rate(mailpod_command_duration_seconds_bucket{job=~"$job", protocol="smtp", command="DATA"}'
+    "[$__rate_interval]))"
+)
+
+DASHBOARD: Final = Dashboard(
+    "mailpod-mailflow",
+    "Mailpod: mail flow",
+    "Messages by SMTP and submission, what is refused and why, and the queue.",
+    (
+        Row(
+            "SMTP",
+            (
+                graph(
+                    "Messages",
+                    "By port (mx: from other servers; submission: of users) and outcome.",
+                    "mps",
+                    (
+                        'sum by (role, outcome) (rate(mailpod_messages_received_total{job=~"$job"}[$__rate_interval]))',
+                        "{{role}} {{outcome}}",
+                    ),
+                    stack=True,
+                ),
+                graph(
+                    "Bytes accepted",
+                    "Of the messages that were accepted.",
+                    "Bps",
+                    (
+                        'sum by (role) (rate(mailpod_messages_received_bytes_total{job=~"$job"}[$__rate_interval]))',
+                        "{{role}}",
+                    ),
+                    stack=True,
+                ),
+                graph(
+                    "From the final dot to 250",
+                    "How long senders wait until a message is durable. A point's exemplar is the id of one message: "
+                    "look for it in the logs.",
+                    "s",
+                    (f"histogram_quantile(0.5, {_DATA})", "half"),
+                    (f"histogram_quantile(0.99, {_DATA})", "99 of 100"),
+                    exemplars=True,
+                    steps=((5, RED),),
+                ),
+                graph(
+                    "Refusals",
+                    "Replies that were no success, the ten most frequent: 550 5.1.1 is an unknown address, 452 4.3.1 a "
+                    "full budget, 451 4.3.0 a bucket that is away, 552 5.2.2 a full mailbox.",
+                    "ops",
+                    (
+                        'topk(10, sum by (role, code) (rate(mailpod_smtp_refusals_total{job=~"$job"}'
+                        "[$__rate_interval])))",
+                        "{{role}} {{code}}",
+                    ),
+                ),
+                graph(
+                    "Connections",
+                    "By what became of them.",
+                    "cps",
+                    (
+                        'sum by (outcome) (rate(mailpod_connections_total{job=~"$job", protocol="smtp"}'
+                        "[$__rate_interval]))",
+                        "{{outcome}}",
+                    ),
+                ),
+                graph(
+                    "TLS handshakes",
+                    "Failed ones are old clients, or ones that do not trust the certificate.",
+                    "cps",
+                    (
+                        'sum by (outcome) (rate(mailpod_tls_handshakes_total{job=~"$job", protocol="smtp"}'
+                        "[$__rate_interval]))",
+                        "{{outcome}}",
+                    ),
+                ),
+            ),
+        ),
+        Row(
+            "Into mailboxes",
+            (
+                graph(
+                    "Delivered, by domain",
+                    "Committed messages, of the ten busiest domains.",
+                    "mps",
+                    (
+                        'topk(10, sum by (domain) (rate(mailpod_messages_delivered_total{job=~"$job"}'
+                        "[$__rate_interval])))",
+                        "{{domain}}",
+                    ),
+                ),
+                graph(
+                    "Bytes delivered, by domain",
+                    "Of those messages.",
+                    "Bps",
+                    (
+                        'topk(10, sum by (domain) (rate(mailpod_messages_delivered_bytes_total{job=~"$job"}'
+                        "[$__rate_interval])))",
+                        "{{domain}}",
+                    ),
+                ),
+                graph(
+                    "Refused since a mailbox is full",
+                    "By domain; which mailbox it is, kubectl get mailboxes tells.",
+                    "mps",
+                    (
+                        'sum by (domain) (rate(mailpod_messages_over_quota_total{job=~"$job"}[$__rate_interval]))',
+                        "{{domain}}",
+                    ),
+                    steps=((0.1, YELLOW),),
+                ),
+                graph(
+                    "Mailboxes near their quota",
+                    "Those that hold nine tenths of it, as of the operator's last look.",
+                    "short",
+                    (
+                        'topk(10, mailpod_operator_mailboxes_near_quota{job=~"$operator"})',
+                        "{{maildomain}}",
+                    ),
+                ),
+                graph(
+                    "Accounts that are read-only",
+                    "Their log is damaged: mailpod fsck says where, mailpod restore mends it.",
+                    "short",
+                    (f'sum by ({BY}) (mailpod_accounts_read_only{{job=~"$job"}})', WHICH),
+                    steps=((1, RED),),
+                ),
+                graph(
+                    "Messages in flight",
+                    "Bytes that pods hold for messages on their way in or out, and the most they may.",
+                    "bytes",
+                    ('sum(mailpod_budget_used_bytes{job=~"$job"})', "used"),
+                    ('sum(mailpod_budget_limit_bytes{job=~"$job"})', "limit"),
+                ),
+            ),
+        ),
+        Row(
+            "The queue",
+            (
+                graph(
+                    "Messages in it",
+                    "As each pod's last full look found it (every three minutes).",
+                    "short",
+                    (f'max by ({BY}) (mailpod_spool_entries{{job=~"$job"}})', WHICH),
+                ),
+                graph(
+                    "Age of the oldest",
+                    "At the last full look. It should never grow for long: something cannot be delivered to.",
+                    "s",
+                    (
+                        'max((mailpod_spool_sweep_timestamp_seconds{job=~"$job"}'
+                        ' - mailpod_spool_oldest_timestamp_seconds{job=~"$job"})'
+                        ' * (mailpod_spool_oldest_timestamp_seconds{job=~"$job"} > bool 0))',
+                        "oldest",
+                    ),
+                    steps=((300, YELLOW), (3600, RED)),
+                ),
+                graph(
+                    "Handed out",
+                    "Recipients by outcome: delivered, duplicate (it was there), postponed (tried again), failed.",
+                    "mps",
+                    (
+                        'sum by (outcome) (rate(mailpod_spool_handouts_total{job=~"$job"}[$__rate_interval]))',
+                        "{{outcome}}",
+                    ),
+                ),
+            ),
+        ),
+    ),
+    (PODS, OPERATOR),
+)
