@@ -20,6 +20,7 @@ from typing import Any
 from benchmarks.mail_mix import mix
 from mailpod.clock import SystemClock
 from mailpod.imap.commands import COMMANDS
+from mailpod.imap.enabled import Enabled
 from mailpod.imap.lexer import Frame
 from mailpod.imap.parser import parse
 from mailpod.imap.view import View
@@ -53,7 +54,8 @@ class Sink:
 
     def __init__(self, account: Account, read_only: bool) -> None:
         self.account = account
-        self.view = View(account, account.mailbox("INBOX"), read_only)
+        self.enabled = Enabled()
+        self.view = View(account, account.mailbox("INBOX"), read_only, self.enabled)
         self.identity = SimpleNamespace(entry=SimpleNamespace(quota_bytes=None, quota_messages=None))
         self.services = SimpleNamespace(budget=Budget(512 << 20))
         self.octets = 0

@@ -13,7 +13,7 @@ class MailError(Exception):
     """Base of everything a client is told. `retry` says that the same command may succeed later."""
 
     smtp: ClassVar[tuple[int, str]] = (451, "4.3.0")  # reply code, RFC 3463 enhanced status
-    imap: ClassVar[tuple[str, str | None]] = ("NO", None)  # condition, RFC 5530 response code
+    imap: tuple[str, str | None] = ("NO", None)  # condition, RFC 5530 response code
     pop3: ClassVar[str | None] = None  # RFC 2449 / RFC 3206 response code
     text: str = "Temporary failure, try again later"
 

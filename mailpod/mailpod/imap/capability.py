@@ -11,14 +11,19 @@ if TYPE_CHECKING:
     from mailpod.imap.session import Session
 
 _ALWAYS: Final = b"IMAP4rev1 LITERAL+ SASL-IR ID ENABLE"
-_LOGGED_IN: Final = b"IDLE NAMESPACE UIDPLUS MOVE UNSELECT CHILDREN SPECIAL-USE"
-_SORTING: Final = b"SORT SORT=DISPLAY THREAD=ORDEREDSUBJECT THREAD=REFERENCES"
+_LOGGED_IN: Final = b" ".join(
+    (
+        b"IDLE NAMESPACE UIDPLUS MOVE UNSELECT CHILDREN SPECIAL-USE",
+        b"CONDSTORE QRESYNC",
+        b"SORT SORT=DISPLAY THREAD=ORDEREDSUBJECT THREAD=REFERENCES",
+    )
+)
 _MECHANISMS: Final = " ".join(f"AUTH={name}" for name in MECHANISMS).encode()
 
 
 def capabilities(session: Session) -> bytes:
     """The words after CAPABILITY."""
-    words = [_ALWAYS, _LOGGED_IN, _SORTING]
+    words = [_ALWAYS, _LOGGED_IN]
     if session.state is State.NOT_AUTHENTICATED:
         if may_start_tls(session):
             words.append(b"STARTTLS")

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from mailpod.imap.dates import MONTHS
 from mailpod.imap.derived import take
-from mailpod.imap.view import View, runs, with_recent
+from mailpod.imap.sets import runs
+from mailpod.imap.view import View, with_recent
 from mailpod.mime.sections import body_from_bodystructure
 
 if TYPE_CHECKING:
@@ -106,13 +107,29 @@ def flags_of(view: View, positions: Iterable[range]) -> list[bytes]:
     return out
 
 
-def add_metadata(lines: Lines, names: Iterable[str], page: Page, rows: Sequence[int], flags: Sequence[bytes]) -> None:
+def modseqs_of(view: View, positions: Iterable[range]) -> list[int]:
+    """MODSEQ of each message."""
+    return [modseq for part in positions for modseq in view.modseq_column(part)]
+
+
+def add_metadata(
+    lines: Lines,
+    names: Iterable[str],
+    page: Page,
+    rows: Sequence[int],
+    flags: Sequence[bytes],
+    modseqs: Sequence[int],
+) -> None:
     """The columns of the items `names` that are no sections."""
     for name in names:
         lines.item(name.encode("ascii"))
         if name == "FLAGS":
             lines.text(b" (")
             lines.column(flags)
+            lines.text(b")")
+        elif name == "MODSEQ":
+            lines.text(b" (")
+            lines.numbers(modseqs)
             lines.text(b")")
         else:
             lines.text(b" ")

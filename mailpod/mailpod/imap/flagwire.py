@@ -1,4 +1,4 @@
-"""FETCH responses that need no page: FLAGS and UID, from the mailbox's arrays.
+"""FETCH responses that need no page: FLAGS, UID and MODSEQ, from the mailbox's arrays.
 
 Invariants: nothing is done a message at a time in Python: columns of strings are interleaved and joined once
 (TARGETS.md: 4,000,000 a second). Flags are ASCII atoms, so the text is built as str, which formats integers faster.
@@ -10,37 +10,47 @@ from collections.abc import Iterable, Sequence
 
 
 def flag_lines(
-    sequence: Sequence[int], uids: Sequence[int] | None, flags: Iterable[int], table: Sequence[bytes]
+    sequence: Sequence[int],
+    uids: Sequence[int] | None,
+    flags: Iterable[int],
+    table: Sequence[bytes],
+    modseqs: Iterable[int] | None = None,
 ) -> bytes:
-    """`* n FETCH (UID u FLAGS (…))` a message, without UID where `uids` is None. `flags` index `table`, which holds
-    the flags' wire form without parentheses."""
+    """`* n FETCH (UID u FLAGS (…) MODSEQ (m))` a message, without UID or MODSEQ where those are None. `flags` index
+    `table`, which holds the flags' wire form without parentheses."""
     if not sequence:
         return b""
-    ends = [f" FLAGS ({wire.decode('ascii')}))\r\n* " for wire in table]
+    after = ")\r\n* " if modseqs is None else " MODSEQ ("
+    ends = [f" FLAGS ({wire.decode('ascii')}){after}" for wire in table]
     if uids is None:
         ends = [f" FETCH ({end[1:]}" for end in ends]
-        out = [""] * (2 * len(sequence))
-    else:
-        out = [" FETCH (UID "] * (4 * len(sequence))
-        out[2::4] = map(str, uids)
-    width = 2 if uids is None else 4
-    out[0::width] = map(str, sequence)
-    out[width - 1 :: width] = map(ends.__getitem__, flags)
-    return _lines(out)
+    columns: list[Iterable[str]] = [] if uids is None else [[" FETCH (UID "] * len(sequence), map(str, uids)]
+    columns.append(map(ends.__getitem__, flags))
+    if modseqs is not None:
+        columns += (map(str, modseqs), ["))\r\n* "] * len(sequence))
+    return _lines(sequence, columns)
 
 
-def uid_lines(sequence: Sequence[int], uids: Sequence[int]) -> bytes:
-    """`* n FETCH (UID u)` a message."""
+def number_lines(sequence: Sequence[int], uids: Iterable[int] | None, modseqs: Iterable[int] | None) -> bytes:
+    """`* n FETCH (UID u MODSEQ (m))` a message, without what is None: not both."""
     if not sequence:
         return b""
-    out = [" FETCH (UID "] * (4 * len(sequence))
-    out[0::4] = map(str, sequence)
-    out[2::4] = map(str, uids)
-    out[3::4] = [")\r\n* "] * len(sequence)
-    return _lines(out)
+    count = len(sequence)
+    columns: list[Iterable[str]] = []
+    if uids is not None:
+        columns += ([" FETCH (UID "] * count, map(str, uids))
+    if modseqs is not None:
+        columns += ([" FETCH (MODSEQ (" if uids is None else " MODSEQ ("] * count, map(str, modseqs))
+    columns.append([")\r\n* " if modseqs is None else "))\r\n* "] * count)
+    return _lines(sequence, columns)
 
 
-def _lines(out: list[str]) -> bytes:
+def _lines(sequence: Sequence[int], columns: Sequence[Iterable[str]]) -> bytes:
     """Each line ends with the next one's `* `: the first lacks it and the last has one too many."""
+    width = len(columns) + 1
+    out = [""] * (width * len(sequence))
+    out[0::width] = map(str, sequence)
+    for at, column in enumerate(columns, 1):
+        out[at::width] = column
     out[-1] = out[-1][:-2]
     return f"* {''.join(out)}".encode("ascii")

@@ -15,6 +15,7 @@ from typing import Final, Literal
 from mailpod.imap.dates import parse_date_time
 from mailpod.imap.grammar_fetch import fetch
 from mailpod.imap.grammar_search import search
+from mailpod.imap.grammar_select import select
 from mailpod.imap.grammar_sort import sort, thread
 from mailpod.imap.lexer import BadCommand, Cursor
 from mailpod.imap.names import DELIMITER
@@ -31,7 +32,6 @@ from mailpod.imap.syntax import (
     MailboxArgs,
     NoArgs,
     RenameArgs,
-    SelectArgs,
     StatusArgs,
     StoreArgs,
 )
@@ -42,7 +42,7 @@ _SYSTEM_FLAGS: Final = {
 _FLAG: Final = re.compile(rb'\\?[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 _STORE_ITEM: Final = re.compile(rb"([+-]?)FLAGS(\.SILENT)?(?= )", re.IGNORECASE)
 _STORE_MODES: Final[dict[bytes, Literal["add", "remove", "set"]]] = {b"+": "add", b"-": "remove", b"": "set"}
-_STATUS_ITEMS: Final = frozenset(("MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN"))
+_STATUS_ITEMS: Final = frozenset(("MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN", "HIGHESTMODSEQ"))
 _SELECTION_OPTIONS: Final = frozenset(("SUBSCRIBED", "SPECIAL-USE"))
 _RETURN_OPTIONS: Final = frozenset(("SUBSCRIBED", "SPECIAL-USE", "CHILDREN"))
 _MAX_FLAGS: Final = 200
@@ -105,11 +105,6 @@ def _id(cursor: Cursor) -> IdArgs:
         if len(fields) > _MAX_ID_FIELDS:
             raise BadCommand(f"More than {_MAX_ID_FIELDS} ID fields")
     return IdArgs(tuple(fields))
-
-
-def _select(cursor: Cursor) -> SelectArgs:
-    cursor.space()
-    return SelectArgs(cursor.mailbox())
 
 
 def _mailbox(cursor: Cursor) -> MailboxArgs:
@@ -231,6 +226,7 @@ def _store(cursor: Cursor, uid: bool = False) -> StoreArgs:
     cursor.space()
     numbers = cursor.sequence_set()
     cursor.space()
+    unchanged_since = _unchanged_since(cursor) if cursor.peek() == b"(" else None
     item = cursor.match(_STORE_ITEM)
     if item is None:
         raise cursor.error("expected FLAGS, +FLAGS or -FLAGS")
@@ -238,7 +234,19 @@ def _store(cursor: Cursor, uid: bool = False) -> StoreArgs:
     flags = flag_list(cursor) if cursor.peek() == b"(" else _flags(cursor)
     if "\\Recent" in flags:
         raise BadCommand("\\Recent cannot be altered")  # RFC 3501 §2.3.2
-    return StoreArgs(numbers, _STORE_MODES[item[1]], item[2] is not None, flags, uid)
+    return StoreArgs(numbers, _STORE_MODES[item[1]], item[2] is not None, flags, uid, unchanged_since)
+
+
+def _unchanged_since(cursor: Cursor) -> int:
+    """`(UNCHANGEDSINCE n) `: RFC 7162 §3.1.3."""
+    cursor.need(b"(")
+    if cursor.word() != "UNCHANGEDSINCE":
+        raise cursor.error("expected UNCHANGEDSINCE before here")
+    cursor.space()
+    modseq = cursor.large_number()
+    cursor.need(b")")
+    cursor.space()
+    return modseq
 
 
 def _copy(cursor: Cursor, uid: bool = False) -> CopyArgs:
@@ -300,8 +308,8 @@ GRAMMAR: Final[dict[str, Callable[[Cursor], object]]] = {
     "LOGIN": _login,
     "ENABLE": _enable,
     "NAMESPACE": _none,
-    "SELECT": _select,
-    "EXAMINE": _select,
+    "SELECT": select,
+    "EXAMINE": select,
     "CREATE": _create,
     "DELETE": _mailbox,
     "RENAME": _rename,

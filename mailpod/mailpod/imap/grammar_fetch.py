@@ -1,4 +1,4 @@
-"""FETCH items: RFC 3501 §6.4.5 and §9 fetch-att."""
+"""FETCH items: RFC 3501 §6.4.5 and §9 fetch-att; modifiers: RFC 7162 §3.1.4 and §3.2.6."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ATTRIBUTES: Final = {
     name: FetchAttr(name)
     for name in (
         *("FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "BODYSTRUCTURE", "BODY", "UID"),
-        *("RFC822", "RFC822.HEADER", "RFC822.TEXT"),
+        *("MODSEQ", "RFC822", "RFC822.HEADER", "RFC822.TEXT"),
     )
 }
 _MAX_ITEMS: Final = 500
@@ -31,15 +31,44 @@ def fetch(cursor: Cursor, uid: bool = False) -> FetchArgs:
     cursor.space()
     numbers = cursor.sequence_set()
     cursor.space()
+    items = _items(cursor)
+    changed_since, vanished = _modifiers(cursor) if cursor.take(b" ") else (None, False)
+    if changed_since is not None:
+        items.append(_ATTRIBUTES["MODSEQ"])  # RFC 7162 §3.1.4.1: CHANGEDSINCE asks for MODSEQ too
+    return FetchArgs(numbers, tuple(dict.fromkeys(items)), uid, changed_since, vanished)
+
+
+def _items(cursor: Cursor) -> list[FetchItem]:
     if not cursor.take(b"("):
-        return FetchArgs(numbers, _item(cursor, macros=True), uid)
+        return list(_item(cursor, macros=True))
     items = list(_item(cursor))
     while not cursor.take(b")"):
         cursor.space()
         items.extend(_item(cursor))
         if len(items) > _MAX_ITEMS:
             raise BadCommand(f"More than {_MAX_ITEMS} items")
-    return FetchArgs(numbers, tuple(dict.fromkeys(items)), uid)
+    return items
+
+
+def _modifiers(cursor: Cursor) -> tuple[int | None, bool]:
+    changed_since = None
+    vanished = False
+    cursor.need(b"(")
+    while True:
+        modifier = cursor.word()
+        if modifier == "CHANGEDSINCE":
+            cursor.space()
+            changed_since = cursor.large_number()
+        elif modifier == "VANISHED":
+            vanished = True
+        else:
+            raise BadCommand(f"Unknown FETCH modifier {modifier}")
+        if cursor.take(b")"):
+            break
+        cursor.space()
+    if vanished and changed_since is None:
+        raise BadCommand("VANISHED needs CHANGEDSINCE")  # RFC 7162 §3.2.6
+    return changed_since, vanished
 
 
 def _item(cursor: Cursor, macros: bool = False) -> tuple[FetchItem, ...]:

@@ -20,6 +20,7 @@ from mailpod.imap.syntax import (
     DateKey,
     Flag,
     Header,
+    Modseq,
     Not,
     Or,
     Recent,
@@ -92,7 +93,8 @@ def search(cursor: Cursor, uid: bool = False) -> SearchArgs:
 
 def program(cursor: Cursor, charset: bytes | None, uid: bool) -> SearchArgs:
     """The search keys, up to the end of the command."""
-    return SearchArgs(_Program(cursor, _codec(charset)).keys(), charset, uid)
+    keys = _Program(cursor, _codec(charset))
+    return SearchArgs(keys.keys(), charset, uid, keys.modseq)
 
 
 def _codec(charset: bytes | None) -> str:
@@ -107,12 +109,13 @@ def _codec(charset: bytes | None) -> str:
 class _Program:
     """One program: the cursor, the charset's codec and how many keys there are so far."""
 
-    __slots__ = ("_codec", "_count", "_cursor")
+    __slots__ = ("_codec", "_count", "_cursor", "modseq")
 
     def __init__(self, cursor: Cursor, codec: str) -> None:
         self._cursor = cursor
         self._codec = codec
         self._count = 0
+        self.modseq = False  # is it asked for?
 
     def keys(self, depth: int = 0) -> SearchKey:
         """search-key *(SP search-key): all must match."""
@@ -195,6 +198,18 @@ class _Program:
     def size(self, op: Literal["larger", "smaller"]) -> SearchKey:
         return Size(op, self._number())
 
+    def changed(self) -> SearchKey:
+        """MODSEQ [entry-name entry-type] n: RFC 7162 §3.1.5."""
+        self.modseq = True
+        self._cursor.space()
+        if self._cursor.peek() == b'"':
+            self._cursor.string()
+            self._cursor.space()
+            if self._cursor.word() not in ("PRIV", "SHARED", "ALL"):
+                raise self._cursor.error("expected priv, shared or all before here")
+            self._cursor.space()
+        return Modseq(self._cursor.large_number())
+
     def body(self) -> SearchKey:
         return Body(self._text())
 
@@ -210,6 +225,7 @@ _WITH_ARGUMENT: Final[dict[str, Callable[[_Program], SearchKey]]] = {
     "BODY": _Program.body,
     "HEADER": _Program.header,
     "KEYWORD": lambda program: program.keyword(True),
+    "MODSEQ": _Program.changed,
     "LARGER": lambda program: program.size("larger"),
     "SMALLER": lambda program: program.size("smaller"),
     "TEXT": _Program.text,

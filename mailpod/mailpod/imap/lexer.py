@@ -23,9 +23,11 @@ _LIST_ATOM: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){"\\]+')
 _QUOTED: Final = re.compile(rb'"([^"\\\r\n\x00]*(?:\\["\\][^"\\\r\n\x00]*)*)"')
 _ESCAPE: Final = re.compile(rb"\\(.)", re.DOTALL)
 _NUMBER: Final = re.compile(rb"[0-9]{1,10}(?![0-9])")
+_LARGE_NUMBER: Final = re.compile(rb"[0-9]{1,19}(?![0-9])")
 _SEQUENCE_SET: Final = re.compile(rb"[0-9:*,]+")
 _RANGE: Final = re.compile(rb"(\*|[1-9][0-9]{0,9})(?::(\*|[1-9][0-9]{0,9}))?")
 _MAX_NUMBER: Final = 2**32 - 1  # RFC 3501 §9: number is an unsigned 32-bit integer
+_MAX_LARGE_NUMBER: Final = 2**63 - 1  # RFC 7162 §7: mod-sequence-value; RFC 9051 §9: number64
 
 
 class BadCommand(MailError):
@@ -114,6 +116,13 @@ class Cursor:
             raise self.error("number is larger than 4294967295")
         return value
 
+    def large_number(self) -> int:
+        """A modseq, or RFC 9051's number64."""
+        value = int(self.expect(_LARGE_NUMBER, "a number"))
+        if value > _MAX_LARGE_NUMBER:
+            raise self.error("number is larger than 9223372036854775807")
+        return value
+
     def string(self) -> bytes:
         """quoted or literal."""
         if self.at_literal():
@@ -148,6 +157,13 @@ class Cursor:
     def sequence_set(self) -> SequenceSet:
         words = self.expect(_SEQUENCE_SET, "a sequence set").split(b",")
         return SequenceSet(tuple(map(self._range, words)))
+
+    def known_set(self) -> SequenceSet:
+        """RFC 7162 §7 known-uids and known-sequence-set: without `*`."""
+        known = self.sequence_set()
+        if any(None in pair for pair in known.ranges):
+            raise self.error("* is not allowed in the set before here")
+        return known
 
     def message(self) -> bytes:
         """A literal that holds a whole message, for which the session has limits of its own."""

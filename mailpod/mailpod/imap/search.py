@@ -28,6 +28,7 @@ from mailpod.imap.syntax import (
     DateKey,
     Flag,
     Header,
+    Modseq,
     Not,
     Or,
     Recent,
@@ -37,9 +38,9 @@ from mailpod.imap.syntax import (
     Text,
     Uid,
 )
+from mailpod.imap.view import View
 
 if TYPE_CHECKING:
-    from mailpod.imap.view import View
     from mailpod.net.budget import Budget
     from mailpod.store import Page
 
@@ -65,7 +66,7 @@ def cost(key: SearchKey) -> int:
             return max(cost(a), cost(b))
         case Not(inner):
             return cost(inner)
-        case Flag():
+        case Flag() | Modseq():
             return 1
     return 0
 
@@ -105,6 +106,8 @@ class Search:
             case Recent(present):
                 recent = _within(open_, list(self._view.recent_positions()))
                 return recent if present else _minus(open_, recent)
+            case Modseq(n):
+                return list(compress(open_, (modseq >= n for modseq in self._column(View.modseq_column, open_))))
             case Flag(flag, present):
                 return self._flagged(flag.lower(), present, open_)
             case Size():
@@ -121,10 +124,12 @@ class Search:
 
     def _flagged(self, flag: str, present: bool, open_: Positions) -> Positions:
         wanted = [any(flag == each.lower() for each in flags) is present for flags in self._view.flag_sets()]
-        column = self._view.flag_column(range(open_[0], open_[-1] + 1))
-        if len(column) != len(open_):
-            column = [column[position - open_[0]] for position in open_]
-        return list(compress(open_, map(wanted.__getitem__, column)))
+        return list(compress(open_, map(wanted.__getitem__, self._column(View.flag_column, open_))))
+
+    def _column(self, column_of: Callable[[View, range], Sequence[int]], open_: Positions) -> Sequence[int]:
+        """A column of the view at these positions, of which there are some."""
+        column = column_of(self._view, range(open_[0], open_[-1] + 1))
+        return column if len(column) == len(open_) else [column[position - open_[0]] for position in open_]
 
     async def pages(self, open_: Positions) -> AsyncIterator[tuple[Page, Sequence[int], Positions]]:
         """The pages with these messages: rows, and the positions they have. What is gone or damaged is passed over."""

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mailpod.imap.lexer import BadCommand
+from mailpod.imap.sets import merge
 
 if TYPE_CHECKING:
     from mailpod.imap.syntax import SequenceSet
@@ -42,17 +43,6 @@ def existing(wanted: SequenceSet, view: View) -> list[range]:
     return merge(parts)
 
 
-def merge(parts: Sequence[range]) -> list[range]:
-    """Ascending, disjoint and without empty ones; what touches becomes one."""
-    out: list[range] = []
-    for part in sorted(filter(len, parts), key=lambda part: part.start):
-        if out and part.start <= out[-1].stop:
-            out[-1] = range(out[-1].start, max(out[-1].stop, part.stop))
-        else:
-            out.append(part)
-    return out
-
-
 def _numbers(view: View, first: int | None, last: int | None) -> range:
     exists = view.exists
     if not exists and (first is None or last is None):
@@ -77,36 +67,4 @@ def uids_of(view: View, parts: Sequence[range]) -> array[int]:
     out = array("I")
     for part in parts:
         out += view.uids[part.start : part.stop]
-    return out
-
-
-def wire(numbers: Sequence[int]) -> bytes:
-    """A sequence set that names these numbers in this order (COPYUID, RFC 4315 §3): ascending runs become n:m."""
-    if not numbers:
-        return b""
-    if list(numbers) == list(range(numbers[0], numbers[0] + len(numbers))):
-        return _run(numbers[0], numbers[-1])
-    out = []
-    first = last = numbers[0]
-    for number in numbers[1:]:
-        if number != last + 1:
-            out.append(_run(first, last))
-            first = number
-        last = number
-    out.append(_run(first, last))
-    return b",".join(out)
-
-
-def _run(first: int, last: int) -> bytes:
-    return b"%d" % first if first == last else b"%d:%d" % (first, last)
-
-
-def without(parts: Sequence[range], positions: Sequence[int]) -> list[range]:
-    """`parts` without these positions (ascending)."""
-    out = list(parts)
-    for position in reversed(positions):
-        for at, part in enumerate(out):
-            if position in part:
-                out[at : at + 1] = filter(len, (range(part.start, position), range(position + 1, part.stop)))
-                break
     return out

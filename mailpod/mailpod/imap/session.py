@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from mailpod.imap import reply
+from mailpod.imap.enabled import Enabled
 from mailpod.imap.parser import Limits, Parser
 from mailpod.imap.states import State
 from mailpod.net.wire import Wire
@@ -33,7 +34,8 @@ class Session(Wire):
     """State of one connection. `selected` is the view of the selected mailbox, None when there is none."""
 
     __slots__ = (
-        "_account", "_bye", "_cut", "_failures", "_identity", "_line", "_out", "_parser", "_queued", "selected",
+        "_account", "_bye", "_cut", "_failures", "_identity", "_line", "_out", "_parser", "_queued", "enabled",
+        "selected",
     )  # fmt: skip
 
     protocol: ClassVar[str] = "imap"
@@ -42,6 +44,7 @@ class Session(Wire):
     def __init__(self, services: Services, *, implicit_tls: bool = False) -> None:
         super().__init__(services, implicit_tls=implicit_tls)
         self.selected: View | None = None
+        self.enabled = Enabled()
         self._identity: Identity | None = None
         self._account: Account | None = None
         self._parser = Parser(_BEFORE_LOGIN)

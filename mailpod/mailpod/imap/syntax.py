@@ -34,7 +34,7 @@ class SequenceSet:
 
 @dataclass(frozen=True, slots=True)
 class FetchAttr:
-    """FLAGS, INTERNALDATE, RFC822.SIZE, ENVELOPE, BODYSTRUCTURE, BODY, UID, RFC822, RFC822.HEADER, RFC822.TEXT.
+    """FLAGS, INTERNALDATE, RFC822.SIZE, ENVELOPE, BODYSTRUCTURE, BODY, UID, MODSEQ, RFC822, RFC822.HEADER, RFC822.TEXT.
 
     ALL, FAST and FULL are expanded by the parser.
     """
@@ -59,9 +59,13 @@ FetchItem: TypeAlias = FetchAttr | FetchBody
 
 @dataclass(frozen=True, slots=True)
 class FetchArgs:
+    """`changed_since` and `vanished` are modifiers of RFC 7162 (§3.1.4.1, §3.2.6); MODSEQ is among the items then."""
+
     set: SequenceSet
     items: tuple[FetchItem, ...]
     uid: bool
+    changed_since: int | None = None
+    vanished: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class StoreArgs:
     silent: bool
     flags: tuple[str, ...]
     uid: bool
+    unchanged_since: int | None = None  # RFC 7162 §3.1.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +176,14 @@ class Uid:
     set: SequenceSet
 
 
-SearchKey: TypeAlias = All | And | Or | Not | Flag | Recent | Header | Text | Body | DateKey | Size | Seq | Uid
+@dataclass(frozen=True, slots=True)
+class Modseq:
+    """RFC 7162 §3.1.5: the message's is `n` or above. Entry names are of annotations, which there are none of."""
+
+    n: int
+
+
+SearchKey: TypeAlias = All | And | Or | Not | Flag | Recent | Header | Text | Body | DateKey | Size | Seq | Uid | Modseq
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +193,7 @@ class SearchArgs:
     key: SearchKey
     charset: bytes | None
     uid: bool
+    modseq: bool = False  # the program asks for MODSEQ somewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,10 +233,23 @@ class AppendArgs:
 
 
 @dataclass(frozen=True, slots=True)
+class Resync:
+    """SELECT's QRESYNC (RFC 7162 §3.2.5): what the client knew. `numbers` and `number_uids` are its sample of pairs."""
+
+    uidvalidity: int
+    modseq: int
+    known: SequenceSet | None = None
+    numbers: SequenceSet | None = None
+    number_uids: SequenceSet | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SelectArgs:
     """SELECT and EXAMINE."""
 
     mailbox: str
+    condstore: bool = False
+    resync: Resync | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +279,7 @@ class ListArgs:
 @dataclass(frozen=True, slots=True)
 class StatusArgs:
     mailbox: str
-    items: tuple[str, ...]  # MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN
+    items: tuple[str, ...]  # MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ
 
 
 # --- session ---

@@ -21,7 +21,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from mailpod.imap.flagwire import flag_lines
+from mailpod.imap.enabled import Enabled
+from mailpod.imap.flagwire import flag_lines, number_lines
+from mailpod.imap.sets import runs, wire, within
 
 if TYPE_CHECKING:
     from mailpod.store import Account, Mailbox
@@ -34,17 +36,19 @@ class View:
     """One session's selected mailbox. `read_only` is EXAMINE: nothing is claimed, set or expunged."""
 
     __slots__ = (
-        "_flagged", "_flags", "_keywords", "_modseq", "_recent", "_vanished",
-        "account", "exists", "mailbox", "read_only", "uids",
+        "_flagged", "_flags", "_keywords", "_modseq", "_modseqs", "_recent", "_vanished",
+        "account", "enabled", "exists", "mailbox", "read_only", "uids",
     )  # fmt: skip
 
-    def __init__(self, account: Account, mailbox: Mailbox, read_only: bool) -> None:
+    def __init__(self, account: Account, mailbox: Mailbox, read_only: bool, enabled: Enabled | None = None) -> None:
         self.account = account
+        self.enabled = enabled or Enabled()
         self.mailbox = mailbox
         self.read_only = read_only
         self.uids: array[int] = mailbox.uids
         self.exists: int = mailbox.exists
         self._flags: array[int] = mailbox.flags
+        self._modseqs: array[int] = mailbox.modseqs
         self._modseq = mailbox.highest_modseq
         self._keywords = len(mailbox.keywords)
         self._recent: list[tuple[int, int]] = []
@@ -56,6 +60,12 @@ class View:
     def uidnext(self) -> int:
         """The mailbox's, for SELECT and STATUS."""
         return self.mailbox.uidnext
+
+    @property
+    def modseq(self) -> int:
+        """HIGHESTMODSEQ as the client may be told it: STORE.md has none above a change that is still owed. To be asked
+        for after a poll that allows EXPUNGE."""
+        return self._modseq
 
     @property
     def last_uid(self) -> int:
@@ -95,12 +105,23 @@ class View:
         if self.uids is mailbox.uids:
             return mailbox.flags[part.start : part.stop]
         known = [index if index < len(mailbox.flag_sets) else -1 for index in self._flags[part.start : part.stop]]
-        fallback = known + [-1] * (len(part) - len(known))
-        uids = self.uids[part.start : part.stop]
+        return self._present(part, mailbox.flags, known + [-1] * (len(part) - len(known)))
+
+    def modseq_column(self, part: range) -> Sequence[int]:
+        """The modseq of each of these messages; as last known, 1 at least, for messages that are gone."""
+        mailbox = self.mailbox
+        if self.uids is mailbox.uids:
+            return mailbox.modseqs[part.start : part.stop]
+        known = list(self._modseqs[part.start : part.stop])
+        return self._present(part, mailbox.modseqs, known + [1] * (len(part) - len(known)))
+
+    def _present(self, part: range, column: array[int], fallback: list[int]) -> list[int]:
+        """The mailbox's `column` at these positions of the view, where EXPUNGEs are held back."""
+        mailbox, uids = self.mailbox, self.uids[part.start : part.stop]
         if len(part) <= _FEW:
             indexes = map(mailbox.index, uids)
-            return [mailbox.flags[at] if at >= 0 else last for at, last in zip(indexes, fallback, strict=True)]
-        now = dict(zip(mailbox.uids, mailbox.flags, strict=True))
+            return [column[at] if at >= 0 else last for at, last in zip(indexes, fallback, strict=True)]
+        now = dict(zip(mailbox.uids, column, strict=True))
         return list(map(now.get, uids, fallback))
 
     def flag_table(self) -> list[bytes]:
@@ -132,15 +153,27 @@ class View:
         if at < part.stop:
             yield range(at, part.stop), False
 
-    def flags_wire(self, part: range, uid: bool) -> bytes:
-        """FETCH responses with FLAGS, and UID if asked for, for the messages at these positions."""
+    def changed_since(self, modseq: int, positions: Sequence[range]) -> list[range]:
+        """Those of `positions` whose messages are still there and have a modseq above `modseq`."""
+        found = [self.seq_of(uid) - 1 for uid in self.mailbox.modified_since(modseq)]
+        return within(runs([at for at in found if at >= 0]), positions)
+
+    def flags_wire(self, part: range, uid: bool, modseq: bool = False) -> bytes:
+        """FETCH responses with FLAGS, and UID and MODSEQ if asked for, for the messages at these positions."""
         table = self.flag_table()
         out = []
         for piece, recent in self.by_recency(part):
             uids = self.uids[piece.start : piece.stop] if uid else None
             wires = with_recent(table) if recent else table
-            out.append(flag_lines(range(piece.start + 1, piece.stop + 1), uids, self.flag_column(piece), wires))
+            numbers, modseqs = range(piece.start + 1, piece.stop + 1), self.modseq_column(piece) if modseq else None
+            out.append(flag_lines(numbers, uids, self.flag_column(piece), wires, modseqs))
         return b"".join(out)
+
+    def numbers_wire(self, part: range, uid: bool, modseq: bool) -> bytes:
+        """FETCH responses with UID or MODSEQ, or both."""
+        uids = self.uids[part.start : part.stop] if uid else None
+        modseqs = self.modseq_column(part) if modseq else None
+        return number_lines(range(part.start + 1, part.stop + 1), uids, modseqs)
 
     # What the client is told.
 
@@ -199,14 +232,18 @@ class View:
     def _tell_expunged(self) -> list[bytes]:
         # Descending, so that no number depends on the ones before it.
         gone = sorted(filter(None, map(self.seq_of, self._vanished)), reverse=True)
+        uids = [self.uids[seq - 1] for seq in reversed(gone)]
         self._vanished.clear()
         self.uids, self.exists = self.mailbox.uids, self.exists - len(gone)
+        if self.enabled.qresync and uids:
+            return [b"* VANISHED %b\r\n" % wire(uids)]  # RFC 7162 §3.2.10: in place of EXPUNGE
         return [b"".join(map(b"* %d EXPUNGE\r\n".__mod__, gone))]
 
     def _tell_new(self, out: list[bytes]) -> None:
         mailbox, last = self.mailbox, self.last_uid
         if not self._vanished:
             self.uids, self._flags, exists = mailbox.uids, mailbox.flags, mailbox.exists
+            self._modseqs = mailbox.modseqs
         elif mailbox.exists and mailbox.uids[-1] > last:
             # RFC 3501 §5.2: sizes are told though EXPUNGEs are held back. The new ones go behind what was told.
             self.uids = self.uids[: self.exists] + mailbox.uids[bisect_right(mailbox.uids, last) :]
@@ -223,9 +260,11 @@ class View:
         flagged, self._flagged = sorted(self._flagged), set()
         if len(flagged) == 1:
             seq = self.seq_of(flagged[0])
-            return [self.flags_wire(range(seq - 1, seq), False)] if seq else []
-        positions = sorted(seq - 1 for seq in map(self.seq_of, flagged) if seq)
-        return [self.flags_wire(part, False) for part in runs(positions)]
+            parts = [range(seq - 1, seq)] if seq else []
+        else:
+            parts = runs(sorted(seq - 1 for seq in map(self.seq_of, flagged) if seq))
+        # RFC 7162 §3.1: MODSEQ in each once CONDSTORE is enabled; §3.2.4: UID too with QRESYNC
+        return [self.flags_wire(part, self.enabled.qresync, self.enabled.condstore) for part in parts]
 
     def _claim(self, first_new: int) -> None:
         """What is \\Recent among the messages from `first_new` on, which are being told now."""
@@ -246,14 +285,3 @@ def with_recent(table: Sequence[bytes]) -> list[bytes]:
 def flags_line(mailbox: Mailbox) -> bytes:
     """`* FLAGS (…)`: on SELECT, and again when a keyword came into use (RFC 3501 §7.2.6)."""
     return b"* FLAGS (%b)\r\n" % b" ".join([SYSTEM_FLAGS, *(word.encode("ascii") for word in mailbox.keywords)])
-
-
-def runs(positions: Sequence[int]) -> list[range]:
-    """Ascending positions as ranges without gaps."""
-    out: list[range] = []
-    start = 0
-    for at in range(1, len(positions) + 1):
-        if at == len(positions) or positions[at] != positions[at - 1] + 1:
-            out.append(range(positions[start], positions[at - 1] + 1))
-            start = at
-    return out

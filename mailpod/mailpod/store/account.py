@@ -195,10 +195,18 @@ class Account:
         uids: Sequence[int],
         mode: Literal["add", "remove", "set"],
         flags: Collection[str],
-    ) -> None:
-        """Change flags; UIDs that are gone are passed over. Raises NoSuchMailbox, LimitReached, Unavailable."""
+        *,
+        unchanged_since: int | None = None,
+    ) -> list[int]:
+        """Change flags; UIDs that are gone are passed over. Raises NoSuchMailbox, LimitReached, Unavailable.
+
+        Returns, ascending, those left alone because their modseq was above `unchanged_since` when it was committed.
+        """
         uids = _ascending(uids)
-        await self.committer.commit(lambda draft: draft.store_flags(mailbox, uids, mode, flags))
+        return await self.committer.commit(
+            lambda draft: draft.store_flags(mailbox, uids, mode, flags, unchanged_since),
+            exclusive=unchanged_since is not None,
+        )
 
     async def expunge(self, mailbox: Mailbox, uids: Sequence[int]) -> list[int]:
         """Remove exactly these; returns those that were there, ascending."""

@@ -141,13 +141,27 @@ class Draft:
         if new and len(box.keywords) + len(new) > self.settings.keywords:
             raise LimitReached(f"A mailbox may have {self.settings.keywords} keywords")
 
-    def store_flags(self, mailbox: Mailbox, uids: Sequence[int], mode: str, flags: Collection[str]) -> None:
+    def store_flags(
+        self,
+        mailbox: Mailbox,
+        uids: Sequence[int],
+        mode: str,
+        flags: Collection[str],
+        unchanged_since: int | None = None,
+    ) -> list[int]:
+        """Returns the UIDs whose modseq is above `unchanged_since`: they stay as they are (RFC 7162 §3.1.3)."""
         box = self._live(mailbox)
         self._check_keywords(box, flags if mode != "remove" else ())
+        modified: list[int] = []
+        if unchanged_since is not None:
+            places = ((uid, box.index(uid)) for uid in uids)
+            modified = [uid for uid, at in places if at >= 0 and box.modseqs[at] > unchanged_since]
+            failed = frozenset(modified)
+            uids = [uid for uid in uids if uid not in failed]
         # The filter saves a commit where nothing changes; behind another change in this draft it would be wrong.
         changed = list(uids) if box.id in self.flagged else box.plan_flags(uids, mode, flags)
         if not changed:
-            return
+            return modified
         self.flagged.add(box.id)
         given = tuple(flags)
         self.operations.append(
@@ -159,6 +173,7 @@ class Draft:
                 set=mode == "set",
             )
         )
+        return modified
 
     def expunge(self, mailbox: Mailbox, uids: Sequence[int]) -> list[int]:
         box = self._live(mailbox)

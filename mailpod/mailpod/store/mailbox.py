@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import compress
 from typing import TypeVar
 
 from ..errors import Damaged, Expunged
@@ -68,6 +69,18 @@ class Mailbox(Columns):
             lost = set(vanished)
             flagged = [uid for uid in flagged if uid not in lost]
         return Changes(sorted(vanished), sorted(set(flagged)))
+
+    def modified_since(self, modseq: int) -> Sequence[int]:
+        """UIDs, ascending, of the messages that are here and whose modseq is above `modseq`: O(changes) if few."""
+        changes = self.changes_since(modseq)
+        if changes is None:
+            return list(compress(self.uids, map(modseq.__lt__, self.modseqs)))
+        # Messages come at the end: those since then are a suffix, and what changed before it is remembered.
+        start = len(self.uids)
+        while start and self.modseqs[start - 1] > modseq:
+            start -= 1
+        early = changes.flagged[: bisect_left(changes.flagged, self.uids[start])] if start < len(self.uids) else None
+        return [*(changes.flagged if early is None else early), *self.uids[start:]]
 
     def claim_recent(self) -> int:
         """The first UID that is \\Recent for the caller, and for nobody after (RFC 3501 §2.3.2).

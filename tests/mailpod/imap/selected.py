@@ -15,9 +15,10 @@ from typing import Any
 from mailpod.clock import SystemClock
 from mailpod.errors import MailError
 from mailpod.imap.commands import append, copy, expunge, fetch, move, search, sort, store, thread
+from mailpod.imap.enabled import Enabled
 from mailpod.imap.lexer import Frame
 from mailpod.imap.parser import parse
-from mailpod.imap.reply import Done
+from mailpod.imap.reply import Done, accepted
 from mailpod.imap.view import View
 from mailpod.net.budget import Budget
 from mailpod.store import Account, AccountRef, NewMessage, Store, StoreSettings, new_account
@@ -51,7 +52,8 @@ class Client:
 
     def __init__(self, account: Account, mailbox: str = "INBOX", *, read_only: bool = False, **quota: int) -> None:
         self.account = account
-        self.view = View(account, account.mailbox(mailbox), read_only)
+        self.enabled = Enabled()
+        self.view = View(account, account.mailbox(mailbox), read_only, self.enabled)
         entry = SimpleNamespace(quota_bytes=quota.get("bytes"), quota_messages=quota.get("messages"))
         self.identity = SimpleNamespace(entry=entry)
         self.services = SimpleNamespace(budget=Budget(quota.get("budget", 1 << 20)))
@@ -94,10 +96,7 @@ class Client:
 
 
 def _status(done: Done | None, name: str) -> bytes:
-    if done is None:
-        return f"OK {name} completed".encode()
-    text = done.text or b""
-    return b"OK [%b] %b" % (done.code, text) if done.code else b"OK " + text
+    return accepted(b"a", name, done or Done()).removeprefix(b"a ").removesuffix(b"\r\n")
 
 
 @dataclass(slots=True)

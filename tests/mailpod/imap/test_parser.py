@@ -165,6 +165,32 @@ def test_fetch_sections(item: bytes, expected: s.FetchBody) -> None:
     assert args.items == (expected,)
 
 
+def test_modifiers() -> None:
+    numbers, modseq = s.SequenceSet(((1, 1),)), s.FetchAttr("MODSEQ")
+    assert one(b"a UID FETCH 1 FLAGS (changedsince 5 VANISHED)") == s.FetchArgs(
+        numbers, (s.FetchAttr("FLAGS"), modseq), True, 5, vanished=True
+    )
+    assert one(b"a FETCH 1 (MODSEQ) (CHANGEDSINCE 9223372036854775807)") == s.FetchArgs(
+        numbers, (modseq,), False, 2**63 - 1
+    )
+    assert one(b"a STORE 1 (UNCHANGEDSINCE 0) +FLAGS x") == s.StoreArgs(numbers, "add", False, ("x",), False, 0)
+    for wrong in (b"FLAGS (CHANGEDSINCE 9223372036854775808)", b"FLAGS (CHANGEDSINCE 1", b"FLAGS (VANISHED)"):
+        bad(b"a UID FETCH 1 " + wrong)
+
+
+def test_select() -> None:
+    assert one(b"a SELECT x") == s.SelectArgs("x")
+    assert one(b"a EXAMINE x (CONDSTORE QRESYNC (7 8 1:3,5 (1,2 3,4)))") == s.SelectArgs(
+        "x",
+        True,
+        s.Resync(
+            7, 8, s.SequenceSet(((1, 3), (5, 5))), s.SequenceSet(((1, 1), (2, 2))), s.SequenceSet(((3, 3), (4, 4)))
+        ),
+    )
+    for wrong in (b"()", b"(FOO)", b"(QRESYNC)", b"(QRESYNC (1 1 1 2))", b"(QRESYNC (1 1 (1)))", b"(QRESYNC (1 1 *))"):
+        bad(b"a SELECT x " + wrong)
+
+
 def test_store() -> None:
     numbers = s.SequenceSet(((1, 2),))
     assert one(b"a STORE 1:2 +FLAGS (\\seen $Junk)") == s.StoreArgs(numbers, "add", False, ("\\Seen", "$Junk"), False)

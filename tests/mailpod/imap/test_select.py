@@ -13,14 +13,15 @@ PERMANENT = b"* OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draf
 async def test_empty_mailbox(world: World) -> None:
     client = await world.login()
     answer = await client.ask(b"SELECT inbox")
-    validity = (await world.account()).mailbox("INBOX").uidvalidity
+    inbox = (await world.account()).mailbox("INBOX")
     assert answer == [
         FLAGS,
         b"* 0 EXISTS",
         b"* 0 RECENT",
         PERMANENT,
         b"* OK [UIDNEXT 1] Predicted next UID",
-        b"* OK [UIDVALIDITY %d] UIDs are valid" % validity,
+        b"* OK [UIDVALIDITY %d] UIDs are valid" % inbox.uidvalidity,
+        b"* OK [HIGHESTMODSEQ %d] Highest" % inbox.highest_modseq,
         b"a OK [READ-WRITE] SELECT completed",
     ]
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailpod.imap.sequence import BadSequence, existing, merge, resolve, uids_of, wire, without
+from mailpod.imap.sequence import BadSequence, existing, resolve, uids_of
+from mailpod.imap.sets import merge, wire, without
 from mailpod.imap.syntax import SequenceSet
 
 Bound = int | None

@@ -24,7 +24,7 @@ async def test_small_commands(world: World) -> None:
     client = await world.login()
     assert await client.ok(b"NAMESPACE") == [b'* NAMESPACE (("" "/")) NIL NIL']
     assert (await client.ok(b'ID ("name" "x")'))[0].startswith(b'* ID ("name" "Mailpod" "version" "')
-    assert await client.ok(b"ENABLE CONDSTORE") == [b"* ENABLED"]
+    assert await client.ok(b"ENABLE X-NEWS") == [b"* ENABLED"]
     assert await client.ok(b"LOGOUT") == [b"* BYE Logging out"]
     assert await client.closed()
 

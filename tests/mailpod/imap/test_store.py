@@ -62,10 +62,10 @@ async def test_silent_tells_what_another_session_did(at: Desk) -> None:
 async def test_silent_tells_what_another_session_did_in_the_same_instant(at: Desk) -> None:
     ann, others = at.select(), at.account.store_flags
 
-    async def race(mailbox: Mailbox, uids: list[int], mode: str, flags: list[str]) -> None:
+    async def race(mailbox: Mailbox, uids: list[int], mode: str, flags: list[str], **condition: None) -> list[int]:
         await others(mailbox, [1], "add", ["\\Flagged"])
         await others(mailbox, uids, "add", flags)
-        await others(mailbox, [2], "add", ["\\Draft"])
+        return await others(mailbox, [2], "add", ["\\Draft"])
 
     at.account.store_flags = race  # type: ignore[method-assign, assignment]
     assert await ann.say("STORE 1:3 +FLAGS.SILENT (\\Seen)") == (

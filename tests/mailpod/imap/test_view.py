@@ -8,7 +8,8 @@ from unittest.mock import Mock
 import pytest
 from tests.mailpod.imap.selected import Desk, desk, letter
 
-from mailpod.imap.view import View, runs
+from mailpod.imap.sets import runs
+from mailpod.imap.view import View
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mailpod.imap.commands.copy import limits
 from mailpod.imap.reply import Done
-from mailpod.imap.sequence import wire
+from mailpod.imap.sets import wire
 from mailpod.store import NewMessage
 
 if TYPE_CHECKING:

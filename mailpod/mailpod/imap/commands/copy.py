@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from mailpod.errors import Expunged
 from mailpod.imap.reply import Done
-from mailpod.imap.sequence import resolve, uids_of, wire
+from mailpod.imap.sequence import resolve, uids_of
+from mailpod.imap.sets import wire
 from mailpod.store import Limits
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""ENABLE (RFC 5161 §3.1): nothing here needs to be enabled yet, and what is not known is passed over."""
+"""ENABLE (RFC 5161 §3.1): what is not known is passed over."""
 
 from __future__ import annotations
 
@@ -9,5 +9,6 @@ if TYPE_CHECKING:
     from mailpod.imap.syntax import EnableArgs
 
 
-async def run(session: Session, _args: EnableArgs) -> None:
-    session.send(b"* ENABLED\r\n")
+async def run(session: Session, args: EnableArgs) -> None:
+    known = [name.encode("ascii") for name in dict.fromkeys(args.names) if session.enabled.enable(name)]
+    session.send(b" ".join([b"* ENABLED", *known]) + b"\r\n")

@@ -9,26 +9,36 @@ from itertools import compress
 from typing import TYPE_CHECKING
 
 from mailpod.errors import CannotDo
+from mailpod.imap.reply import Done
 from mailpod.imap.sequence import resolve, uids_of
 
 if TYPE_CHECKING:
     from mailpod.imap.session import Session
     from mailpod.imap.syntax import ExpungeArgs
+    from mailpod.imap.view import View
     from mailpod.store import Mailbox
 
 DELETED = "\\Deleted"
 
 
-async def run(session: Session, args: ExpungeArgs) -> None:
-    """The EXPUNGE responses come with the poll that follows every command. Raises CannotDo after EXAMINE."""
+async def run(session: Session, args: ExpungeArgs) -> Done | None:
+    """Raises CannotDo after EXAMINE."""
     view = session.view
     if view.read_only:
         raise CannotDo("The mailbox is selected read-only")
     uids = deleted(view.mailbox)
     if args.set is not None:
         uids = sorted(set(uids).intersection(uids_of(view, resolve(args.set, view, uid=True))))
-    if uids:
-        await view.account.expunge(view.mailbox, uids)
+    if not uids:
+        return None
+    await view.account.expunge(view.mailbox, uids)
+    session.send(view.poll(allow_expunge=True))
+    return Done(highest_modseq(view))
+
+
+def highest_modseq(view: View) -> bytes | None:
+    """RFC 7162 §3.2.7: with QRESYNC the reply to what expunged says up to where the client now knows."""
+    return b"HIGHESTMODSEQ %d" % view.modseq if view.enabled.qresync else None
 
 
 def deleted(mailbox: Mailbox) -> list[int]:

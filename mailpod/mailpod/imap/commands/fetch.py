@@ -1,4 +1,4 @@
-"""FETCH and UID FETCH (RFC 3501 §6.4.5, §6.4.8).
+"""FETCH and UID FETCH (RFC 3501 §6.4.5, §6.4.8; RFC 7162 §3.1.4, §3.2.6).
 
 Invariants: \\Seen is durable, in one commit for the whole set, before the first response that shows a body. Responses
 are streamed: what is in memory is a piece of a page or a batch of bodies, and the client's reading paces it. Sequence
@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mailpod.errors import AccountReadOnly, Damaged, Expunged, MailError
+from mailpod.imap import resync
 from mailpod.imap.fetchbody import PageSections, Values
-from mailpod.imap.fetchwire import Lines, add_metadata, flags_of, positions_of, row_uids
-from mailpod.imap.flagwire import uid_lines
+from mailpod.imap.fetchwire import Lines, add_metadata, flags_of, modseqs_of, positions_of, row_uids
+from mailpod.imap.lexer import BadCommand
 from mailpod.imap.sections import Section, marks_seen, section_of
 from mailpod.imap.sequence import resolve, uids_of
 
@@ -39,7 +40,7 @@ class _Plan:
 
     @property
     def arrays_only(self) -> bool:
-        return not self.sections and set(self.names) <= {"FLAGS", "UID"}
+        return not self.sections and set(self.names) <= {"FLAGS", "UID", "MODSEQ"}
 
 
 async def run(session: Session, args: FetchArgs) -> None:
@@ -48,8 +49,12 @@ async def run(session: Session, args: FetchArgs) -> None:
     A message that another session expunged is answered as long as its data is there (RFC 2180 §4.1.1).
     """
     view = session.view
-    positions = resolve(args.set, view, args.uid)
     plan = _plan(args)
+    if "MODSEQ" in plan.names:
+        session.enabled.condstore = True  # RFC 7162 §3.1
+    positions = resolve(args.set, view, args.uid)
+    if args.changed_since is not None:
+        positions = _changed(session, view, args, args.changed_since, positions)
     if plan.arrays_only:
         await _flags(session, view, plan, positions)
         return
@@ -58,6 +63,15 @@ async def run(session: Session, args: FetchArgs) -> None:
     # RFC 3501 §6.4.8: UIDs that do not exist are no error, and the EXPUNGE follows at once. RFC 5530 §3 for numbers.
     if failure is not None and not (args.uid and isinstance(failure, Expunged)):
         raise failure
+
+
+def _changed(session: Session, view: View, args: FetchArgs, since: int, positions: Sequence[range]) -> list[range]:
+    """RFC 7162 §3.1.4.1, and §3.2.6: VANISHED (EARLIER) comes before any FETCH."""
+    if args.vanished:
+        if not (args.uid and view.enabled.qresync):
+            raise BadCommand("VANISHED is for UID FETCH once QRESYNC is enabled")
+        session.send(resync.vanished(view, since, resync.uid_ranges(args.set, view)))
+    return view.changed_since(since, positions)
 
 
 def _plan(args: FetchArgs) -> _Plan:
@@ -72,11 +86,12 @@ async def _flags(session: Session, view: View, plan: _Plan, positions: Sequence[
     for part in positions:
         for start in range(part.start, part.stop, _FLAG_ROWS):
             piece = range(start, min(start + _FLAG_ROWS, part.stop))
+            uid, modseq = "UID" in plan.names, "MODSEQ" in plan.names
             if "FLAGS" in plan.names:
-                session.send(view.flags_wire(piece, "UID" in plan.names))
+                session.send(view.flags_wire(piece, uid, modseq))
                 view.settle(view.uids[piece.start : piece.stop])
             else:
-                session.send(uid_lines(range(piece.start + 1, piece.stop + 1), uids_of(view, [piece])))
+                session.send(view.numbers_wire(piece, uid, modseq))
             await session.drained()
 
 
@@ -144,12 +159,15 @@ class _Fetch:
         flags = flags_of(view, positions) if newly or "FLAGS" in plan.names else []
         if flags:
             view.settle(self._seen.intersection(uids) if newly else uids)
-        add_metadata(lines, plan.names, page, rows, flags)
+        wants_modseq = "MODSEQ" in plan.names or (newly and view.enabled.condstore)
+        modseqs = modseqs_of(view, positions) if wants_modseq else []
+        add_metadata(lines, plan.names, page, rows, flags, modseqs)
         if not newly:
             return lines, None
-        ends = [
-            b" FLAGS (%b))\r\n" % wire if uid in self._seen else b")\r\n" for uid, wire in zip(uids, flags, strict=True)
-        ]
+        tails = [b" FLAGS (%b)" % wire for wire in flags]
+        if wants_modseq and "MODSEQ" not in plan.names:  # RFC 7162 §3.1: new flags come with their MODSEQ
+            tails = [b"%b MODSEQ (%d)" % pair for pair in zip(tails, modseqs, strict=True)]
+        ends = [b"%b)\r\n" % tail if uid in self._seen else b")\r\n" for uid, tail in zip(uids, tails, strict=True)]
         return lines, ends
 
     def _end(self, lines: Lines, ends: list[bytes] | None) -> None:

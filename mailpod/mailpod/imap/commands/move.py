@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mailpod.errors import CannotDo
 from mailpod.imap.commands.copy import chosen, copyuid
+from mailpod.imap.commands.expunge import highest_modseq
 from mailpod.imap.reply import Done
 
 if TYPE_CHECKING:
@@ -30,4 +31,4 @@ async def run(session: Session, args: CopyArgs) -> Done | None:
     # RFC 6851 §4.3: COPYUID in an untagged OK, before the EXPUNGEs
     session.send(b"* OK [%b] Moved\r\n" % copyuid(moved))
     session.send(b"".join(view.poll(allow_expunge=True)))
-    return Done(None, b"Done")
+    return Done(highest_modseq(view), b"Done")

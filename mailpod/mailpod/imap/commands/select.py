@@ -1,9 +1,11 @@
-"""SELECT and EXAMINE (RFC 3501 §6.3.1, §6.3.2)."""
+"""SELECT and EXAMINE (RFC 3501 §6.3.1, §6.3.2; RFC 7162 §3.1.2, §3.2.5)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mailpod.imap import resync
+from mailpod.imap.lexer import BadCommand
 from mailpod.imap.reply import Done
 from mailpod.imap.view import SYSTEM_FLAGS, View, flags_line
 
@@ -14,23 +16,30 @@ if TYPE_CHECKING:
 
 async def run_select(session: Session, args: SelectArgs) -> Done:
     """Raises NoSuchMailbox, Unavailable."""
-    await _open(session, args.mailbox, read_only=False)
+    await _open(session, args, read_only=False)
     return Done(b"READ-WRITE", b"SELECT completed")
 
 
 async def run_examine(session: Session, args: SelectArgs) -> Done:
     """Raises NoSuchMailbox, Unavailable."""
-    await _open(session, args.mailbox, read_only=True)
+    await _open(session, args, read_only=True)
     return Done(b"READ-ONLY", b"EXAMINE completed")
 
 
-async def _open(session: Session, name: str, read_only: bool) -> None:
+async def _open(session: Session, args: SelectArgs, read_only: bool) -> None:
+    if args.resync is not None and not session.enabled.qresync:
+        raise BadCommand("QRESYNC is not enabled")  # RFC 7162 §3.2.5
+    session.enabled.condstore = session.enabled.condstore or args.condstore
     # RFC 3501 §6.3.1: the old mailbox is deselected even when the new one cannot be selected
-    session.selected = None
+    if session.selected is not None:
+        session.selected = None
+        session.send(b"* OK [CLOSED] Previous mailbox is closed\r\n")  # RFC 7162 §3.2.11
     await session.account.refresh()
-    view = View(session.account, session.account.mailbox(name), read_only)
+    view = View(session.account, session.account.mailbox(args.mailbox), read_only, session.enabled)
     session.selected = view
     session.send(_responses(view))
+    if args.resync is not None:
+        session.send(resync.responses(view, args.resync))
 
 
 def _responses(view: View) -> list[bytes]:
@@ -46,4 +55,5 @@ def _responses(view: View) -> list[bytes]:
         out.append(b"* OK [PERMANENTFLAGS (%b)] Keywords may be added\r\n" % flags)
     out.append(b"* OK [UIDNEXT %d] Predicted next UID\r\n" % mailbox.uidnext)
     out.append(b"* OK [UIDVALIDITY %d] UIDs are valid\r\n" % mailbox.uidvalidity)
+    out.append(b"* OK [HIGHESTMODSEQ %d] Highest\r\n" % mailbox.highest_modseq)
     return out

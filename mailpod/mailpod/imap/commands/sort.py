@@ -1,11 +1,11 @@
-"""SORT and UID SORT (RFC 5256 §3)."""
+"""SORT and UID SORT (RFC 5256 §3, RFC 7162 §3.1.6)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mailpod.imap.commands.search import begin
+from mailpod.imap.commands.search import begin, found
 from mailpod.imap.sortcolumns import COLUMNS
 from mailpod.imap.syntax import SortKey
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 async def run(session: Session, args: SortArgs) -> None:
     """Raises what reading messages raises."""
-    view, search = session.view, begin(session)
+    view, search = session.view, begin(session, args.search)
     positions = await in_order(search, await search.run(args.search.key), args.criteria)
     numbers = [view.uids[at] for at in positions] if args.search.uid else [at + 1 for at in positions]
-    session.send(b" ".join([b"* SORT", *map(b"%d".__mod__, numbers)]) + b"\r\n")
+    session.send(found(view, args.search, b"* SORT", numbers, positions))
 
 
 async def in_order(search: Search, positions: Sequence[int], criteria: Sequence[SortKey]) -> list[int]:

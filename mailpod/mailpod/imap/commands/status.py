@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 async def run(session: Session, args: StatusArgs) -> None:
     """Raises NoSuchMailbox, Unavailable."""
+    if "HIGHESTMODSEQ" in args.items:
+        session.enabled.condstore = True  # RFC 7162 §3.1
     await session.account.refresh()
+    session.poll(expunge=True)  # STORE.md: HIGHESTMODSEQ is told after what leads up to it
     mailbox = session.account.mailbox(args.mailbox)
     items = wire.parenthesized(b"%b %d" % (item.encode(), _VALUES[item](mailbox)) for item in args.items)
     session.send(b"* STATUS %b %b\r\n" % (wire.mailbox(mailbox.name), items))
@@ -33,4 +36,5 @@ _VALUES: Final[dict[str, Callable[[Mailbox], int]]] = {
     "UIDNEXT": lambda mailbox: mailbox.uidnext,
     "UIDVALIDITY": lambda mailbox: mailbox.uidvalidity,
     "UNSEEN": lambda mailbox: mailbox.unseen,
+    "HIGHESTMODSEQ": lambda mailbox: mailbox.highest_modseq,
 }

@@ -1,7 +1,8 @@
-"""STORE and UID STORE (RFC 3501 §6.4.6).
+"""STORE and UID STORE (RFC 3501 §6.4.6, RFC 7162 §3.1.3).
 
-Invariants: one commit for the whole set, durable before anything is said. The client always can tell the flags: .SILENT
-leaves out only what follows from its own command, never what another session did to the same message meanwhile.
+Invariants: one commit for the whole set, durable before anything is said; UNCHANGEDSINCE is compared inside it, so that
+of two clients at two pods one wins. The client always can tell the flags: .SILENT leaves out only what follows from its
+own command, never what another session did to the same message meanwhile.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mailpod.errors import CannotDo, Expunged
-from mailpod.imap.sequence import resolve, uids_of, without
+from mailpod.imap.reply import Done
+from mailpod.imap.sequence import resolve, uids_of
+from mailpod.imap.sets import wire, without
 
 if TYPE_CHECKING:
     from array import array
@@ -20,27 +23,55 @@ if TYPE_CHECKING:
     from mailpod.imap.view import View
 
 
-async def run(session: Session, args: StoreArgs) -> None:
+async def run(session: Session, args: StoreArgs) -> Done | None:
     """Raises CannotDo after EXAMINE, Expunged when messages asked for by number are gone."""
+    if args.unchanged_since is not None:
+        session.enabled.condstore = True  # RFC 7162 §3.1
     view = session.view
     if view.read_only:
         raise CannotDo("The mailbox is selected read-only")
     positions = resolve(args.set, view, args.uid)
     uids, before = uids_of(view, positions), _flags(view, positions)
     unknown = view.owed()
+    modified: list[int] = []
     if uids:
-        await view.account.store_flags(view.mailbox, uids, args.mode, args.flags)
+        since = args.unchanged_since
+        modified = await view.account.store_flags(view.mailbox, uids, args.mode, args.flags, unchanged_since=since)
     gone = view.gone(positions)
     if args.silent:
         # What others did to these messages is told once, by their flags after this command.
         expected = _followed(view, args, uids, before, _flags(view, positions))
-        view.settle([uid for uid in expected if uid not in unknown] if unknown else expected)
+        unsettled = unknown.union(modified)
+        view.settle([uid for uid in expected if uid not in unsettled] if unsettled else expected)
     else:
-        view.settle(uids)
-        for part in without(positions, [view.seq_of(uid) - 1 for uid in gone]):
-            session.send(view.flags_wire(part, args.uid))
-    if gone and not args.uid:
-        raise Expunged()  # RFC 5530 §3; for UIDs RFC 3501 §6.4.8 asks for no error
+        view.settle(set(uids).difference(modified) if modified else uids)
+    stored = without(positions, sorted(view.seq_of(uid) - 1 for uid in (*gone, *modified)))
+    _tell(session, view, args, stored)
+    return _reply(view, args, gone, modified)
+
+
+def _tell(session: Session, view: View, args: StoreArgs, stored: Sequence[range]) -> None:
+    condstore = view.enabled.condstore
+    for part in stored:
+        if not args.silent:
+            session.send(view.flags_wire(part, args.uid, condstore))
+        elif condstore:  # RFC 7162 §3.1.3: .SILENT does not keep the new MODSEQ from the client
+            session.send(view.numbers_wire(part, args.uid, modseq=True))
+
+
+class _Modified(Expunged):
+    """RFC 7162 §3.1.3: the code of a STORE by numbers that found some messages changed and others gone."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__()
+        self.imap = ("NO", code)
+
+
+def _reply(view: View, args: StoreArgs, gone: Sequence[int], modified: Sequence[int]) -> Done | None:
+    code = b"MODIFIED %b" % wire(modified if args.uid else [view.seq_of(uid) for uid in modified]) if modified else b""
+    if gone and not args.uid:  # RFC 5530 §3; for UIDs RFC 3501 §6.4.8 asks for no error
+        raise _Modified(code.decode()) if modified else Expunged()
+    return Done(code, b"Conditional STORE failed for some messages") if modified else None
 
 
 def _flags(view: View, positions: Sequence[range]) -> list[int]:

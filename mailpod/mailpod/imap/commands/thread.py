@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 async def run(session: Session, args: ThreadArgs) -> None:
     """Raises what reading messages raises."""
-    view, search = session.view, begin(session)
+    view, search = session.view, begin(session, args.search)
     references = args.algorithm == "REFERENCES"
     found: list[int] = []
     sent: list[int] = []
