@@ -149,7 +149,8 @@ class PodSettings(Settings):
     tls: list[CertificateFiles] = []
     """The first is used when a client's SNI matches none. Without any, here or in `keys`, TLS is not offered."""
     keys: Path | None = None
-    """Folder of folders with `DOMAIN.crt` and `DOMAIN.key`, chosen by SNI; they come and go while the pod runs."""
+    """Folder of folders with `DOMAIN.crt` and `DOMAIN.key`, chosen by SNI, and the domains' DKIM keys (dkim/keys.py);
+    they come and go while the pod runs."""
     default_certificate: str = ""
     """The DOMAIN among `keys` whose certificate a client gets that names none: the host's own."""
     directory_keys: list[str] = []
@@ -169,7 +170,7 @@ class PodSettings(Settings):
     tls_handshake_timeout: Seconds = 20
     tls_shutdown_timeout: Seconds = 2
     tls_poll_seconds: Seconds = 5
-    """How often certificate files are looked at for changes."""
+    """How often certificates and DKIM keys are looked at for changes."""
 
     max_connections: Positive = 20_000
     max_connections_per_address: Positive = 2_000

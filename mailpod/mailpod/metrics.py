@@ -58,6 +58,11 @@ DELIVERED_BYTES = Counter("mailpod_messages_delivered_bytes_total", "Bytes of th
 OVER_QUOTA = Counter(
     "mailpod_messages_over_quota_total", "Messages refused since the mailbox is full, by its domain.", ["domain"]
 )
+DKIM_SIGNED = Counter(
+    "mailpod_dkim_signed_total",
+    "Messages that users submitted, by what became of their DKIM signatures: signed, no_key, failed (sent unsigned).",
+    ["outcome"],
+)
 
 HINTS = Counter("mailpod_hints_total", "Datagrams between pods about commits: sent, received, refused.", ["what"])
 

@@ -20,6 +20,7 @@ from mailpod.auth.authenticator import Authenticator
 from mailpod.clock import Clock, SystemClock
 from mailpod.config import ListenerSettings, PodSettings
 from mailpod.directory import Directory
+from mailpod.dkim.signer import Signer
 from mailpod.http.health import Health
 from mailpod.http.server import HttpSession
 from mailpod.net.budget import Budget
@@ -67,6 +68,7 @@ def build_services(settings: PodSettings, objects: ObjectStore, clock: Clock, rn
         ),
         clock=clock,
         pod_name=settings.name,
+        signer=Signer(settings.keys),
         followers=followers,
         hints=hints,
     )
@@ -177,6 +179,7 @@ class Pod:
         services.spool.start()
         self._keep("registry", lambda: services.registry.follow(settings.registry_sweep_seconds))
         self._keep("tls", lambda: services.tls.follow(settings.tls_poll_seconds))
+        self._keep("dkim", lambda: services.signer.keys.follow(settings.tls_poll_seconds))
         self._keep("bucket", lambda: check.follow(settings.bucket_check_seconds))
         if services.hints is not None:
             self._keep("hints", services.hints.run)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mailpod.clock import Clock
+from mailpod.dkim.signer import Signer
 from mailpod.dns.resolver import Resolver
 from mailpod.net.follow import Followers
 from mailpod.queue.spool import Spool
@@ -44,6 +45,8 @@ class Services:
     draining: bool = False
     followers: Followers = field(default_factory=Followers, repr=False)
     """Accounts that sessions in IDLE watch."""
+    signer: Signer = field(default_factory=Signer)
+    """Signs what users submit."""
     hints: Hints | None = None
     """What pods tell each other, where they do."""
     scratch: memoryview = field(default_factory=_scratch, repr=False)

@@ -27,7 +27,7 @@ Files: TypeAlias = Mapping[str, bytes]
 CAPACITY: Final = 1_000_000
 """Bytes of values and names in one Secret. The API server's limit is 1 MiB (1,048,576) of values."""
 _LONGEST_LABEL: Final = 200  # of the 253 characters that a Secret's key may have
-_STATE: Final = ".dkim.json"
+STATE: Final = ".dkim.json"  # of the file that says which pair is in use
 _DKIM: Final = ".dkim"
 _DOMAINKEY: Final = "._domainkey."
 
@@ -63,7 +63,7 @@ def by_label(data: Files) -> dict[str, dict[str, bytes]]:
 
 
 def _label_in(name: str) -> str:
-    for suffix in (".crt", ".key", _STATE):
+    for suffix in (".crt", ".key", STATE):
         if name.endswith(suffix):
             return name.removesuffix(suffix)
     if name.endswith(_DKIM) and _DOMAINKEY in name:
@@ -77,10 +77,10 @@ def read(label: str, files: Files) -> DomainKeys:
     tls = TlsPair(certificate, key) if certificate and key else None
     ending = f"{_DOMAINKEY}{label}{_DKIM}"
     private = {name.removesuffix(ending): content for name, content in files.items() if name.endswith(ending)}
-    state = files.get(f"{label}{_STATE}")
+    state = files.get(f"{label}{STATE}")
     if state is None:
         if private:
-            raise DamagedKeys(f"{label}{_STATE} is missing")
+            raise DamagedKeys(f"{label}{STATE} is missing")
         return DomainKeys(tls)
     return DomainKeys(tls, *load_state(state, private))
 
@@ -94,7 +94,7 @@ def written(label: str, keys: DomainKeys) -> dict[str, bytes]:
         for selector, private in zip(pair.selectors, (pair.rsa, pair.ed25519), strict=True):
             files[f"{selector}{_DOMAINKEY}{label}{_DKIM}"] = private
     if keys.dkim:
-        files[f"{label}{_STATE}"] = dump_state(keys.dkim, keys.left)
+        files[f"{label}{STATE}"] = dump_state(keys.dkim, keys.left)
     return files
 
 

@@ -20,6 +20,7 @@ from typing import Final
 from mailoperator.banner import User, banner
 from mailoperator.entries import address_of, build_entries, domain_names
 from mailoperator.follow import Follower
+from mailoperator.localkeys import KEYS, keep_keys
 from mailoperator.localonly import check_local, left_aside
 from mailoperator.localstate import LocalState
 from mailoperator.manifests import Key, ManifestError, Manifests, load
@@ -97,6 +98,7 @@ class Local:
         found = await asyncio.to_thread(load, self._options.manifests)
         await asyncio.to_thread(check, found)
         check_local(found)
+        await asyncio.to_thread(keep_keys, self._state, [domain.spec.domain_name for domain in found.domains.values()])
         secrets = passwords(found, self._state)
         verifiers = await self._hasher.verifiers(found, secrets)
         return World(found, secrets, build_entries(found, verifiers))
@@ -212,6 +214,7 @@ class Local:
             bucket=defaults.bucket,
             listeners=self._options.ports.listeners(pod),
             tls=[CertificateFiles(certificate=certificate.absolute(), key=key.absolute())],
+            keys=(self._state.path / KEYS).absolute(),
             directory_keys=[base64.b64encode(self._trusted).decode()],
             smtp=defaults.smtp.model_copy(update={"max_message_bytes": largest}),
             hints=self._hints(pod),

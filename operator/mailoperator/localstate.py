@@ -95,8 +95,10 @@ class LocalState:
         self.write("verifiers", json.dumps(known) + "\n")
 
     def write(self, name: str, text: str) -> Path:
-        """Replace a file, 0600."""
-        target, temporary = self.path / name, self.path / f".{name}.new"
+        """Replace a file, 0600. `name` may have folders in it, which are made."""
+        target = self.path / name
+        temporary = target.with_name(f".{target.name}.new")
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary.unlink(missing_ok=True)
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
             out.write(text)

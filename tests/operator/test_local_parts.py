@@ -16,11 +16,13 @@ from tests.harness.ports import free_offset
 from mailoperator.banner import User, banner
 from mailoperator.certificate import is_good_for, self_signed
 from mailoperator.follow import Follower
+from mailoperator.localkeys import keep_keys
 from mailoperator.localstate import LocalState, StateError
 from mailoperator.manifests import Manifests, load
 from mailoperator.passwords import Hasher, passwords
 from mailoperator.pods import Pods
 from mailoperator.ports import MAX_PODS, PortError, Ports
+from mailpod.dkim.keys import SigningKeys
 
 MAILBOXES = """\
 apiVersion: mailpod.dev/v1alpha1
@@ -62,6 +64,23 @@ def test_nobody_else_can_read_the_state(tmp_path: Path) -> None:
     state.generated_passwords(["default/x"])
     assert stat.S_IMODE(state.path.stat().st_mode) == 0o700
     assert {stat.S_IMODE(file.stat().st_mode) for file in state.path.iterdir()} == {0o600}
+    state.close()
+
+
+def test_dkim_keys_are_made_once(tmp_path: Path) -> None:
+    state = LocalState(tmp_path)
+    keep_keys(state, ["example.com", "example.org"])
+    before = {file: file.read_bytes() for file in (tmp_path / ".local" / "keys").rglob("*") if file.is_file()}
+    assert len(before) == 6
+    assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in before)
+    records = (tmp_path / ".local" / "dkim-records").read_text()
+    keep_keys(state, ["example.com", "example.org"])
+    assert {file: file.read_bytes() for file in before} == before
+    assert (tmp_path / ".local" / "dkim-records").read_text() == records
+    for domain in ("example.com", "example.org"):
+        keys = SigningKeys(tmp_path / ".local" / "keys").of(domain)
+        assert [key.algorithm for key in keys] == ["rsa-sha256", "ed25519-sha256"]
+        assert all(f'{key.selector}._domainkey.{domain} TXT "v=DKIM1; k=' in records for key in keys)
     state.close()
 
 
