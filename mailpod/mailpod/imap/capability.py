@@ -28,6 +28,8 @@ def capabilities(session: Session) -> bytes:
         if may_start_tls(session):
             words.append(b"STARTTLS")
         words.append(_MECHANISMS if may_send_password(session) else b"LOGINDISABLED")
+    elif not session.compressed:
+        words.append(b"COMPRESS=DEFLATE")  # RFC 4978 §3: not while it is active
     return b" ".join(words)
 
 

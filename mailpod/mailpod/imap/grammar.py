@@ -23,6 +23,7 @@ from mailpod.imap.syntax import (
     AppendArgs,
     AppendMessage,
     AuthenticateArgs,
+    CompressArgs,
     CopyArgs,
     EnableArgs,
     ExpungeArgs,
@@ -78,6 +79,11 @@ def decode_base64(line: bytes) -> bytes:
         return base64.b64decode(line, validate=True)
     except binascii.Error:
         raise BadCommand("Invalid base64") from None
+
+
+def _compress(cursor: Cursor) -> CompressArgs:
+    cursor.space()
+    return CompressArgs(cursor.word())
 
 
 def _enable(cursor: Cursor) -> EnableArgs:
@@ -320,6 +326,7 @@ GRAMMAR: Final[dict[str, Callable[[Cursor], object]]] = {
     "STATUS": _status,
     "APPEND": _append,
     "IDLE": _none,
+    "COMPRESS": _compress,
     "CHECK": _none,
     "CLOSE": _none,
     "UNSELECT": _none,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mailpod.store import Account
 
 _QUEUE: Final = 64 * 1024
+_PIECE: Final = 256 * 1024  # octets compressed in a row
 _BEFORE_LOGIN: Final = Limits(command=8192, literals=4)  # what an unknown peer may cost
 
 
@@ -90,7 +91,7 @@ class Session(Wire):
         else:
             self._out += data
             self._queued += sum(map(len, data))
-        if self._queued > _QUEUE:
+        if self._queued > _QUEUE and not self.compressed:
             self.flush()
 
     def flush(self) -> None:
@@ -103,10 +104,20 @@ class Session(Wire):
 
     async def drained(self) -> None:
         """Flush, and wait while the client does not read. Raises ConnectionResetError when it is gone."""
+        if self.compressed and self._queued > _PIECE:
+            await self._flush_in_pieces()
         self.flush()
         if self._cut:
             raise Leaving
         await super().drained()
+
+    async def _flush_in_pieces(self) -> None:
+        """Compressing takes a while: others run in between."""
+        out, self._out, self._queued = memoryview(b"".join(self._out)), [], 0
+        for at in range(0, len(out), _PIECE):
+            self.write([out[at : at + _PIECE]])
+            await super().drained()
+            await asyncio.sleep(0)
 
     async def read_line(self) -> bytes:
         """The client's next line, as a part of the running command (RFC 3501 §6.2.2). Raises BadCommand when long."""

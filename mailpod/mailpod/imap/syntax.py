@@ -308,6 +308,11 @@ class AuthenticateArgs:
 
 
 @dataclass(frozen=True, slots=True)
+class CompressArgs:
+    algorithm: str
+
+
+@dataclass(frozen=True, slots=True)
 class EnableArgs:
     names: tuple[str, ...]
 

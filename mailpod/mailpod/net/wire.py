@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from mailpod import logs, metrics
+from mailpod.net.deflate import Broken, Deflate
 from mailpod.net.peer import Peer, peer_of
 
 if TYPE_CHECKING:
@@ -21,12 +22,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Peer", "Wire"]
 
+_PIECE = 64 * 1024  # octets inflated at once
+_PIECES = 8  # in a row
+
 
 class Wire(asyncio.BufferedProtocol):
     """Subclass it, override the `on_…` methods, and write with `write`. Everything happens in the loop's thread."""
 
     __slots__ = (
         "_closing",
+        "_deflate",
         "_drain_waiters",
         "_heard",
         "_lost",
@@ -60,6 +65,7 @@ class Wire(asyncio.BufferedProtocol):
         self.idle_timeout = services.settings.login_timeout
         """Seconds without input until `on_idle_timeout`; set it anew after login. Not counted while paused."""
         self._transport: asyncio.Transport | None = None
+        self._deflate: Deflate | None = None
         self._drain_waiters: list[asyncio.Future[None]] | None = None
         self._heard = 0.0
         self._stuck_since: float | None = None
@@ -106,7 +112,9 @@ class Wire(asyncio.BufferedProtocol):
         transport = self._transport
         if self._closing or transport is None:
             return
-        if isinstance(data, bytes):
+        if self._deflate is not None:
+            transport.write(self._deflate.pack([data] if isinstance(data, bytes) else data))
+        elif isinstance(data, bytes):
             transport.write(data)
         else:
             transport.writelines(data)
@@ -136,8 +144,21 @@ class Wire(asyncio.BufferedProtocol):
         if self._paused and not self._lost:
             self._paused = False
             self._heard = self.services.connections.now
-            if self._transport is not None and not self._upgrading and not self._closing:
+            if self._deflate is not None and self._deflate.waiting:
+                asyncio.get_running_loop().call_soon(self._inflate, self._deflate)
+            elif self._transport is not None and not self._upgrading and not self._closing:
                 self._transport.resume_reading()
+
+    @property
+    def compressed(self) -> bool:
+        return self._deflate is not None
+
+    def start_deflate(self) -> None:
+        """Compress what is written from here on; what lies in `buffer` came compressed already."""
+        self._deflate = Deflate()
+        self._deflate.feed(self.buffer)
+        del self.buffer[:]
+        asyncio.get_running_loop().call_soon(self._inflate, self._deflate)
 
     def start_tls(self) -> Awaitable[None]:
         """Upgrade in place, after the go-ahead was written. Plain bytes that are buffered are discarded at the call
@@ -194,6 +215,10 @@ class Wire(asyncio.BufferedProtocol):
         if self._closing:
             return
         self._heard = self.services.connections.now
+        if self._deflate is not None:
+            self._deflate.feed(self.services.scratch[:nbytes])
+            self._inflate(self._deflate)
+            return
         self.buffer += self.services.scratch[:nbytes]
         if not self._upgrading:
             self._deliver()
@@ -258,6 +283,25 @@ class Wire(asyncio.BufferedProtocol):
             self.on_input(self.buffer)
         except Exception as error:
             self._crashed(error)
+
+    def _inflate(self, deflate: Deflate) -> None:
+        """Deliver what came compressed, a piece at a time and no faster than it is used."""
+        pieces = 0
+        while deflate.waiting and not self._paused and not self._closing:
+            if pieces == _PIECES:
+                self.pause()
+                asyncio.get_running_loop().call_soon(self.resume)
+                return
+            pieces += 1
+            try:
+                self.buffer += deflate.unpack(_PIECE)
+            except Broken:
+                logs.event("connection.not_deflate", protocol=self.protocol, peer=self.peer.host)
+                self.abort()
+                return
+            self._deliver()
+        if self._transport is not None and not self._paused and not self._closing:
+            self._transport.resume_reading()
 
     def _call(self, method: Any) -> None:
         try:

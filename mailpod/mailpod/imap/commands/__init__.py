@@ -10,6 +10,7 @@ from mailpod.imap.commands import (
     capability,
     check,
     close,
+    compress,
     copy,
     create,
     delete,
@@ -61,6 +62,7 @@ COMMANDS: Final = {
     "STATUS": Rule(status.run, LOGGED_IN),
     "APPEND": Rule(append.run, LOGGED_IN),
     "IDLE": Rule(idle.run, LOGGED_IN),  # RFC 2177 §3
+    "COMPRESS": Rule(compress.run, LOGGED_IN),
     "CHECK": Rule(check.run, SELECTED),
     "CLOSE": Rule(close.run, SELECTED),
     "UNSELECT": Rule(unselect.run, SELECTED),
