@@ -224,6 +224,8 @@ class Connection(SMTP):
             return State.CONNECTED
         if self.envelope.mail_from is None:
             return State.GREETED
+        if self.envelope.chunks is not None:
+            return State.CHUNKS
         return State.RCPT if self.envelope.recipients else State.MAIL
 
     def _in_transaction(self) -> bool:

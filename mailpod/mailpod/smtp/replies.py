@@ -15,6 +15,7 @@ TIMED_OUT: Final = "421 4.4.2 Timed out, closing"
 TOO_MANY_ERRORS: Final = "421 4.7.0 Too many errors, closing"
 TOO_MANY_COMMANDS: Final = "421 4.7.0 Too many commands without a message, closing"
 CRASHED: Final = "421 4.3.0 Internal error, try again later"
+NO_RECIPIENTS: Final = "554 5.5.1 No valid recipients"  # RFC 5321 §3.3, RFC 2920 §3.1
 BARE_NEWLINE: Final = "521 5.5.2 A line ends with CRLF and has no other CR or LF, closing"
 # RFC 5321 §2.3.8 forbids bare CR and LF. The message is refused after its real end and the connection stays: what
 # follows was sent as commands by the client itself, so nothing can be smuggled. Postfix closes with 521 instead.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from mailpod.auth import sasl
 from mailpod.errors import Busy, MailError, PrivacyRequired, TooBig
 from mailpod.smtp import data, replies
-from mailpod.smtp.connection import Connection
+from mailpod.smtp.bdat import DROP_FACTOR, Chunking
 from mailpod.smtp.data import DataReader
 from mailpod.smtp.handler import Handler
 from mailpod.smtp.session import COMMANDS
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from mailpod.services import Services
 
 _FIRST_HOLD: Final = 64 * 1024  # octets taken from the budget for a message of unknown size
-_DROP_FACTOR: Final = 10  # a message over the limit is read to its end, up to so many times the limit
 
 
 def make_smtp(services: Services, *, role: Literal["mx", "submission"], implicit_tls: bool) -> MailSmtp:
@@ -28,13 +27,15 @@ def make_smtp(services: Services, *, role: Literal["mx", "submission"], implicit
     return MailSmtp(services, Handler(services, role), role=role, implicit_tls=implicit_tls)
 
 
-class MailSmtp(Connection):
+class MailSmtp(Chunking):
     """RFC 5321, with the extensions that EHLO names."""
 
     async def smtp_EHLO(self, hostname: str) -> None:
         self._greet(hostname, extended=True)
         lines = [self.hostname, "PIPELINING", f"SIZE {self.settings.max_message_bytes}", "8BITMIME", "SMTPUTF8"]
-        lines.append("ENHANCEDSTATUSCODES")
+        lines += ["ENHANCEDSTATUSCODES", "CHUNKING"]
+        if not self._auth_required:  # what a user sends may go to a server that takes no binary
+            lines.append("BINARYMIME")
         if self.session.tls is None and self.services.tls.available:
             lines.append("STARTTLS")
         if self._auth_required and self._may_authenticate():
@@ -78,11 +79,12 @@ class MailSmtp(Connection):
 
     async def smtp_MAIL(self, arg: str) -> None:
         path = parse_path(arg, "FROM:")
-        parameters = mail_parameters(path.parameters, auth=self._auth_required)
+        parameters = mail_parameters(path.parameters, auth=self._auth_required, binary=not self._auth_required)
         if parameters.size is not None and parameters.size > self.settings.max_message_bytes:
             raise TooBig  # RFC 1870 §6.1 (1)
         self.envelope.smtp_utf8 = parameters.smtputf8
         self.envelope.declared_size = parameters.size
+        self.envelope.binary = parameters.binary
         self.reply(await self._call_handler_hook("MAIL", path.address, []))
 
     async def smtp_RCPT(self, arg: str) -> None:
@@ -99,22 +101,14 @@ class MailSmtp(Connection):
 
     async def smtp_DATA(self, arg: str) -> None:
         if not self.envelope.recipients:
-            return self.refuse("554 5.5.1 No valid recipients")  # RFC 5321 §3.3, RFC 2920 §3.1
+            return self.refuse(replies.NO_RECIPIENTS)
+        if self.envelope.binary:
+            return self.refuse("503 5.5.1 BODY=BINARYMIME needs BDAT")  # RFC 3030 §3
         if not self.envelope.hold(min(self.envelope.declared_size or _FIRST_HOLD, self.settings.max_message_bytes)):
             raise Busy
         self.reply("354 End data with <CR><LF>.<CR><LF>")
         refused = await self._read_data()
-        try:
-            status = refused or await self._call_handler_hook("DATA")
-        except MailError as error:
-            status = replies.from_error(error)
-        finally:
-            self._set_rset_state()
-        if status.startswith("2"):
-            self.accepted()
-            self.reply(status)
-        else:
-            self.refuse(status)
+        await self.conclude(refused)
         return None
 
     async def smtp_RSET(self, arg: str) -> None:
@@ -185,20 +179,13 @@ class MailSmtp(Connection):
         while not reader.complete():
             if refused is None and (refused := self._over(reader.received, most)):
                 reader.drop()
-            if reader.received > most * _DROP_FACTOR:
+            if reader.received > most * DROP_FACTOR:
                 self.leave(refused or replies.from_error(TooBig()))
             await stream.more(began + settings.data_timeout + reader.received / settings.min_data_rate)
         refused = refused or self._over(reader.size, most)
         content = reader.take()
         if refused is None:
-            content = data.unstuff(content)
-            if data.has_bare_newline(content):
-                if settings.bare_newlines == "reject":
-                    return replies.BARE_NEWLINE_IN_DATA
-                content = data.normalized(content)
-            if len(content) > settings.max_message_bytes:
-                return replies.from_error(TooBig())
-            self.envelope.content = content
+            return self.keep(data.unstuff(content))
         return refused
 
     def _over(self, octets: int, most: int) -> str | None:

@@ -25,11 +25,13 @@ class State(enum.Enum):
     GREETED = enum.auto()
     MAIL = enum.auto()  # a sender, no recipient yet
     RCPT = enum.auto()  # at least one recipient
+    CHUNKS = enum.auto()  # at least one BDAT
 
 
 _ANY: Final = frozenset(State)
 _GREETED: Final = _ANY - {State.CONNECTED}
 _TRANSACTION: Final = frozenset({State.MAIL, State.RCPT})
+_MESSAGE: Final = _TRANSACTION | {State.CHUNKS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,12 @@ class Rule:
 COMMANDS: Final[dict[str, Rule]] = {  # RFC 5321 §4.1.4
     "EHLO": Rule(_ANY, argument=True),
     "HELO": Rule(_ANY, argument=True),
-    "STARTTLS": Rule(_ANY - _TRANSACTION, "503 5.5.1 Not during a message", argument=False),
+    "STARTTLS": Rule(_ANY - _MESSAGE, "503 5.5.1 Not during a message", argument=False),
     "AUTH": Rule(frozenset({State.GREETED}), "503 5.5.1 Not during a message", argument=True),  # RFC 4954 §4
     "MAIL": Rule(frozenset({State.GREETED}), "503 5.5.1 Sender is already given", argument=True, authenticated=True),
     "RCPT": Rule(_TRANSACTION, "503 5.5.1 Need MAIL first", argument=True, authenticated=True),
     "DATA": Rule(_TRANSACTION, "503 5.5.1 Need MAIL and RCPT first", argument=False, authenticated=True),
+    "BDAT": Rule(_ANY, argument=True),  # `BDAT` below, once its octets can be read
     "RSET": Rule(_ANY, argument=False),
     "NOOP": Rule(_ANY),
     "QUIT": Rule(_ANY),
@@ -57,6 +60,8 @@ COMMANDS: Final[dict[str, Rule]] = {  # RFC 5321 §4.1.4
     "VRFY": Rule(_GREETED, argument=True, authenticated=True),
     "EXPN": Rule(_GREETED, argument=True, authenticated=True),
 }
+BDAT: Final = Rule(_MESSAGE, "503 5.5.1 Need MAIL and RCPT first", authenticated=True)
+"""Of the message that a BDAT brings."""
 
 
 def refusal(rule: Rule, state: State, argument: str, verb: str) -> str | None:
@@ -94,6 +99,10 @@ class MailEnvelope(Envelope):
     def __init__(self, budget: Budget) -> None:
         super().__init__()
         self.declared_size: int | None = None
+        self.binary = False  # BODY=BINARYMIME
+        self.chunks: bytearray | None = None  # by BDAT
+        self.began = 0.0  # when the first chunk did
+        self.spoilt = False  # a chunk was refused, so the message is
         self.recipients: dict[str, Recipient] = {}
         self.max_bytes: int | None = None  # the smallest limit of the recipients' domains
         self._budget = budget
@@ -107,6 +116,11 @@ class MailEnvelope(Envelope):
                 return False
             self.held = octets
         return True
+
+    def spoil(self) -> None:
+        """A chunk was refused: nothing of the message is kept."""
+        self.spoilt, self.chunks = True, bytearray()
+        self.release()
 
     def release(self) -> None:
         """Give back what is held. The transaction is over."""

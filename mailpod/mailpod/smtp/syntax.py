@@ -17,6 +17,7 @@ _BARE_PATH: Final = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^"<>\s])+)')
 _ROUTE: Final = re.compile(r"@[^:,\"]+(?:,@[^:,\"]+)*:")
 # RFC 5321 §4.1.2: esmtp-keyword and esmtp-value
 _PARAMETER: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([^\x00-\x20=\x7f]+))?")
+_CHUNK: Final = re.compile(r"([0-9]{1,20})(?: +(LAST))?", re.ASCII | re.IGNORECASE)
 _MAX_PATH: Final = 1024  # octets; RFC 5321 §4.5.3.1.3 asks for 256, and old source routes are longer
 
 
@@ -93,10 +94,12 @@ class MailParameters:
 
     size: int | None
     smtputf8: bool
+    binary: bool = False
 
 
-def mail_parameters(given: dict[str, str | None], *, auth: bool) -> MailParameters:
-    """Checked parameters of MAIL; `auth` allows RFC 4954's AUTH=. Raises SyntaxProblem."""
+def mail_parameters(given: dict[str, str | None], *, auth: bool, binary: bool = False) -> MailParameters:
+    """Checked parameters of MAIL; `auth` allows RFC 4954's AUTH=, `binary` RFC 3030's BODY=. Raises SyntaxProblem."""
+    bodies = ("7BIT", "8BITMIME", "BINARYMIME") if binary else ("7BIT", "8BITMIME")
     size: int | None = None
     for name, value in given.items():
         if name == "SIZE":  # RFC 1870 §5: 1 to 20 digits
@@ -104,14 +107,22 @@ def mail_parameters(given: dict[str, str | None], *, auth: bool) -> MailParamete
                 raise SyntaxProblem("501 5.5.4 Syntax: SIZE=<octets>")
             size = int(value)
         elif name == "BODY":  # RFC 6152 §3
-            if value is None or value.upper() not in ("7BIT", "8BITMIME"):
-                raise SyntaxProblem("501 5.5.4 BODY is 7BIT or 8BITMIME")
+            if value is None or value.upper() not in bodies:
+                raise SyntaxProblem(f"501 5.5.4 BODY is {' or '.join(bodies)}")
         elif name == "SMTPUTF8":  # RFC 6531 §3.4
             if value is not None:
                 raise SyntaxProblem("501 5.5.4 SMTPUTF8 takes no value")
         elif not (name == "AUTH" and auth and value):  # RFC 4954 §5
             raise SyntaxProblem(f"555 5.5.4 Parameter {name} is not known")
-    return MailParameters(size, "SMTPUTF8" in given)
+    return MailParameters(size, "SMTPUTF8" in given, (given.get("BODY") or "").upper() == "BINARYMIME")
+
+
+def parse_chunk(argument: str) -> tuple[int, bool]:
+    """The argument of BDAT: octets, and whether they are the last (RFC 3030 §2). Raises SyntaxProblem."""
+    match = _CHUNK.fullmatch(argument)
+    if match is None:
+        raise SyntaxProblem("501 5.5.4 Syntax: BDAT <octets> [LAST]")
+    return int(match[1]), match[2] is not None
 
 
 def rcpt_parameters(given: dict[str, str | None]) -> None:
