@@ -46,6 +46,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "the end of a log is believed without asking whether the account was erased meanwhile", "2",
         ((_LOG + "_read_all", "await self._check_in_use()", "pass"),),
+        test="tests/mailpod/store/test_protocol.py"
+        "::test_rule_2_an_account_that_was_erased_while_it_was_opened_does_not_end_there",
     ),
     Mutation(
         "\"nothing to do\" and \"no\" are answered without a look", "2",
@@ -165,6 +167,13 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "a message that was moved is not looked for again", "13",
         (("mailpod.store.finding:Finder.body", "await self._account.reopen(state)", "pass"),),
+    ),
+    Mutation(
+        "a reader takes the state that another is reading for its own", "13",
+        (("mailpod.store.finding:Finder.body", "state = self._account.log.served", "state = self._account.log.state"),
+         ("mailpod.store.finding:Finder.body", "if self._account.log.served is", "if self._account.log.state is")),
+        test="tests/mailpod/store/test_collection.py"
+        "::test_rule_13_a_slow_reader_waits_for_another_that_opens_the_account_again",
     ),
     Mutation(
         "an account without anything in it is empty", "14",

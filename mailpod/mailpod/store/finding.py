@@ -5,6 +5,8 @@
 - A page that is missing after that, and that the newest checkpoint names, means that this checkpoint is not whole: it
   is passed over from then on, for the one before and the log.
 - What is found by UID is taken only with the same checksum: the same bytes, whatever mailbox they are found in.
+- While another reader opens the account again, what is served is still the old state: it is that one which is compared,
+  and `reopen` waits for whoever is at it.
 """
 
 from __future__ import annotations
@@ -35,19 +37,19 @@ class Finder:
 
     async def body(self, at: Location, start: int = 0, end: int | None = None) -> bytes:
         """Bytes of a message. Raises Expunged, Damaged or Unavailable."""
-        state = self._account.log.state
+        state = self._account.log.served
         try:
             return await self._store.bodies.read(self._account.prefix, at, start, end)
         except Expunged:
             if self._missing.get(at.key, 0.0) > self._store.clock.elapsed():
                 raise self._damaged(at) from None
-        if self._account.log.state is state and (now := await self._current(at)) == at:
+        if self._account.log.served is state and (now := await self._current(at)) == at:
             await self._account.reopen(state)
         now = await self._current(at)
         try:
             return await self._store.bodies.read(self._account.prefix, now, start, end)
         except Expunged:
-            self._missing[at.key] = self._store.clock.elapsed() + _MISSING_SECONDS
+            self._missing[now.key] = self._store.clock.elapsed() + _MISSING_SECONDS
             raise self._damaged(now) from None
 
     async def bodies(self, places: Sequence[Location]) -> AsyncIterator[bytes]:
@@ -86,17 +88,19 @@ class Finder:
 
     async def find_again(self, box: Mailbox, ref: PageRef, attempt: int) -> None:
         """`ref`, a page of `box`, is not there. Afterwards the mailbox's pages are others; else raises Damaged."""
-        log, state = self._account.log, self._account.log.state
+        log, state = self._account.log, self._account.log.served
         if box.deleted:
             raise Expunged
-        if attempt == 0 or not log.base:
-            if attempt:
-                raise self._page_missing(ref)
+        if attempt == 0:
             await self._account.reopen(state)
             return
-        if ref.id not in await self._store.named_pages(self._account.prefix, log.base):
+        async with self._account.lock:  # not while another opens it: `base` would be the one that is being read
+            if log.served is not state:
+                return
+            base = log.base
+        if not base or ref.id not in await self._store.named_pages(self._account.prefix, base):
             raise self._page_missing(ref)
-        log.distrust(log.base)
+        log.distrust(base)
         await self._account.reopen(state)
 
     def _page_missing(self, ref: PageRef) -> Damaged:

@@ -434,6 +434,38 @@ async def test_rule_13_a_slow_reader_finds_what_was_moved() -> None:
     assert slow.mailbox("INBOX") is box
 
 
+async def test_rule_13_a_slow_reader_waits_for_another_that_opens_the_account_again() -> None:
+    """Found by simulation: the state that is being read was taken for the reader's own, which is still the old one."""
+    world, store, account = await _filled(20)
+    objects: Any = Faulty(world.objects)
+    slow = await world.pod(objects).open(world.ref)
+    places = [page.location(row) async for page, rows in slow.mailbox("INBOX").pages([3, 4]) for row in rows]
+    await _overtaken(world, store, account)
+    second: list[asyncio.Task[bytes]] = []
+    opened = asyncio.Event()
+
+    async def listed(prefix: str, **limits: Any) -> Any:  # the first reader begins; so does the second
+        if not second and prefix.endswith("/checkpoint/"):
+            second.append(asyncio.create_task(slow.body(places[1])))
+            await asyncio.sleep(0)
+        return await world.objects.list(prefix, **limits)
+
+    async def ranged(key: str, start: int, end: int) -> bytes:  # the second is answered while the first reads on
+        if second:
+            await opened.wait()
+        return await world.objects.get_range(key, start, end)
+
+    async def headed(key: str, size: int) -> Any:
+        opened.set()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return await world.objects.get_head(key, size)
+
+    objects.list, objects.get_range, objects.get_head = listed, ranged, headed
+    assert await slow.body(places[0]) == mail(2)
+    assert await second[0] == mail(3)
+
+
 async def test_rule_13_a_slow_reader_finds_pages_that_were_written_anew() -> None:
     world, store, account = await _filled(40)
     assert await store.checkpoint(account)
