@@ -152,3 +152,29 @@ def smtp_refusals(role: str, code: str) -> Counter:
 def delivered(domain: str) -> tuple[Counter, Counter]:
     """The children of DELIVERED_MESSAGES and DELIVERED_BYTES."""
     return DELIVERED_MESSAGES.labels(domain), DELIVERED_BYTES.labels(domain)
+
+
+def begin() -> None:
+    """Series at 0 from the start: Prometheus sees no increase in a counter that first appears with its first fault."""
+    for protocol in ("smtp", "imap", "pop3"):
+        SESSIONS.labels(protocol)
+        CONNECTIONS.labels(protocol)
+        SESSION_CRASHES.labels(protocol)
+        LOGIN_WAITS.labels(protocol)
+        REVOKED.labels(protocol)
+        for outcome in ("accepted", "refused"):
+            CONNECTIONS_TOTAL.labels(protocol, outcome)
+        for outcome in ("ok", "failed"):
+            TLS_HANDSHAKES.labels(protocol, outcome)
+        for outcome in ("ok", "failed", "refused", "unavailable"):
+            LOGINS.labels(protocol, outcome)
+    for role in ("mx", "submission"):
+        RECEIVED_BYTES.labels(role)
+        for outcome in ("accepted", "refused", "deferred"):
+            RECEIVED_MESSAGES.labels(role, outcome)
+    for outcome in ("delivered", "duplicate", "postponed", "failed"):
+        SPOOL_HANDED_OUT.labels(outcome)
+    for what in ("sent", "received", "refused"):
+        HINTS.labels(what)
+    for operation in ("create", "put", "get", "get_range", "get_head", "list", "delete", "upload"):
+        BUCKET_REQUESTS.labels(operation, "error", "")

@@ -45,6 +45,7 @@ _CUT_SECONDS = 0.5
 def build_services(settings: PodSettings, objects: ObjectStore, clock: Clock, rng: random.Random) -> Services:
     """Everything sessions share. Raises OSError when a certificate cannot be read."""
     directory = Directory(objects, public_keys=settings.public_keys(), clock=clock)
+    metrics.begin()
     metrics.BUDGET_LIMIT.set(settings.message_budget_bytes)
     budget = Budget(settings.message_budget_bytes)
     metrics.BUDGET_USED.set_function(lambda: budget.used)

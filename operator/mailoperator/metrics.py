@@ -65,3 +65,10 @@ PUBLISH_SECONDS = Histogram(
 PUBLISH_FAILED = Counter(
     "mailpod_operator_directory_failures_total", "Attempts on a directory that its bucket failed.", registry=REGISTRY
 )
+
+# at 0 from the start: Prometheus sees no increase in a counter that first appears with its first fault
+for _what in ("written", "withdrawn"):
+    PUBLISHED.labels(_what)
+for _kind in ("MailDomain", "Mailbox", "Directory"):
+    for _outcome in ("done", "failed", "not-leading"):
+        RECONCILED.labels(_kind, _outcome)
