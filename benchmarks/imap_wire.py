@@ -57,7 +57,8 @@ class Sink:
         self.enabled = Enabled()
         self.view = View(account, account.mailbox("INBOX"), read_only, self.enabled)
         self.identity = SimpleNamespace(entry=SimpleNamespace(quota_bytes=None, quota_messages=None))
-        self.services = SimpleNamespace(budget=Budget(512 << 20))
+        self.services = SimpleNamespace(budget=Budget(512 << 20), clock=SystemClock())
+        self.tag = b"a"
         self.octets = 0
 
     def send(self, data: Any) -> None:

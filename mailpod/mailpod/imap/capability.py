@@ -14,7 +14,8 @@ _ALWAYS: Final = b"IMAP4rev1 LITERAL+ SASL-IR ID ENABLE"
 _LOGGED_IN: Final = b" ".join(
     (
         b"IDLE NAMESPACE UIDPLUS MOVE UNSELECT CHILDREN SPECIAL-USE",
-        b"CONDSTORE QRESYNC",
+        b"CONDSTORE QRESYNC ESEARCH SEARCHRES PARTIAL WITHIN SAVEDATE OBJECTID STATUS=SIZE MULTIAPPEND",
+        b"QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE",
         b"SORT SORT=DISPLAY THREAD=ORDEREDSUBJECT THREAD=REFERENCES",
     )
 )
@@ -23,7 +24,8 @@ _MECHANISMS: Final = " ".join(f"AUTH={name}" for name in MECHANISMS).encode()
 
 def capabilities(session: Session) -> bytes:
     """The words after CAPABILITY."""
-    words = [_ALWAYS, _LOGGED_IN]
+    # RFC 7889 §2: the same for all mailboxes
+    words = [_ALWAYS, _LOGGED_IN, b"APPENDLIMIT=%d" % session.services.settings.imap.append_bytes]
     if session.state is State.NOT_AUTHENTICATED:
         if may_start_tls(session):
             words.append(b"STARTTLS")

@@ -158,6 +158,10 @@ _ADD: Final[dict[str, Callable[[Lines, Page, Sequence[int]], None]]] = {
     "UID": lambda lines, page, rows: lines.numbers(take(page.uids, rows)),
     "RFC822.SIZE": lambda lines, page, rows: lines.numbers(take(page.sizes, rows)),
     "INTERNALDATE": lambda lines, page, rows: lines.column(list(internal_dates(take(page.dates, rows)))),
+    # RFC 8514 §4.2; RFC 8474 §5.1, §5.2: threads have no ids here
+    "SAVEDATE": lambda lines, page, rows: lines.column(list(internal_dates(take(page.saved, rows)))),
+    "EMAILID": lambda lines, page, rows: lines.column([b"(%b)" % each for each in take(page.email_ids, rows)]),
+    "THREADID": lambda lines, page, rows: lines.text(b"NIL"),
     "ENVELOPE": lambda lines, page, rows: lines.column(take(page.envelopes, rows)),
     "BODYSTRUCTURE": lambda lines, page, rows: lines.column(take(page.structures, rows)),
     "BODY": lambda lines, page, rows: lines.column(

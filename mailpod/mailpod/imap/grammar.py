@@ -12,16 +12,16 @@ import re
 from collections.abc import Callable
 from typing import Final, Literal
 
-from mailpod.imap.dates import parse_date_time
+from mailpod.imap.grammar_append import append
 from mailpod.imap.grammar_fetch import fetch
+from mailpod.imap.grammar_flags import flag_list, flags
 from mailpod.imap.grammar_search import search
 from mailpod.imap.grammar_select import select
 from mailpod.imap.grammar_sort import sort, thread
+from mailpod.imap.grammar_status import get_quota, get_quota_root, set_quota, status
 from mailpod.imap.lexer import BadCommand, Cursor
 from mailpod.imap.names import DELIMITER
 from mailpod.imap.syntax import (
-    AppendArgs,
-    AppendMessage,
     AuthenticateArgs,
     CompressArgs,
     CopyArgs,
@@ -33,21 +33,13 @@ from mailpod.imap.syntax import (
     MailboxArgs,
     NoArgs,
     RenameArgs,
-    StatusArgs,
     StoreArgs,
 )
 
-_SYSTEM_FLAGS: Final = {
-    flag.upper().encode(): flag for flag in ("\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft")
-}
-_FLAG: Final = re.compile(rb'\\?[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 _STORE_ITEM: Final = re.compile(rb"([+-]?)FLAGS(\.SILENT)?(?= )", re.IGNORECASE)
 _STORE_MODES: Final[dict[bytes, Literal["add", "remove", "set"]]] = {b"+": "add", b"-": "remove", b"": "set"}
-_STATUS_ITEMS: Final = frozenset(("MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN", "HIGHESTMODSEQ"))
 _SELECTION_OPTIONS: Final = frozenset(("SUBSCRIBED", "SPECIAL-USE"))
 _RETURN_OPTIONS: Final = frozenset(("SUBSCRIBED", "SPECIAL-USE", "CHILDREN"))
-_MAX_FLAGS: Final = 200
-_MAX_FLAG_BYTES: Final = 200
 _MAX_PATTERNS: Final = 50
 _MAX_ID_FIELDS: Final = 30  # RFC 2971 §3.3
 
@@ -185,49 +177,6 @@ def _options(cursor: Cursor, known: frozenset[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _status(cursor: Cursor) -> StatusArgs:
-    cursor.space()
-    name = cursor.mailbox()
-    cursor.space()
-    cursor.need(b"(")
-    items = [_status_item(cursor)]
-    while not cursor.take(b")"):
-        cursor.space()
-        items.append(_status_item(cursor))
-    return StatusArgs(name, tuple(dict.fromkeys(items)))
-
-
-def _status_item(cursor: Cursor) -> str:
-    item = cursor.word()
-    if item not in _STATUS_ITEMS:
-        raise BadCommand(f"Unknown STATUS item {item}")
-    return item
-
-
-def _append(cursor: Cursor) -> AppendArgs:
-    cursor.space()
-    name = cursor.mailbox()
-    cursor.space()
-    flags: tuple[str, ...] = ()
-    if cursor.peek() == b"(":
-        flags = flag_list(cursor)
-        cursor.space()
-    date = None
-    if cursor.peek() == b'"':
-        date = _date_time(cursor)
-        cursor.space()
-    data = cursor.message()
-    kept = tuple(flag for flag in flags if flag != "\\Recent")  # tools copy what FETCH gave them
-    return AppendArgs(name, (AppendMessage(kept, date, data),))
-
-
-def _date_time(cursor: Cursor) -> int:
-    try:
-        return parse_date_time(cursor.string())
-    except ValueError as error:
-        raise BadCommand(f"Syntax error: {error}") from None
-
-
 def _store(cursor: Cursor, uid: bool = False) -> StoreArgs:
     cursor.space()
     numbers = cursor.sequence_set()
@@ -237,10 +186,10 @@ def _store(cursor: Cursor, uid: bool = False) -> StoreArgs:
     if item is None:
         raise cursor.error("expected FLAGS, +FLAGS or -FLAGS")
     cursor.space()
-    flags = flag_list(cursor) if cursor.peek() == b"(" else _flags(cursor)
-    if "\\Recent" in flags:
+    chosen = flag_list(cursor) if cursor.peek() == b"(" else flags(cursor)
+    if "\\Recent" in chosen:
         raise BadCommand("\\Recent cannot be altered")  # RFC 3501 §2.3.2
-    return StoreArgs(numbers, _STORE_MODES[item[1]], item[2] is not None, flags, uid, unchanged_since)
+    return StoreArgs(numbers, _STORE_MODES[item[1]], item[2] is not None, chosen, uid, unchanged_since)
 
 
 def _unchanged_since(cursor: Cursor) -> int:
@@ -271,39 +220,6 @@ def _uid_expunge(cursor: Cursor) -> ExpungeArgs:
     return ExpungeArgs(cursor.sequence_set())
 
 
-def flag_list(cursor: Cursor) -> tuple[str, ...]:
-    """`(flag flag …)`, possibly empty."""
-    cursor.need(b"(")
-    if cursor.take(b")"):
-        return ()
-    flags = _flags(cursor)
-    cursor.need(b")")
-    return flags
-
-
-def _flags(cursor: Cursor) -> tuple[str, ...]:
-    flags = [_flag(cursor)]
-    while cursor.take(b" "):
-        flags.append(_flag(cursor))
-    if len(flags) > _MAX_FLAGS:
-        raise BadCommand(f"More than {_MAX_FLAGS} flags")
-    return tuple(dict.fromkeys(flags))
-
-
-def _flag(cursor: Cursor) -> str:
-    flag = cursor.expect(_FLAG, "a flag")
-    if len(flag) > _MAX_FLAG_BYTES:
-        raise BadCommand(f"Flag is longer than {_MAX_FLAG_BYTES} octets")
-    if not flag.startswith(b"\\"):
-        return flag.decode("ascii")
-    if flag.upper() == b"\\RECENT":
-        return "\\Recent"
-    system = _SYSTEM_FLAGS.get(flag.upper())
-    if system is None:
-        raise BadCommand(f"Unknown system flag {flag.decode()}")
-    return system
-
-
 GRAMMAR: Final[dict[str, Callable[[Cursor], object]]] = {
     "CAPABILITY": _none,
     "NOOP": _none,
@@ -323,8 +239,11 @@ GRAMMAR: Final[dict[str, Callable[[Cursor], object]]] = {
     "UNSUBSCRIBE": _mailbox,
     "LIST": _list,
     "LSUB": _lsub,
-    "STATUS": _status,
-    "APPEND": _append,
+    "STATUS": status,
+    "GETQUOTA": get_quota,
+    "GETQUOTAROOT": get_quota_root,
+    "SETQUOTA": set_quota,
+    "APPEND": append,
     "IDLE": _none,
     "COMPRESS": _compress,
     "CHECK": _none,

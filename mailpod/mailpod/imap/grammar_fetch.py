@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from mailpod.imap import wire
+from mailpod.imap.grammar_return import partial
 from mailpod.imap.lexer import BadCommand, Cursor
 from mailpod.imap.syntax import FetchArgs, FetchAttr, FetchBody, FetchItem
 
@@ -19,7 +20,7 @@ _ATTRIBUTES: Final = {
     name: FetchAttr(name)
     for name in (
         *("FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "BODYSTRUCTURE", "BODY", "UID"),
-        *("MODSEQ", "RFC822", "RFC822.HEADER", "RFC822.TEXT"),
+        *("MODSEQ", "SAVEDATE", "EMAILID", "THREADID", "RFC822", "RFC822.HEADER", "RFC822.TEXT"),
     )
 }
 _MAX_ITEMS: Final = 500
@@ -32,10 +33,12 @@ def fetch(cursor: Cursor, uid: bool = False) -> FetchArgs:
     numbers = cursor.sequence_set()
     cursor.space()
     items = _items(cursor)
-    changed_since, vanished = _modifiers(cursor) if cursor.take(b" ") else (None, False)
+    changed_since, vanished, places = _modifiers(cursor) if cursor.take(b" ") else (None, False, None)
     if changed_since is not None:
         items.append(_ATTRIBUTES["MODSEQ"])  # RFC 7162 §3.1.4.1: CHANGEDSINCE asks for MODSEQ too
-    return FetchArgs(numbers, tuple(dict.fromkeys(items)), uid, changed_since, vanished)
+    if places is not None and not uid:
+        raise BadCommand("PARTIAL is for UID FETCH")  # RFC 9394 §3.3
+    return FetchArgs(numbers, tuple(dict.fromkeys(items)), uid, changed_since, vanished, places)
 
 
 def _items(cursor: Cursor) -> list[FetchItem]:
@@ -50,8 +53,8 @@ def _items(cursor: Cursor) -> list[FetchItem]:
     return items
 
 
-def _modifiers(cursor: Cursor) -> tuple[int | None, bool]:
-    changed_since = None
+def _modifiers(cursor: Cursor) -> tuple[int | None, bool, tuple[int, int] | None]:
+    changed_since = places = None
     vanished = False
     cursor.need(b"(")
     while True:
@@ -61,6 +64,9 @@ def _modifiers(cursor: Cursor) -> tuple[int | None, bool]:
             changed_since = cursor.large_number()
         elif modifier == "VANISHED":
             vanished = True
+        elif modifier == "PARTIAL":
+            cursor.space()
+            places = partial(cursor)
         else:
             raise BadCommand(f"Unknown FETCH modifier {modifier}")
         if cursor.take(b")"):
@@ -68,7 +74,7 @@ def _modifiers(cursor: Cursor) -> tuple[int | None, bool]:
         cursor.space()
     if vanished and changed_since is None:
         raise BadCommand("VANISHED needs CHANGEDSINCE")  # RFC 7162 §3.2.6
-    return changed_since, vanished
+    return changed_since, vanished, places
 
 
 def _item(cursor: Cursor, macros: bool = False) -> tuple[FetchItem, ...]:

@@ -7,23 +7,28 @@ from __future__ import annotations
 
 import datetime
 import encodings.aliases
+import re
 from collections.abc import Callable
 from typing import Final, Literal
 
 from mailpod.errors import MailError
 from mailpod.imap.dates import parse_date
+from mailpod.imap.grammar_return import returns
 from mailpod.imap.lexer import BadCommand, Cursor
 from mailpod.imap.syntax import (
+    Age,
     All,
     And,
     Body,
     DateKey,
+    EmailId,
     Flag,
     Header,
     Modseq,
     Not,
     Or,
     Recent,
+    Return,
     SearchArgs,
     SearchKey,
     Seq,
@@ -33,6 +38,7 @@ from mailpod.imap.syntax import (
 )
 
 _MAX_DEPTH: Final = 50
+_OBJECT_ID: Final = re.compile(rb"[A-Za-z0-9_-]{1,255}")  # RFC 8474 §7
 _MAX_KEYS: Final = 1000
 
 # Python's own names for charsets: a lookup never imports, and what is no charset of text in mail is left out
@@ -61,15 +67,19 @@ _PLAIN: Final[dict[str, SearchKey]] = {
     "NEW": And((Recent(True), Flag("\\Seen", False))),
     "OLD": Recent(False),
     "RECENT": Recent(True),
+    "SAVEDATESUPPORTED": All(),  # RFC 8514 §4.3
 }
 _FIELDS: Final = frozenset(("BCC", "CC", "FROM", "SUBJECT", "TO"))
-_DATES: Final[dict[str, tuple[Literal["internal", "sent"], Literal["before", "on", "since"]]]] = {
+_DATES: Final[dict[str, tuple[Literal["internal", "sent", "saved"], Literal["before", "on", "since"]]]] = {
     "BEFORE": ("internal", "before"),
     "ON": ("internal", "on"),
     "SINCE": ("internal", "since"),
     "SENTBEFORE": ("sent", "before"),
     "SENTON": ("sent", "on"),
     "SENTSINCE": ("sent", "since"),
+    "SAVEDBEFORE": ("saved", "before"),  # RFC 8514 §4.3
+    "SAVEDON": ("saved", "on"),
+    "SAVEDSINCE": ("saved", "since"),
 }
 
 
@@ -82,19 +92,20 @@ class BadCharset(MailError):
 
 def search(cursor: Cursor, uid: bool = False) -> SearchArgs:
     cursor.space()
+    wanted = returns(cursor)
     charset = None
     start = cursor.at
     if cursor.line[start : start + 8].upper() == b"CHARSET ":
         cursor.at += 8
         charset = cursor.astring()
         cursor.space()
-    return program(cursor, charset, uid)
+    return program(cursor, charset, uid, wanted)
 
 
-def program(cursor: Cursor, charset: bytes | None, uid: bool) -> SearchArgs:
+def program(cursor: Cursor, charset: bytes | None, uid: bool, wanted: Return | None = None) -> SearchArgs:
     """The search keys, up to the end of the command."""
     keys = _Program(cursor, _codec(charset))
-    return SearchArgs(keys.keys(), charset, uid, keys.modseq)
+    return SearchArgs(keys.keys(), charset, uid, keys.modseq, wanted)
 
 
 def _codec(charset: bytes | None) -> str:
@@ -133,7 +144,7 @@ class _Program:
         following = self._cursor.peek()
         if following == b"(":
             return self._list(depth)
-        if following.isdigit() or following == b"*":
+        if following.isdigit() or following in (b"*", b"$"):
             return Seq(self._cursor.sequence_set())
         return self._named(depth)
 
@@ -210,6 +221,20 @@ class _Program:
             self._cursor.space()
         return Modseq(self._cursor.large_number())
 
+    def age(self, older: bool) -> SearchKey:
+        seconds = self._number()
+        if not seconds:
+            raise self._cursor.error("expected a number above 0 before here")  # RFC 5032 §3: nz-number
+        return Age(older, seconds)
+
+    def email_id(self) -> SearchKey:
+        self._cursor.space()
+        return EmailId(self._cursor.expect(_OBJECT_ID, "an object id"))
+
+    def thread_id(self) -> SearchKey:
+        self.email_id()
+        return Not(All())  # RFC 8474 §5.2: THREADID is NIL here
+
     def body(self) -> SearchKey:
         return Body(self._text())
 
@@ -223,6 +248,10 @@ class _Program:
 
 _WITH_ARGUMENT: Final[dict[str, Callable[[_Program], SearchKey]]] = {
     "BODY": _Program.body,
+    "EMAILID": _Program.email_id,
+    "OLDER": lambda program: program.age(older=True),
+    "THREADID": _Program.thread_id,
+    "YOUNGER": lambda program: program.age(older=False),
     "HEADER": _Program.header,
     "KEYWORD": lambda program: program.keyword(True),
     "MODSEQ": _Program.changed,

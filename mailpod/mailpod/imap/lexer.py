@@ -51,6 +51,7 @@ class Frame:
     segments: list[bytes] = field(default_factory=list)
     literals: list[bytes] = field(default_factory=list)
     pending: bool = False
+    messages: int = 0  # literals that are whole messages
 
 
 class Cursor:
@@ -155,14 +156,16 @@ class Cursor:
         return self._name(found[0] if found else self.string())
 
     def sequence_set(self) -> SequenceSet:
+        if self.take(b"$"):
+            return SequenceSet((), saved=True)  # RFC 5182 §2.1
         words = self.expect(_SEQUENCE_SET, "a sequence set").split(b",")
         return SequenceSet(tuple(map(self._range, words)))
 
     def known_set(self) -> SequenceSet:
         """RFC 7162 §7 known-uids and known-sequence-set: without `*`."""
         known = self.sequence_set()
-        if any(None in pair for pair in known.ranges):
-            raise self.error("* is not allowed in the set before here")
+        if known.saved or any(None in pair for pair in known.ranges):
+            raise self.error("* and $ are not allowed in the set before here")
         return known
 
     def message(self) -> bytes:

@@ -12,8 +12,9 @@ import re
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from mailpod.errors import MailError
+from mailpod.errors import LimitReached, MailError
 from mailpod.imap.grammar import GRAMMAR
+from mailpod.imap.grammar_append import append_message
 from mailpod.imap.lexer import BadCommand, Cursor, Frame, Incomplete
 from mailpod.imap.syntax import Command
 
@@ -26,10 +27,11 @@ _MAX_SKIP: Final = 2**30  # a longer literal that the client sends unasked ends 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one command may cost: octets, messages that APPEND was allowed left out, and literals."""
+    """What one command may cost: octets and literals, those that are messages left out, and messages (RFC 3502)."""
 
     command: int = 65536
     literals: int = 200
+    messages: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,16 @@ def _name(start: bytes) -> str:
     """The command's name in the first segment of a command that is well-formed so far, or will be refused."""
     words = start.decode("latin-1").upper().split(" ", 3)[1:]
     return " ".join(words[:2] if words[:1] == ["UID"] else words[:1])
+
+
+def append_message_to_come(segment: bytes) -> None:
+    """Between two messages of one APPEND. Raises BadCommand."""
+    try:
+        append_message(Cursor(Frame([segment], pending=True)))
+    except Incomplete as incomplete:
+        if incomplete.message:
+            return
+    raise BadCommand("Only messages may be literals after the first message")
 
 
 class Parser:
@@ -201,9 +213,13 @@ class Parser:
         frame = self._frame
         assert frame is not None
         name, message = self._look(frame)
-        if len(frame.literals) >= self.limits.literals:
+        if message:
+            frame.messages += 1
+            if frame.messages > self.limits.messages:
+                raise LimitReached(f"One APPEND may have {self.limits.messages} messages")
+        elif len(frame.literals) - frame.messages >= self.limits.literals:
             raise BadCommand(f"More than {self.limits.literals} literals")
-        if not message:
+        else:
             self._used += size
             if self._used > self.limits.command:
                 raise BadCommand(f"Command is longer than {self.limits.command} octets")
@@ -212,6 +228,10 @@ class Parser:
     def _look(self, frame: Frame) -> tuple[str, bool]:
         """The command's name, and whether the literal to come is a message. Raises MailError for what is wrong."""
         name = _name(frame.segments[0])
+        if frame.messages:
+            # RFC 3502: only what follows the last message is new, so that many cost no more than each alone
+            append_message_to_come(frame.segments[-1])
+            return name, True
         if frame.literals and name != "APPEND":
             return name, False
         frame.pending = True

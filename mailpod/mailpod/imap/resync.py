@@ -46,6 +46,8 @@ def vanished(view: View, modseq: int, among: Sequence[range]) -> bytes:
 
 def uid_ranges(wanted: SequenceSet, view: View) -> list[range]:
     """The UIDs that a set names; `*` is the last one that was given, so that 1:* has all that went."""
+    if wanted.saved:
+        return runs(view.saved)
     last = view.mailbox.uidnext - 1
     pairs = (sorted((last if one is None else one, last if two is None else two)) for one, two in wanted.ranges)
     return merge([range(low, high + 1) for low, high in pairs])

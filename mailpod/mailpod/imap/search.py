@@ -17,15 +17,17 @@ from typing import TYPE_CHECKING, Final
 from mailpod.errors import Damaged, Expunged
 from mailpod.imap.fetchbody import PageSections, Reader
 from mailpod.imap.fetchwire import positions_of, row_uids
-from mailpod.imap.searchpages import Test, date_test, has_field, header_test, size_test
+from mailpod.imap.searchpages import Test, age_test, date_test, email_id_test, has_field, header_test, size_test
 from mailpod.imap.searchtext import Needle
 from mailpod.imap.sections import Section
 from mailpod.imap.sequence import existing, resolve
 from mailpod.imap.syntax import (
+    Age,
     All,
     And,
     Body,
     DateKey,
+    EmailId,
     Flag,
     Header,
     Modseq,
@@ -57,8 +59,8 @@ def cost(key: SearchKey) -> int:
         case Header():
             return 10 if header_test(key) is not None else 50
         case DateKey(which):
-            return 5 if which == "internal" else 8
-        case Size():
+            return 8 if which == "sent" else 5
+        case Size() | Age() | EmailId():
             return 5
         case And(keys):
             return max(map(cost, keys))
@@ -74,10 +76,11 @@ def cost(key: SearchKey) -> int:
 class Search:
     """One program on one view."""
 
-    def __init__(self, view: View, budget: Budget, pause: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, view: View, budget: Budget, pause: Callable[[], Awaitable[None]], now: float) -> None:
         self._view = view
         self._budget = budget
         self._pause = pause
+        self._now = now  # for OLDER and YOUNGER
 
     async def run(self, key: SearchKey) -> Positions:
         """Positions of the messages that match. Raises what reading raises, but Expunged and Damaged."""
@@ -112,6 +115,10 @@ class Search:
                 return self._flagged(flag.lower(), present, open_)
             case Size():
                 return await self._by_page(size_test(key), open_)
+            case Age():
+                return await self._by_page(age_test(key, self._now), open_)
+            case EmailId():
+                return await self._by_page(email_id_test(key), open_)
             case DateKey():
                 return await self._by_page(date_test(key), open_)
             case Header():

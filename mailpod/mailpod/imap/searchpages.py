@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from mailpod.imap.derived import derive, take
 from mailpod.imap.searchtext import Needle, encoded_fields, field_values
-from mailpod.imap.syntax import DateKey, Header, Size
+from mailpod.imap.syntax import Age, DateKey, EmailId, Header, Size
 from mailpod.mime.headers import CACHED_FIELDS
 from mailpod.mime.text import parse_date
 
@@ -35,12 +35,26 @@ def date_test(key: DateKey) -> Test:
     first, last = _days(key)
     if key.which == "internal":
         return lambda page, rows: [first <= date // _DAY <= last for date in take(page.dates, rows)]
+    if key.which == "saved":
+        return lambda page, rows: [first <= date // _DAY <= last for date in take(page.saved, rows)]
 
     def sent(page: Page, rows: Sequence[int]) -> list[bool]:
         days = derive(page, "sent", rows, lambda rows: list(map(_sent_day, take(page.fields, rows))))
         return [day is not None and first <= day <= last for day in days]
 
     return sent
+
+
+def age_test(key: Age, now: float) -> Test:
+    """RFC 5032 §2: a message just as old matches both."""
+    then = int(now) - key.seconds
+    if key.older:
+        return lambda page, rows: [date <= then for date in take(page.dates, rows)]
+    return lambda page, rows: [date >= then for date in take(page.dates, rows)]
+
+
+def email_id_test(key: EmailId) -> Test:
+    return lambda page, rows: [found == key.id for found in take(page.email_ids, rows)]
 
 
 def header_test(key: Header) -> Test | None:

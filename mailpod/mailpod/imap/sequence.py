@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mailpod.imap.lexer import BadCommand
-from mailpod.imap.sets import merge
+from mailpod.imap.sets import merge, runs
 
 if TYPE_CHECKING:
     from mailpod.imap.syntax import SequenceSet
@@ -27,6 +27,8 @@ class BadSequence(BadCommand):
 
 def resolve(wanted: SequenceSet, view: View, uid: bool) -> list[range]:
     """Positions of the messages that `wanted` names, as told. Raises BadSequence; unknown UIDs are ignored."""
+    if wanted.saved:
+        return saved(view)
     parts = [(_uids if uid else _numbers)(view, first, last) for first, last in wanted.ranges]
     return merge(parts)
 
@@ -35,12 +37,19 @@ def existing(wanted: SequenceSet, view: View) -> list[range]:
     """Positions of the messages that have one of these numbers, for SEARCH: a number that no message has finds nothing,
     as in Dovecot, and 6:* is the last message where there are five (RFC 3501 §9: 6:* and *:6 are the same set).
     """
+    if wanted.saved:
+        return saved(view)
     exists = view.exists
     parts = []
     for first, last in wanted.ranges:
         low, high = sorted((exists if first is None else first, exists if last is None else last))
         parts.append(range(max(low, 1) - 1, min(high, exists)))
     return merge(parts)
+
+
+def saved(view: View) -> list[range]:
+    """RFC 5182 §2.1: what the last SEARCH with SAVE found, without what was expunged since."""
+    return runs([seq - 1 for seq in map(view.seq_of, view.saved) if seq])
 
 
 def _numbers(view: View, first: int | None, last: int | None) -> range:

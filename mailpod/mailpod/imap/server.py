@@ -16,7 +16,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from mailpod import logs, metrics
-from mailpod.errors import AccountClosed, MailError, TooBig
+from mailpod.errors import AccountClosed, Busy, MailError, TooBig
 from mailpod.imap import reply
 from mailpod.imap.capability import capabilities
 from mailpod.imap.commands import COMMANDS
@@ -180,12 +180,18 @@ class ImapSession(Session):
             self._parser.refuse(self._wrong_state(asked.name))
         elif not asked.message:
             return True
-        elif self._taken + asked.size > settings.append_bytes:
+        elif asked.size > settings.append_bytes or (self._taken and self._taken + asked.size > self._most()):
             self._parser.refuse(TooBig())
         elif self.services.budget.try_take(asked.size):
             self._taken += asked.size
             return True
+        elif self._taken:
+            self._parser.refuse(Busy())  # nobody waits for the budget while holding some of it
         return False
+
+    def _most(self) -> int:
+        """Octets that the messages of one APPEND may have together (RFC 3502): they are held until it is over."""
+        return max(self.services.settings.imap.append_bytes, self.services.budget.total // 4)
 
     def _accept(self, asked: NeedLiteral) -> None:
         self._parser.accept()
@@ -212,6 +218,7 @@ class ImapSession(Session):
         rule = COMMANDS[command.name]
         clock = self.services.clock
         started = clock.elapsed()
+        self.tag = command.tag
         try:
             if self.state not in rule.states:
                 raise self._wrong_state(command.name)

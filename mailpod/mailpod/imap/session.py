@@ -36,7 +36,7 @@ class Session(Wire):
 
     __slots__ = (
         "_account", "_bye", "_cut", "_failures", "_identity", "_line", "_out", "_parser", "_queued", "enabled",
-        "selected",
+        "selected", "tag",
     )  # fmt: skip
 
     protocol: ClassVar[str] = "imap"
@@ -46,6 +46,7 @@ class Session(Wire):
         super().__init__(services, implicit_tls=implicit_tls)
         self.selected: View | None = None
         self.enabled = Enabled()
+        self.tag = b""  # of the running command
         self._identity: Identity | None = None
         self._account: Account | None = None
         self._parser = Parser(_BEFORE_LOGIN)
@@ -135,7 +136,7 @@ class Session(Wire):
         """The session owns `account`'s hold from here on."""
         settings = self.services.settings.imap
         self._identity, self._account = identity, account
-        self._parser.limits = Limits(command=settings.command_bytes)
+        self._parser.limits = Limits(command=settings.command_bytes, messages=settings.multiappend_messages)
         self.idle_timeout = settings.idle_timeout
         self.services.registry.add(self, identity, self.protocol)
 

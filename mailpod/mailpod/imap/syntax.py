@@ -34,7 +34,8 @@ class SequenceSet:
 
 @dataclass(frozen=True, slots=True)
 class FetchAttr:
-    """FLAGS, INTERNALDATE, RFC822.SIZE, ENVELOPE, BODYSTRUCTURE, BODY, UID, MODSEQ, RFC822, RFC822.HEADER, RFC822.TEXT.
+    """FLAGS, INTERNALDATE, RFC822.SIZE, ENVELOPE, BODYSTRUCTURE, BODY, UID, RFC822, RFC822.HEADER, RFC822.TEXT, and
+    MODSEQ (RFC 7162), SAVEDATE (RFC 8514), EMAILID and THREADID (RFC 8474).
 
     ALL, FAST and FULL are expanded by the parser.
     """
@@ -66,6 +67,7 @@ class FetchArgs:
     uid: bool
     changed_since: int | None = None
     vanished: bool = False
+    partial: tuple[int, int] | None = None  # RFC 9394 §3.3, as in Return
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,7 @@ class Body:
 class DateKey:
     """Dates without time and zone, as RFC 3501 §6.4.4 compares them."""
 
-    which: Literal["internal", "sent"]
+    which: Literal["internal", "sent", "saved"]
     op: Literal["before", "on", "since"]
     date: datetime.date
 
@@ -183,7 +185,35 @@ class Modseq:
     n: int
 
 
-SearchKey: TypeAlias = All | And | Or | Not | Flag | Recent | Header | Text | Body | DateKey | Size | Seq | Uid | Modseq
+@dataclass(frozen=True, slots=True)
+class Age:
+    """RFC 5032 §2: OLDER and YOUNGER, by INTERNALDATE."""
+
+    older: bool
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmailId:
+    """RFC 8474 §6."""
+
+    id: bytes
+
+
+SearchKey: TypeAlias = (
+    All | And | Or | Not | Flag | Recent | Header | Text | Body | DateKey | Size | Seq | Uid | Modseq | Age | EmailId
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """What SEARCH is to answer (RFC 4731 §3.1, RFC 5182 §2.1, RFC 9394 §3.1): MIN, MAX, ALL, COUNT, SAVE.
+
+    `partial` are two places among the results, from 1 on, or from -1 down, which is the last.
+    """
+
+    options: frozenset[str]
+    partial: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +224,7 @@ class SearchArgs:
     charset: bytes | None
     uid: bool
     modseq: bool = False  # the program asks for MODSEQ somewhere
+    returns: Return | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +310,14 @@ class ListArgs:
 @dataclass(frozen=True, slots=True)
 class StatusArgs:
     mailbox: str
-    items: tuple[str, ...]  # MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ
+    items: tuple[str, ...]  # grammar_status.py has all
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaArgs:
+    """GETQUOTA and SETQUOTA."""
+
+    root: bytes
 
 
 # --- session ---

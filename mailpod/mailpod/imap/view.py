@@ -37,7 +37,7 @@ class View:
 
     __slots__ = (
         "_flagged", "_flags", "_keywords", "_modseq", "_modseqs", "_recent", "_vanished",
-        "account", "enabled", "exists", "mailbox", "read_only", "uids",
+        "account", "enabled", "exists", "mailbox", "read_only", "saved", "uids",
     )  # fmt: skip
 
     def __init__(self, account: Account, mailbox: Mailbox, read_only: bool, enabled: Enabled | None = None) -> None:
@@ -45,6 +45,7 @@ class View:
         self.enabled = enabled or Enabled()
         self.mailbox = mailbox
         self.read_only = read_only
+        self.saved = array("I")  # UIDs, ascending: RFC 5182's `$`
         self.uids: array[int] = mailbox.uids
         self.exists: int = mailbox.exists
         self._flags: array[int] = mailbox.flags

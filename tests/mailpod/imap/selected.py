@@ -56,7 +56,8 @@ class Client:
         self.view = View(account, account.mailbox(mailbox), read_only, self.enabled)
         entry = SimpleNamespace(quota_bytes=quota.get("bytes"), quota_messages=quota.get("messages"))
         self.identity = SimpleNamespace(entry=entry)
-        self.services = SimpleNamespace(budget=Budget(quota.get("budget", 1 << 20)))
+        self.services = SimpleNamespace(budget=Budget(quota.get("budget", 1 << 20)), clock=SystemClock())
+        self.tag = b"a"
         self.read_only = read_only
         self.out: list[bytes] = []
         self.writes = 0

@@ -122,7 +122,7 @@ def test_sequence_sets() -> None:
         s.SequenceSet(((1, 1), (3, None), (None, None), (4, 2))), "x", False
     )
     assert one(b"a UID EXPUNGE 4294967295") == s.ExpungeArgs(s.SequenceSet(((4294967295, 4294967295),)))
-    for wrong in (b"0", b"1:", b":1", b"1,,2", b"4294967296", b"1:2:3", b"x", b"", b"-1", b"01", b"$"):
+    for wrong in (b"0", b"1:", b":1", b"1,,2", b"4294967296", b"1:2:3", b"x", b"", b"-1", b"01", b"$,1", b"1,$"):
         bad(b"a UID EXPUNGE " + wrong)
 
 
@@ -248,6 +248,18 @@ def test_append() -> None:
     bad(b'a APPEND x "no date" {3+}\r\nabc')
     bad(b"a APPEND x abc")
     bad(b"a APPEND x {3+}\r\nabc x")
+
+
+def test_append_of_several() -> None:
+    limits = Limits(command=200, literals=1, messages=2000)
+    data = b"a APPEND {5}\r\nINBOX" + b" (x) {1+}\r\nm" * 2000 + b"\r\n"
+    start = time.process_time()
+    *_, command = feed(data, len(data), Limits(command=200_000, literals=1, messages=2000))
+    assert isinstance(command, Command)
+    assert command.args == s.AppendArgs("INBOX", (s.AppendMessage(("x",), None, b"m"),) * 2000)
+    assert time.process_time() - start < 1, "each message is parsed twice, not again for each that follows"
+    *_, command = feed(data, len(data), limits)
+    assert isinstance(command, Rejected), "what is no message counts"
 
 
 def test_append_too_big_is_refused_before_it_is_sent_or_swallowed() -> None:

@@ -26,6 +26,7 @@ from mailpod.imap.commands import (
     move,
     namespace,
     noop,
+    quota,
     rename,
     search,
     select,
@@ -60,6 +61,9 @@ COMMANDS: Final = {
     "LIST": Rule(listing.run, LOGGED_IN),
     "LSUB": Rule(lsub.run, LOGGED_IN),
     "STATUS": Rule(status.run, LOGGED_IN),
+    "GETQUOTA": Rule(quota.run_get, LOGGED_IN),
+    "GETQUOTAROOT": Rule(quota.run_root, LOGGED_IN),
+    "SETQUOTA": Rule(quota.run_set, LOGGED_IN),
     "APPEND": Rule(append.run, LOGGED_IN),
     "IDLE": Rule(idle.run, LOGGED_IN),  # RFC 2177 §3
     "COMPRESS": Rule(compress.run, LOGGED_IN),

@@ -17,8 +17,10 @@ from mailpod.imap import resync
 from mailpod.imap.fetchbody import PageSections, Values
 from mailpod.imap.fetchwire import Lines, add_metadata, flags_of, modseqs_of, positions_of, row_uids
 from mailpod.imap.lexer import BadCommand
+from mailpod.imap.results import slice_of
 from mailpod.imap.sections import Section, marks_seen, section_of
 from mailpod.imap.sequence import resolve, uids_of
+from mailpod.imap.sets import runs
 
 if TYPE_CHECKING:
     from mailpod.imap.session import Session
@@ -55,6 +57,8 @@ async def run(session: Session, args: FetchArgs) -> None:
     positions = resolve(args.set, view, args.uid)
     if args.changed_since is not None:
         positions = _changed(session, view, args, args.changed_since, positions)
+    if args.partial is not None:
+        positions = runs(slice_of([at for part in positions for at in part], args.partial))  # RFC 9394 §3.3
     if plan.arrays_only:
         await _flags(session, view, plan, positions)
         return

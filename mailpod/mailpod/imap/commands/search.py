@@ -1,11 +1,15 @@
-"""SEARCH and UID SEARCH (RFC 3501 §6.4.4, RFC 7162 §3.1.5)."""
+"""SEARCH and UID SEARCH (RFC 3501 §6.4.4), with RETURN (RFC 4731, RFC 5182, RFC 9394) and MODSEQ (RFC 7162 §3.1.5)."""
 
 from __future__ import annotations
 
 import asyncio
+from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mailpod.errors import MailError
+from mailpod.imap.lexer import BadCommand
+from mailpod.imap.results import esearch, highest, kept, numbers_of
 from mailpod.imap.search import Search
 
 if TYPE_CHECKING:
@@ -17,22 +21,26 @@ if TYPE_CHECKING:
 async def run(session: Session, args: SearchArgs) -> None:
     """Raises what reading messages raises."""
     view = session.view
-    positions = await begin(session, args).run(args.key)
-    numbers = [view.uids[at] for at in positions] if args.uid else [at + 1 for at in positions]
-    session.send(found(view, args, b"* SEARCH", numbers, positions))
+    saves = args.returns is not None and "SAVE" in args.returns.options
+    try:
+        positions = await begin(session, args).run(args.key)
+    except MailError as error:
+        if saves and not isinstance(error, BadCommand):
+            view.saved = array("I")  # RFC 5182 §2.1: after a NO the result is empty
+        raise
+    if args.returns is None:
+        session.send(found(view, args, b"* SEARCH", positions))
+        return
+    if saves:
+        view.saved = array("I", [view.uids[at] for at in kept(positions, args.returns)])
+    session.send(esearch(view, session.tag, args, args.returns, positions))
 
 
-def found(view: View, args: SearchArgs, name: bytes, numbers: Sequence[int], positions: Sequence[int]) -> bytes:
+def found(view: View, args: SearchArgs, name: bytes, positions: Sequence[int]) -> bytes:
     """`* SEARCH 2 3 (MODSEQ n)`, and SORT's (RFC 7162 §3.1.5, §3.1.6)."""
-    line = " ".join(["", *map(str, numbers)]).encode("ascii")
+    line = " ".join(["", *map(str, numbers_of(view, args.uid, positions))]).encode("ascii")
     code = b" (MODSEQ %d)" % highest(view, positions) if args.modseq and positions else b""
     return name + line + code + b"\r\n"
-
-
-def highest(view: View, positions: Sequence[int]) -> int:
-    """RFC 7162 §3.1.5: the highest modseq of the messages found, of which there are some."""
-    column = view.modseq_column(range(view.exists))
-    return max(map(column.__getitem__, positions))
 
 
 def begin(session: Session, args: SearchArgs) -> Search:
@@ -43,4 +51,4 @@ def begin(session: Session, args: SearchArgs) -> Search:
         await session.drained()
         await asyncio.sleep(0)
 
-    return Search(session.view, session.services.budget, pause)
+    return Search(session.view, session.services.budget, pause, session.services.clock.now())

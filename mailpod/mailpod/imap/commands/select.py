@@ -55,5 +55,6 @@ def _responses(view: View) -> list[bytes]:
         out.append(b"* OK [PERMANENTFLAGS (%b)] Keywords may be added\r\n" % flags)
     out.append(b"* OK [UIDNEXT %d] Predicted next UID\r\n" % mailbox.uidnext)
     out.append(b"* OK [UIDVALIDITY %d] UIDs are valid\r\n" % mailbox.uidvalidity)
+    out.append(b"* OK [MAILBOXID (%b)] Ok\r\n" % mailbox.object_id.encode("ascii"))  # RFC 8474 §4.2
     out.append(b"* OK [HIGHESTMODSEQ %d] Highest\r\n" % mailbox.highest_modseq)
     return out

@@ -19,8 +19,7 @@ async def run(session: Session, args: SortArgs) -> None:
     """Raises what reading messages raises."""
     view, search = session.view, begin(session, args.search)
     positions = await in_order(search, await search.run(args.search.key), args.criteria)
-    numbers = [view.uids[at] for at in positions] if args.search.uid else [at + 1 for at in positions]
-    session.send(found(view, args.search, b"* SORT", numbers, positions))
+    session.send(found(view, args.search, b"* SORT", positions))
 
 
 async def in_order(search: Search, positions: Sequence[int], criteria: Sequence[SortKey]) -> list[int]:

@@ -1,12 +1,14 @@
-"""STATUS (RFC 3501 §6.3.10)."""
+"""STATUS (RFC 3501 §6.3.10), with HIGHESTMODSEQ, SIZE, MAILBOXID, APPENDLIMIT and what QUOTA asks for."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import compress
 from typing import TYPE_CHECKING, Final
 
 from mailpod.imap import wire
+from mailpod.imap.commands.expunge import DELETED
 
 if TYPE_CHECKING:
     from mailpod.imap.session import Session
@@ -16,13 +18,25 @@ if TYPE_CHECKING:
 
 async def run(session: Session, args: StatusArgs) -> None:
     """Raises NoSuchMailbox, Unavailable."""
-    if "HIGHESTMODSEQ" in args.items:
-        session.enabled.condstore = True  # RFC 7162 §3.1
     await session.account.refresh()
     session.poll(expunge=True)  # STORE.md: HIGHESTMODSEQ is told after what leads up to it
-    mailbox = session.account.mailbox(args.mailbox)
-    items = wire.parenthesized(b"%b %d" % (item.encode(), _VALUES[item](mailbox)) for item in args.items)
-    session.send(b"* STATUS %b %b\r\n" % (wire.mailbox(mailbox.name), items))
+    session.send(line(session, session.account.mailbox(args.mailbox), args.items))
+
+
+def line(session: Session, mailbox: Mailbox, items: Sequence[str]) -> bytes:
+    """`* STATUS name (…)`, for LIST too."""
+    if "HIGHESTMODSEQ" in items:
+        session.enabled.condstore = True  # RFC 7162 §3.1
+    values = (b"%b %b" % (item.encode("ascii"), _value(session, mailbox, item)) for item in items)
+    return b"* STATUS %b %b\r\n" % (wire.mailbox(mailbox.name), wire.parenthesized(values))
+
+
+def _value(session: Session, mailbox: Mailbox, item: str) -> bytes:
+    if item == "MAILBOXID":
+        return b"(%b)" % mailbox.object_id.encode("ascii")
+    if item == "APPENDLIMIT":
+        return b"%d" % session.services.settings.imap.append_bytes
+    return b"%d" % _NUMBERS[item](mailbox)
 
 
 def _recent(mailbox: Mailbox) -> int:
@@ -30,11 +44,24 @@ def _recent(mailbox: Mailbox) -> int:
     return mailbox.exists - bisect_left(mailbox.uids, mailbox.peek_recent())
 
 
-_VALUES: Final[dict[str, Callable[[Mailbox], int]]] = {
+def _deleted(mailbox: Mailbox) -> int:
+    return sum(mailbox.flags.count(at) for at, flags in enumerate(mailbox.flag_sets) if DELETED in flags)
+
+
+def _deleted_storage(mailbox: Mailbox) -> int:
+    """Octets, RFC 9208 §4.1.4."""
+    chosen = [DELETED in flags for flags in mailbox.flag_sets]
+    return sum(compress(mailbox.sizes, map(chosen.__getitem__, mailbox.flags)))
+
+
+_NUMBERS: Final[dict[str, Callable[[Mailbox], int]]] = {
     "MESSAGES": lambda mailbox: mailbox.exists,
     "RECENT": _recent,
     "UIDNEXT": lambda mailbox: mailbox.uidnext,
     "UIDVALIDITY": lambda mailbox: mailbox.uidvalidity,
     "UNSEEN": lambda mailbox: mailbox.unseen,
     "HIGHESTMODSEQ": lambda mailbox: mailbox.highest_modseq,
+    "SIZE": lambda mailbox: mailbox.bytes,
+    "DELETED": _deleted,
+    "DELETED-STORAGE": _deleted_storage,
 }

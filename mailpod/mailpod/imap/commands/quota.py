@@ -1,0 +1,56 @@
+"""GETQUOTA, GETQUOTAROOT and SETQUOTA (RFC 9208 §4.1): one root for the whole account, whose name is empty.
+
+Invariant: what is shown is what the store holds inside each commit: copy.py's `limits`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mailpod.errors import CannotDo, NoSuchMailbox
+from mailpod.imap import wire
+from mailpod.imap.commands.copy import limits
+
+if TYPE_CHECKING:
+    from mailpod.imap.session import Session
+    from mailpod.imap.syntax import MailboxArgs, QuotaArgs
+
+_UNIT = 1024  # RFC 9208 §5.1: STORAGE counts these
+
+
+class NoSuchRoot(NoSuchMailbox):
+    """RFC 9208 §4.1.1."""
+
+    def __init__(self) -> None:
+        super().__init__('there is only the quota root ""')
+
+
+async def run_get(session: Session, args: QuotaArgs) -> None:
+    """Raises NoSuchRoot, Unavailable."""
+    if args.root:
+        raise NoSuchRoot
+    await session.account.refresh()
+    session.send(_quota(session))
+
+
+async def run_root(session: Session, args: MailboxArgs) -> None:
+    """Raises NoSuchMailbox, Unavailable."""
+    await session.account.refresh()
+    mailbox = session.account.mailbox(args.mailbox)
+    session.send(b'* QUOTAROOT %b ""\r\n' % wire.mailbox(mailbox.name))
+    session.send(_quota(session))
+
+
+async def run_set(_session: Session, _args: QuotaArgs) -> None:
+    """Raises CannotDo: a quota stands in the Mailbox resource."""
+    raise CannotDo("The quota is not set by IMAP")
+
+
+def _quota(session: Session) -> bytes:
+    most, account = limits(session), session.account
+    resources = []
+    if most.bytes is not None:
+        resources.append(b"STORAGE %d %d" % (-(-account.usage_bytes // _UNIT), most.bytes // _UNIT))
+    if most.messages is not None:
+        resources.append(b"MESSAGE %d %d" % (account.usage_messages, most.messages))
+    return b'* QUOTA "" %b\r\n' % wire.parenthesized(resources)

@@ -1,0 +1,40 @@
+"""APPEND: RFC 3501 §6.3.11, of several messages by RFC 3502."""
+
+from __future__ import annotations
+
+from mailpod.imap.dates import parse_date_time
+from mailpod.imap.grammar_flags import flag_list
+from mailpod.imap.lexer import BadCommand, Cursor
+from mailpod.imap.syntax import AppendArgs, AppendMessage
+
+
+def append(cursor: Cursor) -> AppendArgs:
+    cursor.space()
+    name = cursor.mailbox()
+    messages = [append_message(cursor)]
+    while cursor.peek() == b" ":
+        messages.append(append_message(cursor))
+    return AppendArgs(name, tuple(messages))
+
+
+def append_message(cursor: Cursor) -> AppendMessage:
+    """` [(flags)] ["date"] literal`: RFC 3502 §6.3.11 append-message."""
+    cursor.space()
+    flags: tuple[str, ...] = ()
+    if cursor.peek() == b"(":
+        flags = flag_list(cursor)
+        cursor.space()
+    date = None
+    if cursor.peek() == b'"':
+        date = _date_time(cursor)
+        cursor.space()
+    data = cursor.message()
+    kept = tuple(flag for flag in flags if flag != "\\Recent")  # tools copy what FETCH gave them
+    return AppendMessage(kept, date, data)
+
+
+def _date_time(cursor: Cursor) -> int:
+    try:
+        return parse_date_time(cursor.string())
+    except ValueError as error:
+        raise BadCommand(f"Syntax error: {error}") from None

@@ -1,0 +1,42 @@
+"""QUOTA: RFC 9208."""
+
+from __future__ import annotations
+
+from tests.mailpod.imap.dialogue import World, user
+
+from mailpod.store import NewMessage
+
+
+async def test_usage_and_limits(world: World) -> None:
+    await world.publish(user("ann", quota_bytes=10_240, quota_messages=3))
+    account = await world.account()
+    await account.append("Sent", [NewMessage(b"m" * 1500), NewMessage(b"m")])
+    client = await world.login()
+    quota = b'* QUOTA "" (STORAGE 2 10 MESSAGE 2 3)'
+    assert await client.ok(b'GETQUOTA ""') == [quota]
+    assert await client.ok(b"GETQUOTAROOT inbox") == [b'* QUOTAROOT INBOX ""', quota]
+    await client.ok(b"APPEND INBOX {1+}\r\nm")
+    assert await client.ok(b'GETQUOTA ""') == [b'* QUOTA "" (STORAGE 2 10 MESSAGE 3 3)']
+    assert (await client.refused(b"APPEND INBOX {1+}\r\nm")).startswith(b"a NO [OVERQUOTA]")
+
+
+async def test_without_limits(world: World) -> None:
+    client = await world.login()
+    assert await client.ok(b"GETQUOTAROOT INBOX") == [b'* QUOTAROOT INBOX ""', b'* QUOTA "" ()']
+
+
+async def test_refusals(world: World) -> None:
+    client = await world.login()
+    assert (await client.refused(b"GETQUOTA other")).startswith(b"a NO [NONEXISTENT]")
+    assert (await client.refused(b"GETQUOTAROOT nowhere")).startswith(b"a NO [NONEXISTENT]")
+    assert (await client.refused(b'SETQUOTA "" (STORAGE 512)')).startswith(b"a NO [CANNOT]")
+    assert (await client.refused(b'SETQUOTA "" STORAGE')).startswith(b"a BAD")
+
+
+async def test_what_expunge_would_free(world: World) -> None:
+    account = await world.account()
+    await account.append("INBOX", [NewMessage(b"m" * 7, frozenset(["\\Deleted"])), NewMessage(b"m" * 30)])
+    client = await world.login()
+    assert await client.ok(b"STATUS INBOX (DELETED DELETED-STORAGE SIZE)") == [
+        b"* STATUS INBOX (DELETED 1 DELETED-STORAGE 7 SIZE 37)"
+    ]
