@@ -48,7 +48,7 @@ class BucketSettings(Settings):
 class ListenerSettings(Settings):
     """One listening socket."""
 
-    protocol: Literal["smtp", "imap", "pop3", "http"]
+    protocol: Literal["smtp", "lmtp", "imap", "pop3", "http"]
     role: Literal["mx", "submission"] | None = None
     """For smtp only: whether it takes mail from the Internet, or from users that log in."""
     host: str = "0.0.0.0"  # noqa: S104  a pod's ports are for everyone; local mode names 127.0.0.1
@@ -81,6 +81,13 @@ class ProxySettings(Settings):
     """For the whole header."""
     header_bytes: int = Field(default=4096, ge=232)
     """The longest header of version 2, with what load balancers add to it."""
+
+
+class LmtpSettings(Settings):
+    """Mail servers that hand over by LMTP, which has no log-in (smtp/lmtp.py)."""
+
+    networks: list[IPvAnyNetwork] = []
+    """Who may, as CIDRs."""
 
 
 class CertificateFiles(Settings):
@@ -203,6 +210,7 @@ class PodSettings(Settings):
     """How often the bucket's health is looked at; only for the metric and /healthz?verbose."""
 
     proxy: ProxySettings = ProxySettings()
+    lmtp: LmtpSettings = LmtpSettings()
     hints: HintSettings | None = None
     """Without it this pod hears of the others' commits by looking, every `imap.idle_refresh_seconds`."""
 
@@ -230,9 +238,11 @@ class PodSettings(Settings):
         return self
 
     @model_validator(mode="after")
-    def _proxies_are_known(self) -> PodSettings:
+    def _others_are_known(self) -> PodSettings:
         if not self.proxy.networks and any(listener.proxy for listener in self.listeners):
             raise ValueError("a listener with `proxy` needs `proxy.networks`: who is believed")
+        if not self.lmtp.networks and any(listener.protocol == "lmtp" for listener in self.listeners):
+            raise ValueError("a listener for lmtp needs `lmtp.networks`: who may hand over")
         return self
 
     def public_keys(self) -> list[bytes]:

@@ -211,6 +211,10 @@ def mail_factory(listener: ListenerSettings, services: Services) -> Factory:
         from mailpod.pop3.server import Pop3Session
 
         return lambda: Pop3Session(services, implicit_tls=implicit)
+    if listener.protocol == "lmtp":
+        from mailpod.smtp.lmtp import make_lmtp
+
+        return lambda: make_lmtp(services, implicit_tls=implicit)
     from mailpod.smtp.server import make_smtp
 
     role = listener.role or "mx"

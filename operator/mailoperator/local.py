@@ -14,6 +14,7 @@ import random
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
 
@@ -28,9 +29,10 @@ from mailoperator.passwords import Hasher, passwords
 from mailoperator.pods import PodFailed, Pods
 from mailoperator.ports import Ports, reachable
 from mailoperator.references import check, domain_key
-from mailpod.config import BucketSettings, CertificateFiles, HintSettings, PodSettings
+from mailpod.config import BucketSettings, CertificateFiles, HintSettings, LmtpSettings, PodSettings
 from mailpod.directory import Ambiguous, Entry, ObjectStore, Publisher, StorageError, SystemClock, public_key
 
+_THIS_HOST: Final = [ip_network("127.0.0.0/8"), ip_network("::1")]  # who may hand over by LMTP
 _LOOK_SECONDS: Final = 0.5  # between two looks at the manifests
 _REPAIR_SECONDS: Final = 300.0  # between two comparisons of an unchanged set with the bucket
 _RETRY_SECONDS: Final = 3.0  # after the bucket failed
@@ -213,6 +215,7 @@ class Local:
             hostname=domains[0].hostname if domains else "localhost",
             bucket=defaults.bucket,
             listeners=self._options.ports.listeners(pod),
+            lmtp=LmtpSettings(networks=_THIS_HOST),
             tls=[CertificateFiles(certificate=certificate.absolute(), key=key.absolute())],
             keys=(self._state.path / KEYS).absolute(),
             directory_keys=[base64.b64encode(self._trusted).decode()],

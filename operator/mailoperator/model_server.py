@@ -76,6 +76,11 @@ class Service(Model):
     ] = []
     """Load balancers, as CIDRs, that begin each connection with a PROXY header (version 1 or 2): who the client is.
     The Service's ports then need one; a second Service, of the same name and `-plain`, is for inside the cluster."""
+    lmtp_networks: Annotated[
+        list[Annotated[str, StringConstraints(max_length=49)]], Field(max_length=32), Unique()
+    ] = []
+    """Mail servers, as CIDRs, that hand over by LMTP, without a log-in: to port 24 of a Service for inside the cluster,
+    of the same name and `-lmtp`."""
 
     @rule(
         "!has(self.externalTrafficPolicy) || self.type != 'ClusterIP'",
@@ -99,6 +104,14 @@ class Service(Model):
     )
     def _ranges(self) -> bool:
         return all(map(_is_cidr, self.load_balancer_source_ranges))
+
+    @rule(
+        "!has(self.lmtpNetworks) || self.lmtpNetworks.all(range, isCIDR(range))",
+        "lmtpNetworks must be CIDRs such as 10.0.0.0/8",
+        ".lmtpNetworks",
+    )
+    def _lmtp(self) -> bool:
+        return all(map(_is_cidr, self.lmtp_networks))
 
     @rule(
         "!has(self.proxyNetworks) || self.proxyNetworks.all(range, isCIDR(range))",

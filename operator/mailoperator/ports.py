@@ -24,7 +24,7 @@ class Service:
 
     title: str
     port: int  # the standard one
-    protocol: Literal["smtp", "imap", "pop3"]
+    protocol: Literal["smtp", "lmtp", "imap", "pop3"]
     tls: Literal["starttls", "implicit"]
     role: Literal["mx", "submission"] | None = None
 
@@ -37,6 +37,7 @@ SERVICES: Final = (
     Service("SMTP", 25, "smtp", "starttls", "mx"),
     Service("submission", 587, "smtp", "starttls", "submission"),
     Service("submission", 465, "smtp", "implicit", "submission"),
+    Service("LMTP", 24, "lmtp", "starttls"),
     Service("IMAP", 143, "imap", "starttls"),
     Service("IMAP", 993, "imap", "implicit"),
     Service("POP3", 110, "pop3", "starttls"),

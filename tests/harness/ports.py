@@ -28,7 +28,7 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
 def wanted(offset: int, pods: int = 1) -> list[int]:
     """Every port that a Mailpod of so many pods may bind at this offset, each pod's own set included."""
     mail = [offset + port for port in (*STANDARD.values(), *EXTRA)]
-    own = [offset + 1000 * (pod + 1) + port for pod in range(pods) for port in STANDARD.values() if pods > 1]
+    own = [offset + 1000 * (pod + 1) + port for pod in range(pods) for port in (*STANDARD.values(), 24) if pods > 1]
     return mail + own + [offset + HTTP + pod for pod in range(pods)]
 
 

@@ -222,6 +222,12 @@ CASES = [
         [service(proxyNetworks=["10.0.0.0/8", bad]) for bad in ("10.0.0.1", "x")],
     ),
     Case(
+        "lmtpNetworks must be CIDRs",
+        "MailDomain",
+        [service(lmtpNetworks=["10.0.0.0/8", "2001:db8::/32"])],
+        [service(lmtpNetworks=["10.0.0.0/8", bad]) for bad in ("10.0.0.1", "x")],
+    ),
+    Case(
         "two ipFamilies must differ",
         "MailDomain",
         [

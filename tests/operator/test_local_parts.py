@@ -175,7 +175,7 @@ def test_good_for() -> None:
 def test_no_two_ports_meet() -> None:
     for pods in range(1, MAX_PODS + 1):
         ports = Ports("127.0.0.1", 10_000, pods).all()
-        assert len(ports) == len(set(ports)) == (8 if pods == 1 else 7 + pods * 8)
+        assert len(ports) == len(set(ports)) == (9 if pods == 1 else 8 + pods * 9)
 
 
 def test_the_ports_of_the_contract() -> None:
@@ -184,6 +184,7 @@ def test_the_ports_of_the_contract() -> None:
         10025: ("smtp", "mx", "starttls"),
         10587: ("smtp", "submission", "starttls"),
         10465: ("smtp", "submission", "implicit"),
+        10024: ("lmtp", None, "starttls"),
         10143: ("imap", None, "starttls"),
         10993: ("imap", None, "implicit"),
         10110: ("pop3", None, "starttls"),
@@ -196,10 +197,10 @@ def test_the_ports_of_the_contract() -> None:
 def test_several_pods_share_and_have_their_own() -> None:
     listeners = Ports("127.0.0.1", 10_000, 2).listeners(1)
     assert {listener.port for listener in listeners if listener.reuse_port} == {
-        10025, 10587, 10465, 10143, 10993, 10110, 10995
+        10025, 10587, 10465, 10024, 10143, 10993, 10110, 10995
     }  # fmt: skip
     assert {listener.port for listener in listeners if not listener.reuse_port} == {
-        18081, 12025, 12587, 12465, 12143, 12993, 12110, 12995
+        18081, 12025, 12587, 12465, 12024, 12143, 12993, 12110, 12995
     }  # fmt: skip
 
 

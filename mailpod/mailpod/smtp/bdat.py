@@ -35,9 +35,10 @@ class Chunking(Connection):
         if refused is not None:
             if envelope.chunks is not None:
                 envelope.spoil()
-                if last:
-                    self._set_rset_state()
-            self.refuse(refused)
+            if last and envelope.chunks is not None:
+                await self.conclude(refused)
+            else:
+                self.refuse(refused)
         elif last:
             assert envelope.chunks is not None
             await self.conclude(self.keep(bytes(envelope.chunks)))
@@ -52,7 +53,7 @@ class Chunking(Connection):
             return refused
         envelope = self.envelope
         if not envelope.recipients:
-            return replies.NO_RECIPIENTS
+            return self.no_recipients
         if envelope.spoilt:
             return _SPOILT
         if envelope.chunks is None:

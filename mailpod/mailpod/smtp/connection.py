@@ -37,6 +37,10 @@ class Connection(SMTP):
     session: MailSession
     envelope: MailEnvelope
     protocol: ClassVar[str] = "smtp"
+    greeting: ClassVar[str] = "ESMTP"
+    no_recipients: ClassVar[str] = replies.NO_RECIPIENTS
+    withheld: ClassVar[frozenset[str]] = frozenset({"LHLO"})
+    """Commands that this protocol does not have."""
 
     def __init__(self, services: Services, handler: Any, *, role: str, implicit_tls: bool) -> None:
         # SMTP.__init__ is not called: it inspects itself and the handler anew for every connection (0.3 ms), and makes
@@ -69,7 +73,7 @@ class Connection(SMTP):
         if transport.get_extra_info("ssl_object") is not None:  # the listener did the handshake (net/listener.py)
             self.session, self._implicit_tls = self._secured_session(peer, transport), False
         self.envelope = self._create_envelope()
-        refused = self.services.connections.admit(self, self.protocol, peer.host)
+        refused = self.services.connections.admit(self, self.protocol, peer.host) or self.unwelcome(peer.host)
         self._admitted = True
         if refused is not None:
             logs.event("connection.refused", protocol=self.protocol, peer=peer.host, reason=refused)
@@ -77,6 +81,10 @@ class Connection(SMTP):
             self.stream.close(self.services.settings.write_timeout)
             return
         self.services.connections.spawn(self._handle_client())
+
+    def unwelcome(self, host: str) -> str | None:
+        """Why a client of this address is not served, or None."""
+        return None
 
     def data_received(self, data: bytes) -> None:
         self.stream.feed(data)
@@ -132,23 +140,23 @@ class Connection(SMTP):
     def refuse(self, text: str) -> None:
         """Reply with an error and count it."""
         self._errors += 1
-        self._count(text)
+        self.count_refusal(text)
         self.reply(text)
 
     def refuse_recipient(self, text: str) -> None:
         """Reply with an error to RCPT: a long list with some unknown names is not misbehaviour yet."""
         self._refused_recipients += 1
-        self._count(text)
+        self.count_refusal(text)
         self.reply(text)
 
-    def _count(self, text: str) -> None:
-        metrics.smtp_refusals("submission" if self._auth_required else "mx", text[:9].rstrip()).inc()
+    def count_refusal(self, text: str) -> None:
+        metrics.smtp_refusals(self.role, text[:9].rstrip()).inc()
 
     # the loop
 
     async def _handle_client(self) -> None:
         try:
-            self.reply(f"220 {self.hostname} ESMTP Mailpod")
+            self.reply(f"220 {self.hostname} {self.greeting} Mailpod")
             while self._goodbye is None or self._in_transaction():
                 await self._command()
             self.reply(self._goodbye)
@@ -183,7 +191,7 @@ class Connection(SMTP):
 
     async def _run(self, verb: str, argument: str) -> None:
         rule = COMMANDS.get(verb)
-        if rule is None or (verb == "AUTH" and not self._auth_required):
+        if rule is None or verb in self.withheld or (verb == "AUTH" and not self._auth_required):
             self.refuse("500 5.5.2 Command is not known")
         elif refused := self._refusal(rule, argument, verb):
             self.refuse(refused)

@@ -38,7 +38,7 @@ _seconds = metrics.COMMAND_SECONDS.labels("smtp", "DATA")
 
 
 class Handler:
-    """One a connection. `role` is "mx" or "submission"."""
+    """One a connection. `role` is "mx", "submission" or "lmtp"."""
 
     def __init__(self, services: Services, role: str) -> None:
         self._services = services
@@ -80,7 +80,7 @@ class Handler:
         queue_id = self._services.spool.new_id()
         began = self._services.clock.elapsed()
         try:
-            await self._accept(session, envelope, content, queue_id)
+            await self._accept(session, envelope, queue_id)
         except MailError as error:
             self._record(session, envelope, queue_id, "refused" if error.smtp[0] >= 500 else "deferred", error)
             raise
@@ -90,12 +90,18 @@ class Handler:
         self._record(session, envelope, queue_id, "accepted")
         return f"250 2.0.0 OK, queued as {queue_id}"
 
-    async def _accept(self, session: MailSession, envelope: MailEnvelope, content: bytes, queue_id: str) -> None:
+    def checked(self, session: MailSession, envelope: MailEnvelope, queue_id: str) -> list[bytes]:
+        """The message that may be delivered, in pieces, its trace first. Raises MailError."""
+        content = envelope.content
+        assert isinstance(content, bytes)
         if envelope.max_bytes is not None and len(content) > envelope.max_bytes:
             raise TooBig
         if trace.hops(content) >= self._services.settings.smtp.max_received:
             raise Loop
-        head = self._head(session, envelope, content, queue_id)
+        return [self._head(session, envelope, content, queue_id), content]
+
+    async def _accept(self, session: MailSession, envelope: MailEnvelope, queue_id: str) -> None:
+        head, content = self.checked(session, envelope, queue_id)
         recipients = list(envelope.recipients.values())
         sender = envelope.mail_from or ""
         if len(recipients) == 1:
@@ -116,6 +122,7 @@ class Handler:
             recipient=named[0] if len(envelope.rcpt_tos) == 1 else None,  # never who else got it
             extended=session.extended_smtp,
             utf8=envelope.smtp_utf8,
+            lmtp=self._role == "lmtp",
             tls=session.tls,
             authenticated=session.identity is not None,
         )
@@ -149,6 +156,7 @@ class Handler:
         envelope.max_bytes = min(envelope.max_bytes or domain.max_message_bytes, domain.max_message_bytes)
         for entry in entries:
             envelope.recipients.setdefault(entry.address, Recipient(entry, str(address)))
+        envelope.named[str(address)] = entries
         envelope.rcpt_tos.append(str(address))
         return "250 2.1.5 OK"
 
@@ -165,7 +173,7 @@ class Handler:
         )
 
     def _elsewhere(self) -> str:
-        return _RELAY if self._role == "mx" else _NOT_YET
+        return _NOT_YET if self._role == "submission" else _RELAY
 
     def _record(
         self,

@@ -45,6 +45,9 @@ class MailSmtp(Chunking):
             self.reply("250-" + line)
         self.reply("250 " + lines[-1])
 
+    async def smtp_LHLO(self, hostname: str) -> None:
+        await self.smtp_EHLO(hostname)  # RFC 2033 §4.1: the same semantics; only Lmtp has it
+
     async def smtp_HELO(self, hostname: str) -> None:
         self._greet(hostname, extended=False)
         self.reply(f"250 {self.hostname}")
@@ -101,7 +104,7 @@ class MailSmtp(Chunking):
 
     async def smtp_DATA(self, arg: str) -> None:
         if not self.envelope.recipients:
-            return self.refuse(replies.NO_RECIPIENTS)
+            return self.refuse(self.no_recipients)
         if self.envelope.binary:
             return self.refuse("503 5.5.1 BODY=BINARYMIME needs BDAT")  # RFC 3030 §3
         if not self.envelope.hold(min(self.envelope.declared_size or _FIRST_HOLD, self.settings.max_message_bytes)):
@@ -119,7 +122,7 @@ class MailSmtp(Chunking):
         self.reply("250 2.0.0 OK")
 
     async def smtp_HELP(self, arg: str) -> None:
-        self.reply("214 2.0.0 " + " ".join(COMMANDS))
+        self.reply("214 2.0.0 " + " ".join(verb for verb in COMMANDS if verb not in self.withheld))
 
     async def smtp_VRFY(self, arg: str) -> None:
         self.reply("252 2.1.5 Send a message to find out")  # RFC 5321 §3.5.3

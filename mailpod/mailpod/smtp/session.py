@@ -47,6 +47,7 @@ class Rule:
 COMMANDS: Final[dict[str, Rule]] = {  # RFC 5321 §4.1.4
     "EHLO": Rule(_ANY, argument=True),
     "HELO": Rule(_ANY, argument=True),
+    "LHLO": Rule(_ANY, argument=True),
     "STARTTLS": Rule(_ANY - _MESSAGE, "503 5.5.1 Not during a message", argument=False),
     "AUTH": Rule(frozenset({State.GREETED}), "503 5.5.1 Not during a message", argument=True),  # RFC 4954 §4
     "MAIL": Rule(frozenset({State.GREETED}), "503 5.5.1 Sender is already given", argument=True, authenticated=True),
@@ -104,6 +105,7 @@ class MailEnvelope(Envelope):
         self.began = 0.0  # when the first chunk did
         self.spoilt = False  # a chunk was refused, so the message is
         self.recipients: dict[str, Recipient] = {}
+        self.named: dict[str, list[MailboxEntry]] = {}  # by the address that was accepted
         self.max_bytes: int | None = None  # the smallest limit of the recipients' domains
         self._budget = budget
         self.held = 0  # octets taken from the budget

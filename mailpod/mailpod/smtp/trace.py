@@ -27,6 +27,7 @@ class Hop:
     recipient: str | None = None
     extended: bool = True
     utf8: bool = False
+    lmtp: bool = False
     tls: tuple[str, str] | None = None  # version and cipher
     authenticated: bool = False
 
@@ -74,8 +75,8 @@ def _protocol(hop: Hop) -> str:
     # RFC 3848, and RFC 6531 §4.3 for UTF8SMTP
     if not hop.extended:
         return "SMTP"
-    base = "UTF8SMTP" if hop.utf8 else "ESMTP"
-    return base + ("S" if hop.tls else "") + ("A" if hop.authenticated else "")
+    plain, international = ("LMTP", "UTF8LMTP") if hop.lmtp else ("ESMTP", "UTF8SMTP")
+    return (international if hop.utf8 else plain) + ("S" if hop.tls else "") + ("A" if hop.authenticated else "")
 
 
 def _safe(name: str) -> str:

@@ -13,7 +13,7 @@ from mailoperator.build.headless import build_headless
 from mailoperator.build.inputs import CERTIFICATES, POD_MONITORS, BuildInputs, Object
 from mailoperator.build.networkpolicy import build_network_policy
 from mailoperator.build.podmonitor import build_pod_monitor
-from mailoperator.build.service import build_plain_service, build_service
+from mailoperator.build.service import build_lmtp_service, build_plain_service, build_service
 from mailoperator.build.serviceaccount import build_serviceaccount
 from mailoperator.model import MailDomain
 
@@ -41,6 +41,7 @@ def build_children(domain: MailDomain, inputs: BuildInputs) -> list[Object]:
         build_configmap(domain, inputs),
         build_service(domain),
         build_plain_service(domain),
+        build_lmtp_service(domain),
         build_headless(domain),
         build_disruption_budget(domain),
         build_network_policy(domain, inputs),

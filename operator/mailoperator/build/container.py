@@ -11,7 +11,7 @@ from mailoperator.build import listeners, names
 from mailoperator.build.configmap import FILE
 from mailoperator.build.inputs import BuildInputs, Object
 from mailoperator.build.podsettings import CLOSE_SECONDS, CONFIG, CREDENTIALS, DRAIN_SECONDS, KEYS
-from mailoperator.build.server import behind_proxy, resources_of, server_of
+from mailoperator.build.server import behind_proxy, resources_of, server_of, takes_lmtp
 from mailoperator.model import MailDomain
 
 NAME: Final = "mailpod"
@@ -47,6 +47,8 @@ def build_container(domain: MailDomain, inputs: BuildInputs) -> Object:
 def container_ports(domain: MailDomain) -> list[Object]:
     ports = listeners.inside(proxied=behind_proxy(domain))
     mail = [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports.items()]
+    if takes_lmtp(domain):
+        mail.append({"name": listeners.LMTP.name, "containerPort": listeners.LMTP.inside, "protocol": "TCP"})
     http = {"name": "http", "containerPort": listeners.HTTP, "protocol": "TCP"}
     hints = {"name": "hints", "containerPort": listeners.HINTS, "protocol": "UDP"}
     return [*mail, http, hints]

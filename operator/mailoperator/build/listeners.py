@@ -21,7 +21,7 @@ class Port:
 
     name: str
     standard: int
-    protocol: Literal["smtp", "imap", "pop3"]
+    protocol: Literal["smtp", "lmtp", "imap", "pop3"]
     tls: Literal["starttls", "implicit"]
     role: Literal["mx", "submission"] | None = None
 
@@ -49,11 +49,16 @@ PORTS: Final = (
     Port("pop3s", 995, "pop3", "implicit"),
 )
 
+LMTP: Final = Port("lmtp", 24, "lmtp", "starttls")
+"""For mail servers that hand over; open only where some are named."""
 
-def listeners(*, proxied: bool) -> list[ListenerSettings]:
+
+def listeners(*, proxied: bool, lmtp: bool) -> list[ListenerSettings]:
     """What every pod listens on: all addresses, of whichever families the cluster has."""
     found = [ListenerSettings(protocol="http", host=_ANY, port=HTTP, tls="none")]
     found += [_listener(port, port.inside) for port in PORTS]
+    if lmtp:
+        found.append(_listener(LMTP, LMTP.inside))
     if proxied:
         found += [_listener(port, port.proxied, proxy=True) for port in PORTS]
     return found
@@ -64,6 +69,6 @@ def _listener(port: Port, number: int, *, proxy: bool = False) -> ListenerSettin
 
 
 def inside(*, proxied: bool) -> dict[str, int]:
-    """The pods' mail ports by name."""
+    """The pods' mail ports by name, those that are for everyone."""
     plain = {port.name: port.inside for port in PORTS}
     return plain | {port.proxied_name: port.proxied for port in PORTS} if proxied else plain

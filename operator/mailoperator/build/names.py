@@ -47,6 +47,11 @@ def plain(domain: MailDomain) -> str:
     return f"{base(domain)}-plain"
 
 
+def lmtp(domain: MailDomain) -> str:
+    """The Service for mail servers that hand over."""
+    return f"{base(domain)}-lmtp"
+
+
 def certificate_secret(domain: MailDomain) -> str:
     """The Secret that cert-manager writes."""
     return certificate_secret_of(domain.metadata.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 from mailoperator.build import listeners, names
@@ -26,6 +27,7 @@ def build_network_policy(domain: MailDomain, inputs: BuildInputs) -> Object | No
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [
                 {"ports": mail},
+                *_lmtp(domain),
                 {"from": [{"podSelector": pods}], "ports": hints},
                 {"from": [{"namespaceSelector": {}}], "ports": [_port(listeners.HTTP)]},  # Prometheus
             ],
@@ -35,6 +37,13 @@ def build_network_policy(domain: MailDomain, inputs: BuildInputs) -> Object | No
             ],
         },
     }
+
+
+def _lmtp(domain: MailDomain) -> list[Object]:
+    """Mail servers that hand over, where there are some."""
+    networks = [ip_network(written, strict=False) for written in server_of(domain).service.lmtp_networks]
+    blocks = [{"ipBlock": {"cidr": str(network)}} for network in networks]
+    return [{"from": blocks, "ports": [_port(listeners.LMTP.inside)]}] if blocks else []
 
 
 def bucket_port(endpoint: str | None) -> int:

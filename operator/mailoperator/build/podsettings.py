@@ -6,7 +6,7 @@ directory and by the mounted key Secrets.
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from mailoperator.build.inputs import BuildInputs
 from mailoperator.build.server import server_of
 from mailoperator.keysecrets import label_of
 from mailoperator.model import MailDomain
-from mailpod.config import BucketSettings, HintSettings, PodSettings, ProxySettings
+from mailpod.config import BucketSettings, HintSettings, LmtpSettings, PodSettings, ProxySettings
 
 CONFIG: Final = Path("/etc/mailpod")
 KEYS: Final = CONFIG / "keys"
@@ -29,7 +29,8 @@ def pod_settings(domain: MailDomain, inputs: BuildInputs, resources: dict[str, A
     """For every pod of the server; its own name comes from its environment. `resources`: its container's."""
     room = budgets(resources)
     bucket = inputs.bucket
-    proxies = [ip_network(written, strict=False) for written in server_of(domain).service.proxy_networks]
+    service = server_of(domain).service
+    proxies, servers = _networks(service.proxy_networks), _networks(service.lmtp_networks)
     plain = PodSettings(bucket=BucketSettings(url=bucket.url()))
     store = {"page_cache_bytes": room.pages, "body_cache_bytes": room.bodies}
     if inputs.grace_seconds is not None:
@@ -38,8 +39,9 @@ def pod_settings(domain: MailDomain, inputs: BuildInputs, resources: dict[str, A
     return PodSettings(
         hostname=domain.hostname,
         bucket=BucketSettings(url=bucket.url(), credentials_file=CREDENTIALS if bucket.credentials_secret else None),
-        listeners=listeners.listeners(proxied=bool(proxies)),
+        listeners=listeners.listeners(proxied=bool(proxies), lmtp=bool(servers)),
         proxy=ProxySettings(networks=proxies),
+        lmtp=LmtpSettings(networks=servers),
         keys=KEYS,
         default_certificate=label_of(domain.spec.domain_name),
         directory_keys=list(inputs.directory_keys),
@@ -50,3 +52,8 @@ def pod_settings(domain: MailDomain, inputs: BuildInputs, resources: dict[str, A
         store=plain.store.model_copy(update=store),
         smtp=plain.smtp.model_copy(update={"max_message_bytes": largest}),
     )
+
+
+def _networks(written: list[str]) -> list[IPv4Network | IPv6Network]:
+    """Also where a CIDR names a host: 10.1.2.3/8."""
+    return [ip_network(network, strict=False) for network in written]

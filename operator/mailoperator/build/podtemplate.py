@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mailoperator.build import listeners, names
+from mailoperator.build import names
 from mailoperator.build.configmap import HASH, config_hash, settings_text
-from mailoperator.build.container import TERMINATION_SECONDS, USER, build_container, build_volumes
+from mailoperator.build.container import TERMINATION_SECONDS, USER, build_container, build_volumes, container_ports
 from mailoperator.build.inputs import BuildInputs, Object
-from mailoperator.build.server import behind_proxy, server_of
+from mailoperator.build.server import server_of
 from mailoperator.model import MailDomain
 
 
@@ -49,7 +49,7 @@ def pod_hash(domain: MailDomain, inputs: BuildInputs) -> str:
         {
             "settings": settings_text(domain, inputs),
             "credentialsSecret": inputs.bucket.credentials_secret,
-            "ports": list(listeners.inside(proxied=behind_proxy(domain)).values()),
+            "ports": [port["containerPort"] for port in container_ports(domain) if port["protocol"] == "TCP"],
         }
     )
 

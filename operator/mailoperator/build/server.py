@@ -23,6 +23,11 @@ def behind_proxy(domain: MailDomain) -> bool:
     return bool(server_of(domain).service.proxy_networks)
 
 
+def takes_lmtp(domain: MailDomain) -> bool:
+    """Whether other mail servers hand over by LMTP."""
+    return bool(server_of(domain).service.lmtp_networks)
+
+
 def fixed_replicas(domain: MailDomain) -> int | None:
     """How many pods; None where an autoscaler says."""
     server = server_of(domain)

@@ -6,10 +6,10 @@ from typing import Final
 
 from mailoperator.build import listeners, names
 from mailoperator.build.inputs import Object
-from mailoperator.build.server import behind_proxy, server_of
+from mailoperator.build.server import behind_proxy, server_of, takes_lmtp
 from mailoperator.model import MailDomain
 
-_OURS: Final = ("type", "annotations", "proxyNetworks")
+_OURS: Final = ("type", "annotations", "proxyNetworks", "lmtpNetworks")
 _FAMILIES: Final = ("ipFamilies", "ipFamilyPolicy")
 _OUTSIDE: Final = ("LoadBalancer", "NodePort")
 _LOAD_BALANCER_ONLY: Final = ("loadBalancerClass", "loadBalancerSourceRanges")
@@ -37,17 +37,26 @@ def build_service(domain: MailDomain) -> Object:
 
 def build_plain_service(domain: MailDomain) -> Object | None:
     """For clients in the cluster, with no load balancer before them; None where the first Service does for them."""
-    if not behind_proxy(domain):
-        return None
+    return _inside(domain, names.plain(domain), _ports(proxied=False)) if behind_proxy(domain) else None
+
+
+def build_lmtp_service(domain: MailDomain) -> Object | None:
+    """For mail servers that hand over; None where none may. Never reached from outside the cluster."""
+    port = listeners.LMTP
+    ports = [{"name": port.name, "port": port.standard, "targetPort": port.name, "protocol": "TCP"}]
+    return _inside(domain, names.lmtp(domain), ports) if takes_lmtp(domain) else None
+
+
+def _inside(domain: MailDomain, name: str, ports: list[Object]) -> Object:
     written = server_of(domain).service.wire()
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": names.metadata(domain, names.plain(domain)),
+        "metadata": names.metadata(domain, name),
         "spec": {
             "type": "ClusterIP",
             "selector": names.selector(domain),
-            "ports": _ports(proxied=False),
+            "ports": ports,
             **{name: written[name] for name in _FAMILIES if written.get(name)},
         },
     }

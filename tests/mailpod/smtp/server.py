@@ -21,6 +21,7 @@ from mailpod.net.limits import Connections
 from mailpod.net.registry import Registry
 from mailpod.net.tls import TlsContexts
 from mailpod.services import Services
+from mailpod.smtp.lmtp import make_lmtp
 from mailpod.smtp.server import make_smtp
 from mailpod.store import Store
 from mailpod.store.entries import public_key
@@ -192,7 +193,7 @@ class Server:
 
 @asynccontextmanager
 async def serving(
-    role: Literal["mx", "submission"] = "mx",
+    role: Literal["mx", "submission", "lmtp"] = "mx",
     *,
     implicit_tls: bool = False,
     tls: TlsContexts | None = None,
@@ -203,7 +204,11 @@ async def serving(
     services = await make_services(bucket, tls, **settings)
     loop = asyncio.get_running_loop()
     listener = await loop.create_server(
-        lambda: make_smtp(services, role=role, implicit_tls=implicit_tls),
+        lambda: (
+            make_lmtp(services, implicit_tls=implicit_tls)
+            if role == "lmtp"
+            else make_smtp(services, role=role, implicit_tls=implicit_tls)
+        ),
         "127.0.0.1",
         0,
         ssl=services.tls.context() if implicit_tls else None,

@@ -72,6 +72,26 @@ def test_pods_believe_the_proxys_networks_on_its_ports_alone() -> None:
     assert {listener.port - 10_000 for listener in settings.listeners if not listener.proxy} == {*STANDARD, 8080}
 
 
+def test_mail_servers_hand_over_by_a_service_of_their_own() -> None:
+    taking = domain({"service": {"type": "LoadBalancer", "lmtpNetworks": ["10.1.2.3/8"]}, "networkPolicy": "Enabled"})
+    spec = child("Service", taking, name="example-lmtp")["spec"]
+    assert spec["type"] == "ClusterIP"
+    assert [(port["port"], port["targetPort"]) for port in spec["ports"]] == [(24, "lmtp")]
+    assert 24 not in [port["port"] for port in child("Service", taking, name="example")["spec"]["ports"]]
+
+    settings = parse(child("ConfigMap", taking)["data"]["pod.json"])
+    assert [listener.port for listener in settings.listeners if listener.protocol == "lmtp"] == [10_024]
+    assert list(map(str, settings.lmtp.networks)) == ["10.0.0.0/8"]
+
+    allowed = [rule for rule in child("NetworkPolicy", taking)["spec"]["ingress"] if "10024" in str(rule)]
+    assert allowed == [{"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 10_024, "protocol": "TCP"}]}]
+
+
+def test_without_one_nobody_hands_over() -> None:
+    settings = parse(child("ConfigMap", domain())["data"]["pod.json"])
+    assert "lmtp" not in {listener.protocol for listener in settings.listeners}
+
+
 def test_the_headless_one_finds_every_pod_for_hints() -> None:
     spec = child("Service", domain({"service": {"type": "LoadBalancer"}}), name="example-pods")["spec"]
 
