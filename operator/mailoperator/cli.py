@@ -60,7 +60,9 @@ async def _local(parsed: argparse.Namespace) -> None:
             objects = await open_bucket(bucket)
         except (ValueError, OSError) as error:
             raise StateError(f"bucket: {error}") from None
-        options = Options(parsed.manifest, parsed.data, bucket, ports, hints=not parsed.no_hints)
+        options = Options(
+            parsed.manifest, parsed.data, bucket, ports, hints=not parsed.no_hints, resolver=parsed.resolver
+        )
         try:
             await Local(options, state, objects).run()
         finally:
@@ -94,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     local.add_argument(
         "--no-hints", action="store_true", help="pods do not tell each other of new mail; they look every 5 s"
     )
+    local.add_argument("--resolver", metavar="ADDRESS:PORT", help="the DNS server to ask about other domains")
     cluster = commands.add_parser(
         "run",
         help="serve the MailDomains and Mailboxes of a Kubernetes cluster",

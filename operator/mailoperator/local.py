@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import Final
 
 from mailoperator.banner import User, banner
+from mailoperator.build.sending import with_outbound
 from mailoperator.entries import address_of, build_entries, domain_names
 from mailoperator.follow import Follower
 from mailoperator.localkeys import KEYS, keep_keys
 from mailoperator.localonly import check_local, left_aside
 from mailoperator.localstate import LocalState
 from mailoperator.manifests import Key, ManifestError, Manifests, load
+from mailoperator.model_outbound import Outbound
 from mailoperator.passwords import Hasher, passwords
 from mailoperator.pods import PodFailed, Pods
 from mailoperator.ports import Ports, reachable
@@ -49,6 +51,7 @@ class Options:
     bucket: str  # what open_bucket takes: an absolute path, or a URL
     ports: Ports
     hints: bool = True
+    resolver: str | None = None  # ADDRESS:PORT; before what manifests say
 
 
 @dataclass(slots=True)
@@ -210,7 +213,7 @@ class Local:
         certificate, key = self._state.certificate(self._names())
         defaults = PodSettings(bucket=BucketSettings(url=self._options.bucket))
         largest = max([defaults.smtp.max_message_bytes, *(domain.spec.max_message_size for domain in domains)])
-        return PodSettings(
+        settings = PodSettings(
             name=f"local-{pod}",
             hostname=domains[0].hostname if domains else "localhost",
             bucket=defaults.bucket,
@@ -222,6 +225,13 @@ class Local:
             smtp=defaults.smtp.model_copy(update={"max_message_bytes": largest}),
             hints=self._hints(pod),
         )
+        return with_outbound(settings, self._outbound())
+
+    def _outbound(self) -> Outbound:
+        """Of the first MailDomain that says something: local mode has one set of pods for all."""
+        said = (domain.spec.outbound for domain in self._world.found.domains.values())
+        found = next(filter(None, said), Outbound())
+        return found.model_copy(update={"resolver": self._options.resolver}) if self._options.resolver else found
 
     def _hints(self, pod: int) -> HintSettings | None:
         ports = self._options.ports

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from mailoperator.model_base import DomainName, Model, Object, ObjectRef, Protocols, Rule, Unique, fixed, rule
 from mailoperator.model_mailbox import Quota
+from mailoperator.model_outbound import Outbound
 from mailoperator.model_server import Server
 from mailoperator.model_tls import Tls
 from mailoperator.quantity import Bytes, parse_quantity
@@ -64,10 +65,20 @@ class MailDomainSpec(Model):
     """The MailDomain whose pods, Service and bucket serve this one too. It has a `server` of its own, or neither."""
     server: Server | None = None
     """Pods, Service and bucket of its own. Without it and servedByRef: what the installation has by default."""
+    outbound: Outbound | None = None
+    """How mail leaves for other domains."""
 
     @rule("!(has(self.servedByRef) && has(self.server))", "servedByRef and server exclude each other", ".server")
     def _one_server(self) -> bool:
         return self.served_by_ref is None or self.server is None
+
+    @rule(
+        "!(has(self.servedByRef) && has(self.outbound))",
+        "servedByRef and outbound exclude each other: what leaves is sent by the other's pods",
+        ".outbound",
+    )
+    def _one_sender(self) -> bool:
+        return self.served_by_ref is None or self.outbound is None
 
     @rule(
         "!has(self.aliasDomains) || !(self.domainName in self.aliasDomains)",

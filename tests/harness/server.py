@@ -40,6 +40,10 @@ class Mailpod:
         bucket: str | None = None,
         hints: bool = True,
         environment: dict[str, str] | None = None,
+        host: str = "127.0.0.1",
+        offset: int | None = None,
+        hostname: str = manifest.HOSTNAME,
+        options: Sequence[str] = (),
         **domain_spec: object,
     ) -> None:
         self.home = home
@@ -49,25 +53,26 @@ class Mailpod:
         self.bucket = bucket
         self.hints = hints
         self.environment = environment or {}
+        self.host, self.hostname, self.options = host, hostname, list(options)
         self.domain_spec = domain_spec
         self.data = home / "data"
         self.manifest = home / "mail.yaml"
         self.log = home / "mailpod.log"
-        self.offset = free_offset(pods)
+        self.offset = free_offset(pods) if offset is None else offset
         self.process: subprocess.Popen[bytes] | None = None
         self.write_manifest()
 
     # -- what it serves
 
     def write_manifest(self) -> None:
-        manifest.write(self.manifest, self.accounts, **self.domain_spec)
+        manifest.write(self.manifest, self.accounts, hostname=self.hostname, **self.domain_spec)
 
     def target(self, offset: int | None = None) -> Target:
         """Where it listens; with an offset, where one pod's own set of ports is."""
         base = self.offset if offset is None else offset
         return Target(
-            host="127.0.0.1",
-            hostname=manifest.HOSTNAME,
+            host=self.host,
+            hostname=self.hostname,
             ports={name: base + port for name, port in STANDARD.items()},
             ca=self.data / ".local" / "tls.crt",
             http=HTTP + self.offset,
@@ -83,7 +88,8 @@ class Mailpod:
 
     def command(self) -> list[str]:
         program = Path(sys.executable).parent / "mail-operator"
-        options = ["--data", str(self.data), "--port-offset", str(self.offset), "--pods", str(self.pods)]
+        options = ["--host", self.host, "--data", str(self.data), "--port-offset", str(self.offset)]
+        options += ["--pods", str(self.pods), *self.options]
         if not self.hints:
             options.append("--no-hints")
         if self.bucket:
@@ -127,7 +133,7 @@ class Mailpod:
 
     def http(self, pod: int, path: str) -> tuple[int, str]:
         """Status and text of a GET on a pod's HTTP port; status 0 when it does not answer."""
-        url = f"http://127.0.0.1:{self.offset + HTTP + pod}{path}"
+        url = f"http://{self.host}:{self.offset + HTTP + pod}{path}"
         try:
             with urllib.request.urlopen(url, timeout=5) as answer:
                 return answer.status, answer.read().decode()

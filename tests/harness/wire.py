@@ -15,6 +15,8 @@ class Stream:
     """One connection. `read_line` gives a line with its CRLF; nothing is decoded."""
 
     def __init__(self, host: str, port: int, *, timeout: float = 30.0, source: str | None = None) -> None:
+        if source is None and host.startswith("127.") and host != "127.0.0.1":
+            source = host  # from where it listens: a loopback server takes passwords in the clear from itself alone
         origin = (source, 0) if source else None
         self.sock: socket.socket = socket.create_connection((host, port), timeout, source_address=origin)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

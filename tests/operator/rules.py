@@ -118,6 +118,12 @@ CASES = [
         [domain(servedByRef=REF, server={})],
     ),
     Case(
+        "servedByRef and outbound exclude each other",
+        "MailDomain",
+        [domain(outbound={"resolver": "192.0.2.1:53"}), domain(outbound={"resolver": "[2001:db8::1]:53"})],
+        [domain(servedByRef=REF, outbound={})],
+    ),
+    Case(
         "aliasDomains has domainName in it",
         "MailDomain",
         [domain(aliasDomains=["example.net", "example.org"]), domain(aliasDomains=[])],

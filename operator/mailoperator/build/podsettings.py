@@ -13,6 +13,7 @@ from typing import Any, Final
 from mailoperator.build import listeners, names
 from mailoperator.build.budgets import budgets
 from mailoperator.build.inputs import BuildInputs
+from mailoperator.build.sending import with_outbound
 from mailoperator.build.server import server_of
 from mailoperator.keysecrets import label_of
 from mailoperator.model import MailDomain
@@ -36,7 +37,7 @@ def pod_settings(domain: MailDomain, inputs: BuildInputs, resources: dict[str, A
     if inputs.grace_seconds is not None:
         store["grace"] = inputs.grace_seconds  # type: ignore[assignment]
     largest = max(plain.smtp.max_message_bytes, domain.spec.max_message_size, inputs.largest_message)
-    return PodSettings(
+    settings = PodSettings(
         hostname=domain.hostname,
         bucket=BucketSettings(url=bucket.url(), credentials_file=CREDENTIALS if bucket.credentials_secret else None),
         listeners=listeners.listeners(proxied=bool(proxies), lmtp=bool(servers)),
@@ -52,6 +53,7 @@ def pod_settings(domain: MailDomain, inputs: BuildInputs, resources: dict[str, A
         store=plain.store.model_copy(update=store),
         smtp=plain.smtp.model_copy(update={"max_message_bytes": largest}),
     )
+    return with_outbound(settings, domain.spec.outbound)
 
 
 def _networks(written: list[str]) -> list[IPv4Network | IPv6Network]:

@@ -94,3 +94,20 @@ def test_a_url_says_what_was_put_into_it(endpoint: str, prefix: str) -> None:
 
     assert parts.path == f"/{prefix}"
     assert parse_qs(parts.query) == {"endpoint": [endpoint]}
+
+
+def test_other_domains_are_found_and_trusted_as_written() -> None:
+    plain = _settings()
+    assert (plain.dns.resolver, plain.dns.trusted, plain.tls_policy.mta_sts, plain.tls_policy.dane) == (
+        None,
+        False,
+        True,
+        False,
+    )
+    told = _settings(outbound={"resolver": "192.0.2.1:53", "mtaSts": "Disabled", "dane": "Enabled"})
+    assert (told.dns.resolver, told.dns.trusted, told.tls_policy.mta_sts, told.tls_policy.dane) == (
+        "192.0.2.1:53",
+        True,
+        False,
+        True,
+    )
