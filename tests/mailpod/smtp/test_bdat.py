@@ -141,7 +141,7 @@ async def test_a_count_that_cannot_be_read_closes(argument: str) -> None:
 
 
 async def test_a_slow_message_is_cut_however_small_its_chunks() -> None:
-    limits = {"data_timeout": 0.3, "min_data_rate": 1000, "max_idle_commands": 10**9}
+    limits = {"data_timeout": 0.3, "min_data_rate": 10**9, "max_idle_commands": 10**9}
     async with serving(smtp=limits) as server, server.client() as client:
         await begin(client)
         heard = "250"

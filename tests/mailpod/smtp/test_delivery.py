@@ -18,6 +18,8 @@ async def test_one_recipient() -> None:
                 "8BITMIME",
                 "SMTPUTF8",
                 "ENHANCEDSTATUSCODES",
+                "CHUNKING",
+                "BINARYMIME",
                 "HELP",
             ]
         )
