@@ -10,6 +10,7 @@ from mailpod.dkim.signer import Signer
 from mailpod.dns.resolver import Resolver
 from mailpod.net.follow import Followers
 from mailpod.queue.spool import Spool
+from mailpod.smtp.rates import Rates
 from mailpod.tlspolicy.policies import TlsPolicies, make_policies
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class Services:
     """Where all connections' reads land before they are copied to the one they are for (see net/wire.py)."""
     spool: Spool = field(init=False, repr=False)
     """Messages for several mailboxes; the pod starts and stops it."""
+    rates: Rates = field(init=False, repr=False)
+    """How many recipients users write to."""
     resolver: Resolver = field(init=False, repr=False)
     """The DNS."""
     tls_policies: TlsPolicies = field(init=False, repr=False)
@@ -62,3 +65,4 @@ class Services:
         self.resolver = Resolver(self.settings.dns, self.clock)
         self.tls_policies = make_policies(self.settings.tls_policy, self.resolver, self.clock)
         self.spool = Spool(self)
+        self.rates = Rates(self.settings.smtp.max_recipients_per_hour)

@@ -15,15 +15,15 @@ from mailpod import logs, metrics
 from mailpod.addresses import Address, normalize
 from mailpod.errors import MailError, OverQuota, TooBig
 from mailpod.queue.local import deliver
-from mailpod.smtp import trace
+from mailpod.smtp import submission, trace
 from mailpod.smtp.session import Recipient
-from mailpod.store.outbound import SpoolEntry
 
 if TYPE_CHECKING:
     from mailpod.directory import DomainEntry, MailboxEntry
     from mailpod.services import Services
     from mailpod.smtp.server import MailSmtp
     from mailpod.smtp.session import MailEnvelope, MailSession
+    from mailpod.store.outbound import RecipientOptions
 
 _UNKNOWN: Final = "550 5.1.1 No such user here"
 _RELAY: Final = "550 5.7.1 Relaying denied: this server does not serve the recipient's domain"
@@ -52,18 +52,27 @@ class Handler:
             return _NEEDS_UTF8
         if address and not all(address.rpartition("@")[::2]):
             return "501 5.1.7 The sender needs a domain"
+        if session.identity is not None:
+            await submission.check_sender(self._services, session.identity, address)
         envelope.mail_from = address
         return "250 2.1.0 OK"
 
     async def handle_RCPT(
-        self, server: MailSmtp, session: MailSession, envelope: MailEnvelope, address: str, options: list[str]
+        self,
+        server: MailSmtp,
+        session: MailSession,
+        envelope: MailEnvelope,
+        address: str,
+        options: list[RecipientOptions],
     ) -> str:
         if len(envelope.rcpt_tos) >= server.settings.max_recipients:
             return "452 4.5.3 Too many recipients"  # RFC 5321 §4.5.3.1.10
         if not envelope.smtp_utf8 and not address.isascii():
             return _NEEDS_UTF8
+        if session.identity is not None:
+            submission.count_recipient(self._services, session.identity)
         if "@" not in address:
-            return await self._postmaster(envelope, address)
+            return await self._postmaster(envelope, address, options[0])
         try:
             normal = normalize(address)
         except ValueError:
@@ -72,7 +81,7 @@ class Handler:
         domain = await self._services.directory.domain(normal.domain)
         if domain is None:
             return self._elsewhere()
-        return await self._add(envelope, normal, domain)
+        return await self._add(envelope, normal, domain, options[0])
 
     async def handle_DATA(self, server: MailSmtp, session: MailSession, envelope: MailEnvelope) -> str:
         content = envelope.content
@@ -98,19 +107,23 @@ class Handler:
             raise TooBig
         if trace.hops(content) >= self._services.settings.smtp.max_received:
             raise Loop
-        return [self._head(session, envelope, content, queue_id), content]
+        return [self._head(session, envelope, queue_id), content]
 
     async def _accept(self, session: MailSession, envelope: MailEnvelope, queue_id: str) -> None:
         head, content = self.checked(session, envelope, queue_id)
+        sender, identity = envelope.mail_from or "", session.identity
+        if identity is not None:
+            ready = await submission.prepare(self._services, identity, content, sender=sender, queue_id=queue_id)
+            head, content = ready.signatures + head + ready.added, ready.content
         recipients = list(envelope.recipients.values())
-        sender = envelope.mail_from or ""
-        if len(recipients) == 1:
-            await deliver(self._services, recipients[0].entry, sender, [head, content])
+        if len(recipients) == 1 and (only := recipients[0]).entry and "SUCCESS" not in only.options.notify:
+            await deliver(self._services, only.entry, sender, [head, content])
         else:
-            spooled = SpoolEntry(queue_id, sender, tuple(envelope.recipients), self._services.clock.now())
+            user = identity.address if identity is not None else ""
+            spooled = envelope.entry(queue_id, user, self._services.clock.now())
             await self._services.spool.accept(spooled, head + content)
 
-    def _head(self, session: MailSession, envelope: MailEnvelope, content: bytes, queue_id: str) -> bytes:
+    def _head(self, session: MailSession, envelope: MailEnvelope, queue_id: str) -> bytes:
         settings, now = self._services.settings, self._services.clock.now()
         named = [recipient.named for recipient in envelope.recipients.values()]
         hop = trace.Hop(
@@ -126,22 +139,21 @@ class Handler:
             tls=session.tls,
             authenticated=session.identity is not None,
         )
-        head = trace.received(hop)
-        if session.identity is not None:
-            head += trace.missing_fields(content, seconds=now, queue_id=queue_id, domain=settings.hostname)
-        return head
+        return trace.received(hop)
 
-    async def _postmaster(self, envelope: MailEnvelope, address: str) -> str:
+    async def _postmaster(self, envelope: MailEnvelope, address: str, options: RecipientOptions) -> str:
         """RFC 5321 §4.1.1.3: `postmaster` without a domain, for the domain that this server's name lies in."""
         name = self._services.settings.hostname
         while address.strip('"').lower() == "postmaster" and name:
             domain = await self._services.directory.domain(name)
             if domain is not None:
-                return await self._add(envelope, Address("postmaster", domain.name), domain)
+                return await self._add(envelope, Address("postmaster", domain.name), domain, options)
             name = name.partition(".")[2]
         return "501 5.1.3 The recipient needs a domain"
 
-    async def _add(self, envelope: MailEnvelope, address: Address, domain: DomainEntry) -> str:
+    async def _add(
+        self, envelope: MailEnvelope, address: Address, domain: DomainEntry, options: RecipientOptions
+    ) -> str:
         entries = await self._services.directory.resolve(str(address))
         if not entries:
             return _UNKNOWN
@@ -155,7 +167,7 @@ class Handler:
                 raise OverQuota
         envelope.max_bytes = min(envelope.max_bytes or domain.max_message_bytes, domain.max_message_bytes)
         for entry in entries:
-            envelope.recipients.setdefault(entry.address, Recipient(entry, str(address)))
+            envelope.recipients.setdefault(entry.address, Recipient(entry, str(address), options))
         envelope.named[str(address)] = entries
         envelope.rcpt_tos.append(str(address))
         return "250 2.1.5 OK"

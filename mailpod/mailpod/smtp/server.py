@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from mailpod.auth import sasl
 from mailpod.errors import Busy, MailError, PrivacyRequired, TooBig
-from mailpod.smtp import data, replies
+from mailpod.smtp import data, dsn, replies
 from mailpod.smtp.bdat import DROP_FACTOR, Chunking
 from mailpod.smtp.data import DataReader
 from mailpod.smtp.handler import Handler
 from mailpod.smtp.session import COMMANDS
 from mailpod.smtp.stream import BareNewline, LineTooLong
 from mailpod.smtp.syntax import mail_parameters, parse_path, rcpt_parameters
+from mailpod.store.outbound import RecipientOptions
 
 if TYPE_CHECKING:
     from mailpod.services import Services
@@ -38,6 +39,8 @@ class MailSmtp(Chunking):
             lines.append("BINARYMIME")
         if self.session.tls is None and self.services.tls.available:
             lines.append("STARTTLS")
+        if self._auth_required:  # another server's sender may be forged, and is told nothing: so it tells them itself
+            lines.append("DSN")
         if self._auth_required and self._may_authenticate():
             lines.append("AUTH " + " ".join(sasl.MECHANISMS))
         lines.append("HELP")
@@ -82,6 +85,8 @@ class MailSmtp(Chunking):
 
     async def smtp_MAIL(self, arg: str) -> None:
         path = parse_path(arg, "FROM:")
+        if self._auth_required:
+            self.envelope.reporting = dsn.take_reporting(path.parameters)
         parameters = mail_parameters(path.parameters, auth=self._auth_required, binary=not self._auth_required)
         if parameters.size is not None and parameters.size > self.settings.max_message_bytes:
             raise TooBig  # RFC 1870 §6.1 (1)
@@ -92,9 +97,10 @@ class MailSmtp(Chunking):
 
     async def smtp_RCPT(self, arg: str) -> None:
         path = parse_path(arg, "TO:")
+        options = dsn.take_options(path.parameters) if self._auth_required else RecipientOptions()
         rcpt_parameters(path.parameters)
         try:
-            status = await self._call_handler_hook("RCPT", path.address, [])
+            status = await self._call_handler_hook("RCPT", path.address, [options])
         except MailError as error:
             status = replies.from_error(error)
         if status.startswith("2"):

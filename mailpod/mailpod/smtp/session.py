@@ -7,10 +7,13 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from aiosmtpd.smtp import Envelope, Session
 
 from mailpod.net.peer import Peer
+from mailpod.smtp.dsn import Reporting, original_recipient
 from mailpod.smtp.replies import GREET_FIRST
+from mailpod.store.outbound import RecipientOptions, SpoolEntry
 
 if TYPE_CHECKING:
     from mailpod.auth.identity import Identity
@@ -88,14 +91,22 @@ class MailSession(Session):
 
 @dataclass(slots=True)
 class Recipient:
-    """A mailbox that the message goes to, and the address that the client named for it."""
+    """A mailbox that the message goes to, and the address that the client named for it; None: it is not here."""
 
-    entry: MailboxEntry
+    entry: MailboxEntry | None
     named: str
+    options: RecipientOptions
+
+    def told(self, address: str) -> RecipientOptions:
+        """The options, with what the client named where that is not `address`: notices are to say it."""
+        if self.options.orcpt or self.named == address:
+            return self.options
+        return msgspec.structs.replace(self.options, orcpt=original_recipient(self.named))
 
 
 class MailEnvelope(Envelope):
-    """A transaction, in aiosmtpd's terms. `recipients` is by the mailbox's own address, so each is there once."""
+    """A transaction, in aiosmtpd's terms. `recipients` is by the mailbox's own address, so each is there once; one
+    that is not here, by its own."""
 
     def __init__(self, budget: Budget) -> None:
         super().__init__()
@@ -104,11 +115,27 @@ class MailEnvelope(Envelope):
         self.chunks: bytearray | None = None  # by BDAT
         self.began = 0.0  # when the first chunk did
         self.spoilt = False  # a chunk was refused, so the message is
+        self.reporting = Reporting()
         self.recipients: dict[str, Recipient] = {}
         self.named: dict[str, list[MailboxEntry]] = {}  # by the address that was accepted
         self.max_bytes: int | None = None  # the smallest limit of the recipients' domains
         self._budget = budget
         self.held = 0  # octets taken from the budget
+
+    def entry(self, queue_id: str, user: str, now: float) -> SpoolEntry:
+        """What the queue is told. `user` submitted the message; "": it came from another server."""
+        options = {address: recipient.told(address) for address, recipient in self.recipients.items() if user}
+        return SpoolEntry(
+            id=queue_id,
+            sender=self.mail_from or "",
+            recipients=tuple(self.recipients),
+            created=now,
+            options={address: told for address, told in options.items() if told != RecipientOptions()},
+            envid=self.reporting.envid,
+            ret=self.reporting.ret,
+            smtputf8=self.smtp_utf8,
+            user=user,
+        )
 
     def hold(self, octets: int) -> bool:
         """Have at least so many octets of the budget; False when they are not free."""

@@ -14,6 +14,9 @@ class SmtpSettings(BaseModel):
 
     max_message_bytes: int = Field(50 * 2**20, gt=0, description="SIZE; a MailDomain may set a lower one")
     max_recipients: int = Field(1000, ge=100, description="of one message; RFC 5321 §4.5.3.1.8 asks for 100")
+    max_recipients_per_hour: int = Field(
+        2000, gt=0, description="that one user may write to, in each pod; what was not used adds up to one hour's"
+    )
     max_line_bytes: int = Field(2048, ge=512, description="a command with its CRLF; RFC 5321 §4.5.3.1.4 asks for 512")
     max_auth_line_bytes: int = Field(12288, ge=12288, description="a line of an AUTH exchange; RFC 4954 §4")
     max_received: int = Field(50, ge=30, description="Received fields before it is a loop; RFC 5321 §6.3")

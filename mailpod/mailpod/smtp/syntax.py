@@ -18,6 +18,7 @@ _ROUTE: Final = re.compile(r"@[^:,\"]+(?:,@[^:,\"]+)*:")
 # RFC 5321 §4.1.2: esmtp-keyword and esmtp-value
 _PARAMETER: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([^\x00-\x20=\x7f]+))?")
 _CHUNK: Final = re.compile(r"([0-9]{1,20})(?: +(LAST))?", re.ASCII | re.IGNORECASE)
+_AUTH_VALUE: Final = re.compile(r"<>|(?:[!-*,-<>-~]|\+[0-9A-F]{2})+")
 _MAX_PATH: Final = 1024  # octets; RFC 5321 §4.5.3.1.3 asks for 256, and old source routes are longer
 
 
@@ -112,7 +113,10 @@ def mail_parameters(given: dict[str, str | None], *, auth: bool, binary: bool = 
         elif name == "SMTPUTF8":  # RFC 6531 §3.4
             if value is not None:
                 raise SyntaxProblem("501 5.5.4 SMTPUTF8 takes no value")
-        elif not (name == "AUTH" and auth and value):  # RFC 4954 §5
+        elif name == "AUTH" and auth:  # RFC 4954 §5: it may be ignored, and is: who logged in is known
+            if value is None or not _AUTH_VALUE.fullmatch(value):
+                raise SyntaxProblem("501 5.5.4 AUTH is xtext or <>")
+        else:
             raise SyntaxProblem(f"555 5.5.4 Parameter {name} is not known")
     return MailParameters(size, "SMTPUTF8" in given, (given.get("BODY") or "").upper() == "BINARYMIME")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -66,6 +67,11 @@ def domain(name: str, **fields: Any) -> DomainEntry:
     return msgspec.structs.replace(entry, **fields)
 
 
+def plain(user: str, password: str) -> str:
+    """AUTH PLAIN's one response."""
+    return base64.b64encode(f"\0{user}\0{password}".encode()).decode()
+
+
 ENTRIES: Sequence[Entry] = (
     domain("example.com"),
     mailbox("alice@example.com"),
@@ -76,6 +82,8 @@ ENTRIES: Sequence[Entry] = (
     mailbox("ärger@example.com"),
     alias("info@example.com", "alice@example.com"),
     alias("team@example.com", "alice@example.com", "bob@example.com"),
+    domain("alias.example"),
+    alias("alice@alias.example", "alice@example.com"),
     domain("small.example", max_message_bytes=1000, postmaster=None),
     mailbox("dave@small.example"),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.mailpod.smtp.server import PASSWORD, serving
+from tests.mailpod.smtp.server import PASSWORD, plain, serving
 
 MAIL = b"Subject: x\r\n\r\nbody\r\n"
 
@@ -148,9 +148,3 @@ async def test_bucket_down() -> None:
         assert await client.say("RCPT TO:<alice@example.com>") == down
         server.bucket.down = False
         assert await client.say("RCPT TO:<alice@example.com>") == "250 2.1.5 OK"
-
-
-def plain(user: str, password: str) -> str:
-    import base64
-
-    return base64.b64encode(f"\0{user}\0{password}".encode()).decode()

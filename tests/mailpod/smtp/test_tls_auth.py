@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import uvloop
-from tests.mailpod.smtp.server import PASSWORD, serving
+from tests.mailpod.smtp.server import PASSWORD, plain, serving
 
 from mailpod.net.tls import TlsContexts
 
@@ -29,10 +29,6 @@ def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, None]],
 
 def encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
-
-
-def plain(user: str, password: str) -> str:
-    return encoded(f"\0{user}\0{password}")
 
 
 def test_starttls(run: Any, tls: TlsContexts) -> None:
@@ -98,7 +94,8 @@ def test_submission(run: Any, tls: TlsContexts) -> None:
             assert await client.say(f"AUTH PLAIN {plain(ALICE, PASSWORD)}") == "503 5.5.1 Already authenticated"
             assert await client.say("MAIL FROM:<alice@example.com> AUTH=<>") == "250 2.1.0 OK"
             assert await client.say("RSET") == "250 2.0.0 OK"
-            assert (await client.message(b"From: alice@example.com\r\n\r\nhi\r\n", "bob@example.com"))[:3] == "250"
+            letter = b"From: alice@example.com\r\n\r\nhi\r\n"
+            assert (await client.message(letter, "bob@example.com", sender=ALICE))[:3] == "250"
             (stored,) = await server.inbox("bob@example.com")
             assert b" with ESMTPSA (TLSv1.3 " in stored
             assert b"\r\nDate: " in stored
@@ -111,7 +108,7 @@ async def test_what_a_message_has_is_kept(tls: TlsContexts) -> None:
     async with serving("submission", implicit_tls=True, tls=tls) as server, server.client(tls=True) as client:
         await client.hello()
         await client.say(f"AUTH PLAIN {plain(ALICE, PASSWORD)}")
-        await client.message(b"DATE: then\r\nmessage-id: <1@x>\r\n\r\nDate: none\r\n", "bob@example.com")
+        await client.message(b"DATE: then\r\nmessage-id: <1@x>\r\n\r\nDate: none\r\n", "bob@example.com", sender=ALICE)
         (stored,) = await server.inbox("bob@example.com")
         assert stored.lower().count(b"\r\ndate:") == 2
         assert stored.lower().count(b"\r\nmessage-id:") == 1

@@ -1,27 +1,19 @@
-"""CREATE (RFC 3501 §6.3.3), with MAILBOXID (RFC 8474 §4.1) and a special use (RFC 6154 §3)."""
+"""CREATE (RFC 3501 §6.3.3), with MAILBOXID (RFC 8474 §4.1)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from mailpod.errors import UseNotPossible
 from mailpod.imap.names import check_new
 from mailpod.imap.reply import Done
 
 if TYPE_CHECKING:
     from mailpod.imap.session import Session
-    from mailpod.imap.syntax import CreateArgs
-
-_USES: Final = frozenset(("\\Archive", "\\Drafts", "\\Junk", "\\Sent", "\\Trash"))
+    from mailpod.imap.syntax import MailboxArgs
 
 
-async def run(session: Session, args: CreateArgs) -> Done:
-    """Missing superiors are made too. `foo/` makes foo.
-
-    Raises CannotDo, MailboxExists, UseNotPossible, LimitReached, Unavailable.
-    """
+async def run(session: Session, args: MailboxArgs) -> Done:
+    """Missing superiors are made too. `foo/` makes foo. Raises CannotDo, MailboxExists, LimitReached, Unavailable."""
     check_new(args.mailbox)
-    if len(args.uses) > 1 or not _USES.issuperset(args.uses):
-        raise UseNotPossible("A mailbox can have one of the uses " + " ".join(sorted(_USES)))
-    made = await session.account.create(args.mailbox, *args.uses)
+    made = await session.account.create(args.mailbox)
     return Done(b"MAILBOXID (%b)" % made.object_id.encode("ascii"))
