@@ -9,8 +9,8 @@ from mailpod.clock import Clock
 from mailpod.dkim.signer import Signer
 from mailpod.dns.resolver import Resolver
 from mailpod.net.follow import Followers
+from mailpod.net.rates import Rates
 from mailpod.queue.spool import Spool
-from mailpod.smtp.rates import Rates
 from mailpod.tlspolicy.policies import TlsPolicies, make_policies
 
 if TYPE_CHECKING:

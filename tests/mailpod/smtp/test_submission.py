@@ -19,7 +19,7 @@ from mailoperator import keysecrets
 from mailoperator.keysecrets import DomainKeys
 from mailpod.dkim.signer import Signer
 from mailpod.mime.mailboxes import addresses_in
-from mailpod.smtp.rates import Rates
+from mailpod.net.rates import Rates
 from mailpod.smtp.submitted import without_bcc
 
 ALICE, BOB = "alice@example.com", "bob@example.com"
