@@ -48,7 +48,7 @@ class BucketSettings(Settings):
 class ListenerSettings(Settings):
     """One listening socket."""
 
-    protocol: Literal["smtp", "lmtp", "imap", "pop3", "http"]
+    protocol: Literal["smtp", "lmtp", "imap", "pop3", "http", "https"]
     role: Literal["mx", "submission"] | None = None
     """For smtp only: whether it takes mail from the Internet, or from users that log in."""
     host: str = "0.0.0.0"  # noqa: S104  a pod's ports are for everyone; local mode names 127.0.0.1
@@ -67,6 +67,8 @@ class ListenerSettings(Settings):
             raise ValueError("`role` (mx or submission) is for protocol smtp, and needed there")
         if self.protocol == "http" and self.tls != "none":
             raise ValueError("protocol http has tls: none")
+        if self.protocol == "https" and self.tls != "implicit":
+            raise ValueError("protocol https has tls: implicit")
         if self.protocol == "http" and self.proxy:
             raise ValueError("protocol http has no `proxy`")
         return self
@@ -125,6 +127,21 @@ class Pop3Settings(Settings):
     """About how much is read ahead for a client that retrieves one message after the other."""
     bad_commands: Positive = 20
     """After so many malformed commands in a row the client is closed."""
+
+
+class WebSettings(Settings):
+    """The set-up page and what mail clients ask for by HTTPS (http/web.py)."""
+
+    port_offset: int = Field(default=0, ge=0, le=64_000)
+    """What is added to the standard ports where clients connect: the pages name the sums."""
+    by_address: bool = False
+    """Whether a request by an IP address or localhost is for the pod's own hostname, as on one machine."""
+    timeout: Seconds = 20
+    """Without input for so long, a client is closed."""
+    body_bytes: Positive = 64 * 1024
+    """The longest request that is read, after its head."""
+    max_connections: Positive = 1000
+    max_connections_per_address: Positive = 50
 
 
 class HintSettings(Settings):
@@ -218,6 +235,7 @@ class PodSettings(Settings):
     smtp: SmtpSettings = SmtpSettings()
     imap: ImapSettings = ImapSettings()
     pop3: Pop3Settings = Pop3Settings()
+    web: WebSettings = WebSettings()
     queue: QueueSettings = QueueSettings()
     dns: DnsSettings = DnsSettings()
     tls_policy: TlsPolicySettings = TlsPolicySettings()

@@ -161,6 +161,9 @@ class Pod:
         if listener.protocol == "http":
             services = self._http_services()
             factory: Factory = lambda: HttpSession(services, self.health)  # noqa: E731
+        elif listener.protocol == "https":
+            services = self._web_services()
+            factory = mail_factory(listener, services)
         else:
             services = self.services
             factory = mail_factory(listener, services)
@@ -172,6 +175,14 @@ class Pod:
     def _http_services(self) -> Services:
         """Probes have limits of their own: a flood of mail clients must not make the pod look dead."""
         connections = Connections(self.services.clock, total=_HTTP_CONNECTIONS, per_address=_HTTP_CONNECTIONS)
+        return replace(self.services, connections=connections)
+
+    def _web_services(self) -> Services:
+        """Limits of their own, so that no flood of web clients takes the mail clients' room."""
+        web = self.settings.web
+        connections = Connections(
+            self.services.clock, total=web.max_connections, per_address=web.max_connections_per_address
+        )
         return replace(self.services, connections=connections)
 
     def _begin(self) -> None:
@@ -215,6 +226,10 @@ def mail_factory(listener: ListenerSettings, services: Services) -> Factory:
         from mailpod.smtp.lmtp import make_lmtp
 
         return lambda: make_lmtp(services, implicit_tls=implicit)
+    if listener.protocol == "https":
+        from mailpod.http.web import WebSession
+
+        return lambda: WebSession(services)
     from mailpod.smtp.server import make_smtp
 
     role = listener.role or "mx"

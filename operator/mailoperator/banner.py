@@ -49,6 +49,9 @@ def _some(domains: Sequence[str]) -> str:
 
 def _ports(ports: Ports) -> Iterator[str]:
     for service in SERVICES:
+        if service.protocol == "https":
+            yield f"  {'set-up page':11}  https://{_url_host(ports)}:{ports.shared(service)}/"
+            continue
         yield f"  {service.title:11}  {ports.host}:{ports.shared(service):<6} {service.tls_title}"
     for pod in range(ports.pods):
         name = "health" if ports.pods == 1 else f"health {pod}"

@@ -31,7 +31,7 @@ from mailoperator.passwords import Hasher, passwords
 from mailoperator.pods import PodFailed, Pods
 from mailoperator.ports import Ports, reachable
 from mailoperator.references import check, domain_key
-from mailpod.config import BucketSettings, CertificateFiles, HintSettings, LmtpSettings, PodSettings
+from mailpod.config import BucketSettings, CertificateFiles, HintSettings, LmtpSettings, PodSettings, WebSettings
 from mailpod.directory import Ambiguous, Entry, ObjectStore, Publisher, StorageError, SystemClock, public_key
 
 _THIS_HOST: Final = [ip_network("127.0.0.0/8"), ip_network("::1")]  # who may hand over by LMTP
@@ -224,6 +224,7 @@ class Local:
             directory_keys=[base64.b64encode(self._trusted).decode()],
             smtp=defaults.smtp.model_copy(update={"max_message_bytes": largest}),
             hints=self._hints(pod),
+            web=WebSettings(port_offset=self._options.ports.offset, by_address=True),
         )
         return with_outbound(settings, self._outbound())
 

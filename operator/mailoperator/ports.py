@@ -20,11 +20,11 @@ HINTS: Final = 99
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A mail port: its name for people, and what the pod is told."""
+    """A port for clients: its name for people, and what the pod is told."""
 
     title: str
     port: int  # the standard one
-    protocol: Literal["smtp", "lmtp", "imap", "pop3"]
+    protocol: Literal["smtp", "lmtp", "imap", "pop3", "https"]
     tls: Literal["starttls", "implicit"]
     role: Literal["mx", "submission"] | None = None
 
@@ -42,6 +42,7 @@ SERVICES: Final = (
     Service("IMAP", 993, "imap", "implicit"),
     Service("POP3", 110, "pop3", "starttls"),
     Service("POP3", 995, "pop3", "implicit"),
+    Service("HTTPS", 443, "https", "implicit"),
 )
 
 

@@ -10,8 +10,9 @@ import socket
 
 from tests.harness.target import STANDARD
 
-EXTRA = (24, 443, 99)
-"""LMTP, HTTPS and the hints' port: not always bound, kept free all the same."""
+EXTRA = (24, 99)
+"""LMTP and the hints' port: not always bound, kept free all the same."""
+HTTPS = 443
 HTTP = 8080
 
 
@@ -27,8 +28,9 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
 
 def wanted(offset: int, pods: int = 1) -> list[int]:
     """Every port that a Mailpod of so many pods may bind at this offset, each pod's own set included."""
-    mail = [offset + port for port in (*STANDARD.values(), *EXTRA)]
-    own = [offset + 1000 * (pod + 1) + port for pod in range(pods) for port in (*STANDARD.values(), 24) if pods > 1]
+    clients = (*STANDARD.values(), HTTPS)
+    mail = [offset + port for port in (*clients, *EXTRA)]
+    own = [offset + 1000 * (pod + 1) + port for pod in range(pods) for port in (*clients, 24) if pods > 1]
     return mail + own + [offset + HTTP + pod for pod in range(pods)]
 
 

@@ -175,7 +175,7 @@ def test_good_for() -> None:
 def test_no_two_ports_meet() -> None:
     for pods in range(1, MAX_PODS + 1):
         ports = Ports("127.0.0.1", 10_000, pods).all()
-        assert len(ports) == len(set(ports)) == (9 if pods == 1 else 8 + pods * 9)
+        assert len(ports) == len(set(ports)) == (10 if pods == 1 else 9 + pods * 10)
 
 
 def test_the_ports_of_the_contract() -> None:
@@ -189,6 +189,7 @@ def test_the_ports_of_the_contract() -> None:
         10993: ("imap", None, "implicit"),
         10110: ("pop3", None, "starttls"),
         10995: ("pop3", None, "implicit"),
+        10443: ("https", None, "implicit"),
         18080: ("http", None, "none"),
     }
     assert not any(listener.reuse_port for listener in listeners)
@@ -197,10 +198,10 @@ def test_the_ports_of_the_contract() -> None:
 def test_several_pods_share_and_have_their_own() -> None:
     listeners = Ports("127.0.0.1", 10_000, 2).listeners(1)
     assert {listener.port for listener in listeners if listener.reuse_port} == {
-        10025, 10587, 10465, 10024, 10143, 10993, 10110, 10995
+        10025, 10587, 10465, 10024, 10143, 10993, 10110, 10995, 10443
     }  # fmt: skip
     assert {listener.port for listener in listeners if not listener.reuse_port} == {
-        18081, 12025, 12587, 12465, 12024, 12143, 12993, 12110, 12995
+        18081, 12025, 12587, 12465, 12024, 12143, 12993, 12110, 12995, 12443
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The head of an HTTP/1.1 request, as far as GET and HEAD of three paths need it. No I/O.
+"""The head of an HTTP/1.1 request, as far as the few paths that are served need it. No I/O.
 
 Whatever the bytes, the answer is a Request, None (more is needed) or HttpError; the head is bounded.
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 MAX_HEAD: Final = 8192
+_MAX_DIGITS: Final = 9  # of a length
 _REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/1\.([01])")
 _FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*?)[ \t]*")
 
@@ -25,6 +26,10 @@ class Request:
     host: str = ""
     """The Host field without its port, in lower case."""
     accept: str = ""
+    port: str = ""
+    """The Host field's port, with its colon; empty where it names none."""
+    length: int = 0
+    """Octets of the body, which follows the head; -1 where its end is told otherwise (chunked), or wrongly."""
 
 
 class HttpError(Exception):
@@ -56,19 +61,30 @@ def _request(method: str, target: str, fields: dict[bytes, bytes], *, modern: bo
         raise HttpError(400)  # RFC 9112 §3.2
     path, _, query = target.partition("?")
     # A body would be taken for the next request (RFC 9112 §11.2): nothing follows it on this connection.
-    has_body = b"transfer-encoding" in fields or fields.get(b"content-length", b"0") != b"0"
+    length = _length(fields)
     options = {option.strip() for option in fields.get(b"connection", b"").lower().split(b",")}
     wants_more = b"close" not in options if modern else b"keep-alive" in options
-    host = _without_port(fields.get(b"host", b"").decode("latin-1").lower())
+    host, port = _host(fields.get(b"host", b"").decode("latin-1").lower())
     accept = fields.get(b"accept", b"").decode("latin-1")
-    return Request(method, path, query, keep_alive=wants_more and not has_body, host=host, accept=accept)
+    keep = wants_more and length == 0
+    return Request(method, path, query, keep_alive=keep, host=host, accept=accept, port=port, length=length)
 
 
-def _without_port(host: str) -> str:
-    """RFC 9110 §7.2; an address of IPv6 has colons of its own, in brackets."""
-    if host.startswith("["):
-        return host.partition("]")[0].lstrip("[")
-    return host.partition(":")[0].rstrip(".")
+def _length(fields: dict[bytes, bytes]) -> int:
+    written = fields.get(b"content-length", b"0")
+    if b"transfer-encoding" in fields or not written.isdigit() or len(written) > _MAX_DIGITS:
+        return -1
+    return int(written)
+
+
+def _host(written: str) -> tuple[str, str]:
+    """RFC 9110 §7.2: name and port; an address of IPv6 has colons of its own, in brackets."""
+    if written.startswith("["):
+        name, _, port = written[1:].partition("]")
+    else:
+        name, colon, number = written.partition(":")
+        port = colon + number
+    return name.rstrip("."), port if port[1:].isdigit() else ""
 
 
 def _fields(lines: list[bytes]) -> dict[bytes, bytes]:

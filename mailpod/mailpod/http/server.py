@@ -8,13 +8,13 @@ from typing import ClassVar, Final
 from prometheus_client import REGISTRY
 from prometheus_client.exposition import choose_encoder
 
+from mailpod.http.answer import NOT_FOUND, ONLY_GET, Answer
 from mailpod.http.health import Health
 from mailpod.http.request import HttpError, Request, parse_request
 from mailpod.net.wire import Wire
 from mailpod.services import Services
 
 _IDLE: Final = 60.0
-_TEXT: Final = "text/plain; charset=utf-8"
 
 
 class HttpSession(Wire):
@@ -33,7 +33,7 @@ class HttpSession(Wire):
             try:
                 request = parse_request(buffer)
             except HttpError as error:
-                self._answer(HTTPStatus(error.status), b"", _TEXT, head=False, keep=False)
+                self._send(Answer(HTTPStatus(error.status)), head=False, keep=False)
                 return
             if request is None:
                 return
@@ -44,34 +44,24 @@ class HttpSession(Wire):
 
     def _serve(self, request: Request, *, keep: bool) -> None:
         """Answer. Who sends more before the answer is not waited for: its answers could pile up unread."""
-        status, body, kind = self._page(request)
-        self._answer(status, body, kind, head=request.method == "HEAD", keep=keep)
+        self._send(self._page(request), head=request.method == "HEAD", keep=keep)
 
-    def _page(self, request: Request) -> tuple[HTTPStatus, bytes, str]:
+    def _page(self, request: Request) -> Answer:
         if request.path not in ("/metrics", "/healthz", "/readyz"):
-            return HTTPStatus.NOT_FOUND, b"not found\n", _TEXT
+            return NOT_FOUND
         if request.method not in ("GET", "HEAD"):
-            return HTTPStatus.METHOD_NOT_ALLOWED, b"GET or HEAD\n", _TEXT
+            return ONLY_GET
         if request.path == "/metrics":
             encode, kind = choose_encoder(request.accept)  # OpenMetrics has the exemplars
-            return HTTPStatus.OK, encode(REGISTRY), kind
+            return Answer(HTTPStatus.OK, encode(REGISTRY), kind)
         if request.path == "/healthz":
             verbose = "verbose" in request.query
-            return HTTPStatus.OK, self._health.report().encode() if verbose else b"ok\n", _TEXT
+            return Answer(HTTPStatus.OK, self._health.report().encode() if verbose else b"ok\n")
         faults = self._health.faults()
         status = HTTPStatus.SERVICE_UNAVAILABLE if faults else HTTPStatus.OK
-        return status, ("\n".join(faults or ["ready"]) + "\n").encode(), _TEXT
+        return Answer(status, ("\n".join(faults or ["ready"]) + "\n").encode())
 
-    def _answer(self, status: HTTPStatus, body: bytes, kind: str, *, head: bool, keep: bool) -> None:
-        lines = [
-            f"HTTP/1.1 {status.value} {status.phrase}",
-            f"Content-Type: {kind}",
-            f"Content-Length: {len(body)}",
-            "Cache-Control: no-store",
-            f"Connection: {'keep-alive' if keep else 'close'}",
-        ]
-        if status is HTTPStatus.METHOD_NOT_ALLOWED:
-            lines.append("Allow: GET, HEAD")
-        self.write(("\r\n".join(lines) + "\r\n\r\n").encode() + (b"" if head else body))
+    def _send(self, answer: Answer, *, head: bool, keep: bool) -> None:
+        self.write(answer.encoded(head=head, keep=keep))
         if not keep:
             self.close()

@@ -61,6 +61,11 @@ class TlsContexts:
         """The context of every listener and connection; it answers with the certificate that the client's SNI names."""
         return self._base
 
+    def pair_for(self, name: str) -> Pair | None:
+        """The files whose certificate a client gets that asks for `name`."""
+        chosen = self._chosen(name)
+        return chosen.pair if chosen else None
+
     def reload(self) -> None:
         """Read changed files again. Connections that are open keep what they have."""
         self._use(self._read())
@@ -118,15 +123,15 @@ class TlsContexts:
 
     def _choose(self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
         """OpenSSL asks this also where the client named nothing. Without any certificate the handshake fails."""
-        name = (name or "").lower()
+        chosen = self._chosen((name or "").lower())
+        if chosen:
+            connection.context = chosen.context
+
+    def _chosen(self, name: str) -> _Loaded | None:
         # RFC 6125 §6.4.3: a wildcard stands for the leftmost label alone.
         candidates = [self._by_name.get(name), self._by_name.get("*." + name.partition(".")[2])]
         ranked = [candidate for candidate in candidates if candidate]
-        chosen = (
-            min(ranked, key=lambda candidate: candidate[0])[1] if ranked else next(iter(self._loaded.values()), None)
-        )
-        if chosen:
-            connection.context = chosen.context
+        return min(ranked, key=lambda candidate: candidate[0])[1] if ranked else next(iter(self._loaded.values()), None)
 
 
 def _by_name(certificates: Iterable[_Loaded], default: str) -> dict[str, tuple[int, _Loaded]]:

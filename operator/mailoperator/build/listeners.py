@@ -17,11 +17,11 @@ _ANY: Final = ""  # IPv4's and IPv6's; 0.0.0.0 would be IPv4's alone
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A mail port; `name` is IANA's, and what Services, pods and NetworkPolicies call it."""
+    """A port for the world; `name` is IANA's, and what Services, pods and NetworkPolicies call it."""
 
     name: str
     standard: int
-    protocol: Literal["smtp", "lmtp", "imap", "pop3"]
+    protocol: Literal["smtp", "lmtp", "imap", "pop3", "https"]
     tls: Literal["starttls", "implicit"]
     role: Literal["mx", "submission"] | None = None
 
@@ -47,6 +47,7 @@ PORTS: Final = (
     Port("imaps", 993, "imap", "implicit"),
     Port("pop3", 110, "pop3", "starttls"),
     Port("pop3s", 995, "pop3", "implicit"),
+    Port("https", 443, "https", "implicit"),
 )
 
 LMTP: Final = Port("lmtp", 24, "lmtp", "starttls")
@@ -69,6 +70,6 @@ def _listener(port: Port, number: int, *, proxy: bool = False) -> ListenerSettin
 
 
 def inside(*, proxied: bool) -> dict[str, int]:
-    """The pods' mail ports by name, those that are for everyone."""
+    """The pods' ports by name, those that are for everyone."""
     plain = {port.name: port.inside for port in PORTS}
     return plain | {port.proxied_name: port.proxied for port in PORTS} if proxied else plain

@@ -25,7 +25,8 @@ def test_requests() -> None:
     assert parse(b"HEAD / HTTP/1.0\r\n\r\n") == Request("HEAD", "/", "", False)
     assert parse(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n") == Request("GET", "/", "", True)
     assert parse(b"GET / HTTP/1.1\r\nhost:x\r\nCONNECTION: Close\r\n\r\n") == Request("GET", "/", "", False, "x")
-    assert parse(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc") == Request("POST", "/", "", False, "x")
+    body = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+    assert parse(body) == Request("POST", "/", "", False, "x", length=3)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_it_listens_where_services_and_probes_look() -> None:
     offered = {port["containerPort"] for port in container["ports"] if port["protocol"] == "TCP"}
 
     assert {listener.port for listener in _settings().listeners} == offered
-    assert offered == {10025, 10465, 10587, 10143, 10993, 10110, 10995, 18080}
+    assert offered == {10025, 10465, 10587, 10143, 10993, 10110, 10995, 10443, 18080}
 
 
 def test_no_secret_is_in_it() -> None:

@@ -43,7 +43,7 @@ def test_the_network_policy_lets_in_mail_and_hints_only_from_pods() -> None:
     open_to_all = {port["port"] for rule in made["ingress"] if "from" not in rule for port in rule["ports"]}
     [hints] = [rule for rule in made["ingress"] if {"port": 10_099, "protocol": "UDP"} in rule["ports"]]
 
-    assert open_to_all == {10025, 10465, 10587, 10143, 10993, 10110, 10995}
+    assert open_to_all == {10025, 10465, 10587, 10143, 10993, 10110, 10995, 10443}
     assert hints["from"] == [{"podSelector": made["podSelector"]}]
 
 

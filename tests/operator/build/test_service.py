@@ -7,7 +7,7 @@ from tests.operator.build.domains import child, domain
 
 from mailpod.config import parse
 
-STANDARD = (25, 465, 587, 143, 993, 110, 995)
+STANDARD = (25, 465, 587, 143, 993, 110, 995, 443)
 
 
 def _spec(service: dict[str, Any]) -> dict[str, Any]:
