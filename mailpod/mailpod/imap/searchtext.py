@@ -6,24 +6,17 @@ Nothing raises, whatever a message holds.
 
 from __future__ import annotations
 
-import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Final
 
+from mailpod.mime.folding import fold
 from mailpod.mime.headers import parse_fields
 from mailpod.mime.text import decode_header, decoded_text
 
 # Lower-case signs that text may read otherwise than its octets do: encodings, and charsets that are not ASCII below 128
 _DISGUISES: Final = (b"=?", b"base64", b"quoted-printable", b"\x1b", b"utf-7", b"utf7", b"hz-gb", b"\0")
-
-
-def fold(text: str) -> str:
-    """Text as it is compared, near to RFC 5051: no case, composed and decomposed letters alike."""
-    if text.isascii():
-        return text.lower()
-    return unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
 
 
 class Needle:
@@ -37,6 +30,11 @@ class Needle:
         self._blank = not words
         # White space may be folded in a header: the longest word is what raw octets surely hold
         self._word = max(words, key=len).encode() if words and self._folded.isascii() else b""
+
+    @property
+    def folded(self) -> str:
+        """What the folded text must hold."""
+        return self._folded
 
     def possible(self, raw: bytes) -> bool:
         """False where `raw`, decoded, cannot hold the string."""

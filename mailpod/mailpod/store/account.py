@@ -282,6 +282,10 @@ class Account:
         """Whole messages, in order, read ahead. Raises as `body`."""
         return self._finder.bodies(at)
 
+    async def narrow(self, mailbox: Mailbox, text: str, uids: Sequence[int]) -> Sequence[int]:
+        """Those of `uids` (ascending) whose text may hold `text`, folded (mime/folding.py); all if none is known."""
+        return await self._store.searching.narrow(self.prefix, mailbox, text, uids)
+
 
 def _ascending(uids: Sequence[int]) -> Sequence[int]:
     """Each UID once, in order; what is so already is not copied."""

@@ -18,6 +18,7 @@ from . import page as pages
 from .mailbox import Mailbox, Move, Segment
 from .ops import VERSION, PageRef, UnknownOperation
 from .page import GONE, BadPage, StatePage, checksum, unlittle
+from .postings import SearchRef
 from .state import State
 
 _MAGIC = b"MPC1"
@@ -43,6 +44,7 @@ class RootBox(msgspec.Struct):
     state: list[PageRef]
     overlay: StatePage
     relocated: list[tuple[int, list[Move]]] = []
+    search: list[SearchRef] = []
 
 
 class Root(msgspec.Struct):
@@ -138,6 +140,7 @@ def _load_box(entry: RootBox, state: Sequence[StatePage]) -> Mailbox:
         raise BadPage(f"mailbox {entry.id}: {len(box.uids)} messages in its pages, {entry.exists} in the checkpoint")
     box.segments = [Segment(ref.first, ref.last, ref) for ref in entry.pages]
     box.relocated = dict(entry.relocated)
+    box.search = list(entry.search)
     box.forget_changes(entry.modseq)
     return box
 

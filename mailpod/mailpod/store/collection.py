@@ -11,6 +11,7 @@ What is alive is read from the bucket, never taken from a pod's memory:
 - What a checkpoint below those names, and nothing above, is deleted with it, the checkpoint last: a collector that is
   killed leaves it to the next one. What nothing ever named (a lost race, a crash) goes after seven days: no commit
   refers to an object of its own that is older than a day, and no checkpoint to a page older than GRACE/2.
+- Pages of search postings are kept as others are, but none of them has to be there (FORMAT.md, "Search").
 - Deciding and deleting may be far apart. What is garbage once stays so: names are used once, a COPY takes its bytes
   from where the source has them when it is evaluated, checkpoints take pages from the newest one only.
 
@@ -88,11 +89,17 @@ async def collect(
 
 @dataclass(slots=True)
 class _Read:
-    """A checkpoint that was read. `names` are keys without the account's prefix."""
+    """A checkpoint that was read. `names` are keys without the account's prefix; `search` those that it can do without:
+    they are kept as the others are, but a checkpoint is whole where they are not there."""
 
     sequence: int
     root: Root
     names: set[str]
+    search: set[str]
+
+    @property
+    def all_names(self) -> set[str]:
+        return self.names | self.search
 
 
 class _Collection:
@@ -123,7 +130,7 @@ class _Collection:
         doubtful = kept[_HELD:]  # read already, and named; a busy account has thousands of them
         while len(verified) < 2 and (doubtful or below):
             read = await self._read((doubtful or below).pop(0))
-            named |= read.names if read is not None else set()
+            named |= read.all_names if read is not None else set()
             verified += self._verified([read], listed)
         if len(verified) < 2:
             return self.out
@@ -141,7 +148,7 @@ class _Collection:
         newest, named = list[_Read | None](), set[str]()
         for entry in entries:
             read = await self._read(entry)
-            named |= read.names if read is not None else set()
+            named |= read.all_names if read is not None else set()
             if len(newest) < _HELD:
                 newest.append(read)
         return newest, named
@@ -160,7 +167,7 @@ class _Collection:
             raise _Refused(f"{entry.key}: {error}") from error
         if root.held is None:
             raise _Refused(f"{entry.key} does not say where its messages are")
-        return _Read(root.seq, root, await self._names(root))
+        return _Read(root.seq, root, await self._names(root), _search_names(root))
 
     async def _names(self, root: Root) -> set[str]:
         refs = [ref for box in root.boxes for ref in (*box.pages, *box.state)] + [ref for _, ref in root.deliveries]
@@ -234,7 +241,7 @@ class _Collection:
         for entry in past:
             root = await self._read_past(entry)
             if root is not None:
-                dropped |= {name for name in root.names if not name.startswith("log/")}
+                dropped |= {name for name in root.all_names if not name.startswith("log/")}
         dropped |= {name for name in listed if name.startswith("log/") and int(name[4:]) <= last}
         garbage = sorted(name for name in dropped - named if name in listed)
         await self._remove(self._prefix + name for name in garbage)
@@ -254,6 +261,10 @@ class _Collection:
         batch = list(keys)
         for start in range(0, len(batch), _BATCH):
             await self._objects.delete(batch[start : start + _BATCH])
+
+
+def _search_names(root: Root) -> set[str]:
+    return {f"page/{ref.id}" for box in root.boxes for each in box.search for ref in (each.terms, each.postings)}
 
 
 def _anchor(entries: Sequence[Entry], now: float, grace: float) -> Entry | None:

@@ -3,7 +3,7 @@
 - `uids`, `flags`, `modseqs`, `sizes` and `homes` are aligned. An append extends the array objects in place; an expunge
   puts new ones in their place, so that (uids, count) is a snapshot that stays true for whoever holds it.
 - Only state.py calls what changes something, and only to apply a commit: everything here is a pure function of the log,
-  but for `change log`, `base` and `segments`, which say what is remembered, not what is so.
+  but for `change log`, `base`, `segments` and `search`, which say what is remembered, not what is so.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from .homes import Homes
 from .ops import PageRef, Record
 from .page import GONE, Page
+from .postings import SearchRef
 
 SEEN = "\\Seen"
 _SYSTEM = {name.lower(): name for name in ("\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft")}
@@ -78,6 +79,7 @@ class Columns:
         self.recent = 1
         self.recent_dirty = False
         self.segments: list[Segment] = []
+        self.search: list[SearchRef] = []  # replaced, never changed in place
         self.base = StateBase()
         self.relocated: dict[int, list[Move]] = {}
         self._log: deque[tuple[int, Sequence[int], Sequence[int]]] = deque()

@@ -135,12 +135,17 @@ def _plan_box(
     _plan_meta(plan, made, settings, peek, fetched)
     _plan_state(plan, made, settings)
     root.relocated = [(uid, moves[:]) for uid, moves in sorted(box.relocated.items()) if uid not in made.folded]
+    root.search = [each for each in box.search if _alive(box, each.terms.first, each.terms.last)]
     plan.root.boxes.append(root)
     plan.boxes.append(made)
 
 
 def _live(box: Mailbox, segment: Segment) -> int:
-    return bisect_right(box.uids, segment.last) - bisect_left(box.uids, segment.first)
+    return _alive(box, segment.first, segment.last)
+
+
+def _alive(box: Mailbox, first: int, last: int) -> int:
+    return bisect_right(box.uids, last) - bisect_left(box.uids, first)
 
 
 def _plan_meta(

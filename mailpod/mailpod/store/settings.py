@@ -54,6 +54,15 @@ class StoreSettings(BaseModel):
         7 * 86400.0, gt=0, description="a page or pack that nothing refers to is deleted when so old, in bucket time"
     )
     copy_inline_messages: int = Field(64, ge=0, description="COPY and MOVE of more write their records as pages")
+    search_due: int = Field(
+        256, ge=0, description="messages of a mailbox without search postings before some are written; 0: never"
+    )
+    search_batch: int = Field(512, ge=1, le=4096, description="messages whose postings are made in memory at once")
+    search_segment: int = Field(4096, ge=1, le=65_535, description="messages in one segment of search postings")
+    search_message_bytes: int = Field(
+        4 << 20, ge=0, description="a larger message is not indexed: searches always read it"
+    )
+    search_cache_bytes: int = Field(32 << 20, ge=0, description="search postings kept in memory")
     keywords: int = Field(256, ge=1, description="distinct keywords in one mailbox")
     mailboxes: int = Field(5000, ge=1, description="mailboxes in one account")
     name_bytes: int = Field(1000, ge=1, description="length of a mailbox name in UTF-8")

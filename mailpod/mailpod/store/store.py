@@ -17,6 +17,7 @@ from .incarnations import AccountRef
 from .objects import Ambiguous, NotFound, ObjectStore, StorageError
 from .ops import PageRef
 from .page import BadPage, Page, decode_meta, decode_table
+from .searching import Searching
 from .settings import StoreSettings
 from .upkeep import Upkeep
 
@@ -43,6 +44,7 @@ class Store:
         self.rng = rng
         self.pod = pod
         self.bodies = Bodies(objects, self.settings)
+        self.searching = Searching(objects, self.settings)
         self._pages: Cache[Page] = Cache(self.settings.page_cache_bytes)
         self._tables: Cache[list[PageRef]] = Cache(self.settings.page_cache_bytes // 8)
         self._accounts: OrderedDict[AccountRef, Account] = OrderedDict()
@@ -162,6 +164,13 @@ class Store:
         Raises MailError, StorageError, Ambiguous.
         """
         return await self._upkeep.pack(account, force=force)
+
+    async def index(self, account: Account) -> bool:
+        """Write the search postings of a batch of messages, if it is due.
+
+        Raises MailError, StorageError, Ambiguous.
+        """
+        return await self._upkeep.index(account)
 
     async def collect(self, ref: AccountRef) -> Collected:
         """Delete the account's garbage (STORE.md rule 12). Raises StorageError, Ambiguous: then part is done."""

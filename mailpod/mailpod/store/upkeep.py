@@ -4,9 +4,9 @@
   goes over accounts, and an account that nobody uses costs nothing.
 - One task an account for checkpoints, and one for the rest. What fails is logged, and left to the next time; clients
   never wait for it or hear of it.
-- After a checkpoint that this pod published: one pack after the other while they are due, each with a checkpoint that
-  takes its moves into the index; then, on average every `collect_checkpoints` of them, or as many as are kept, a
-  collection.
+- After a checkpoint that this pod published: search postings while many messages are without; one pack after the other
+  while they are due, each with a checkpoint that takes its moves into the index; then, on average every
+  `collect_checkpoints` of them, or as many as are kept, a collection.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from .buckettime import BucketClock
 from .checkpoint import decode_root, encode_root
 from .collection import Collected, collect
 from .incarnations import AccountRef
+from .indexing import index
 from .names import checkpoint_key
 from .objects import AlreadyExists, Ambiguous, NotFound, StorageError
 from .ops import PageRef
@@ -48,6 +49,7 @@ class Upkeep:
         self._kept: dict[AccountRef, int] = {}  # checkpoints that the last collection read and kept
         self._dead: dict[AccountRef, list[str]] = {}  # packs that the last collection found mostly dead
         self._packing = asyncio.Lock()  # one pack is in memory at a time
+        self._indexing = asyncio.Lock()
         self._closing = False
 
     def busy(self, ref: AccountRef) -> bool:
@@ -90,6 +92,8 @@ class Upkeep:
 
     async def _tend(self, account: Account) -> None:
         try:
+            while await self.index(account):
+                await self.checkpoint(account)  # where something was committed meanwhile; else the next one has them
             while await self.pack(account):
                 await self.checkpoint(account)
             # a collection reads all that are younger than GRACE: so each is read about once, however many they are
@@ -122,6 +126,13 @@ class Upkeep:
         """
         async with self._packing:
             return await pack(self._store, account, force=force, dead=self._dead.pop(account.ref, ()))
+
+    async def index(self, account: Account) -> bool:
+        """Write the search postings of a batch of messages, if it is due. Raises as `pack`."""
+        if self._closing or account.log.broken is not None:
+            return False
+        async with self._indexing:
+            return await index(self._store, account)
 
     async def collect(self, ref: AccountRef) -> Collected:
         """Delete the account's garbage. Raises StorageError, Ambiguous."""

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.mailpod.imap.selected import Client, Desk, desk, letter
 
-from mailpod.imap.searchtext import Needle, fold
+from mailpod.imap.searchtext import Needle
+from mailpod.mime.folding import fold
 
 ENCODED = (
     b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe_aus_K=C3=B6ln?=\r\nFrom: =?iso-8859-1?b?SvZyZw==?= <j@example.net>\r\n"

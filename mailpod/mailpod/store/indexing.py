@@ -1,0 +1,140 @@
+"""Search postings are made in the background, a batch of messages at a time (FORMAT.md, "Search").
+
+- Segments cover the beginning of a mailbox: what is behind the last of them is not indexed yet, and scanned.
+- Small segments at the end are joined, so that a message's postings are written a few times only.
+- Texts are taken apart in a thread, a few messages at a time, and as long as that took nothing is done: half a core at
+  most, one mailbox of a pod at a time, and what is in memory is one batch and the segments that it is joined with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ..errors import Damaged, Expunged
+from ..logs import event
+from ..mime.folding import fold
+from ..mime.text import decoded_text
+from .mailbox import Mailbox
+from .objects import NotFound
+from .ops import PageRef
+from .page import Location, Page, checksum
+from .postings import Builder, SearchRef, joined, trigrams
+
+if TYPE_CHECKING:
+    from .account import Account
+    from .store import Store
+
+_STEP: Final = 16  # messages read and taken apart at once
+_TRIGRAMS: Final = 1 << 16  # a message with more of them is not indexed
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """What is needed of a message. `data` is None where it is too large or damaged."""
+
+    uid: int
+    data: bytes | None
+    parts: Sequence[int]
+    header_size: int
+
+    def trigrams(self) -> set[str] | None:
+        """None where the message must always be read."""
+        if self.data is None:
+            return None
+        found: set[str] = set()
+        for text in decoded_text(self.data, self.parts, self.header_size, headers=True):
+            found |= trigrams(fold(text))
+            if len(found) > _TRIGRAMS:
+                return None
+        return found
+
+
+async def index(store: Store, account: Account) -> bool:
+    """Index one batch where one is due; False where none is, or where that was in vain.
+
+    Raises MailError, StorageError, Ambiguous; what was written then is garbage."""
+    due = store.settings.search_due
+    for box in list(account.log.served.boxes.values()):
+        tail = box.uids[bisect_right(box.uids, box.search[-1].terms.last if box.search else 0) :]
+        if due and len(tail) >= due:
+            return await _index(store, account, box, tail[: store.settings.search_batch])
+    return False
+
+
+async def _index(store: Store, account: Account, box: Mailbox, uids: array[int]) -> bool:
+    before = box.search
+    builder = Builder()
+    async for page, rows in box.pages(uids, damaged=[]):
+        for start in range(0, len(rows), _STEP):
+            started = store.clock.elapsed()
+            texts = await _read(store, account, page, rows[start : start + _STEP])
+            for text, found in zip(texts, await asyncio.to_thread(_all_trigrams, texts), strict=True):
+                builder.add(text.uid, found)
+            await store.clock.sleep(store.clock.elapsed() - started)
+    made = await asyncio.to_thread(builder.finish)
+    first, count, kept = uids[0], len(builder), list(before)
+    while kept and kept[-1].terms.count <= 2 * count and kept[-1].terms.count + count <= store.settings.search_segment:
+        older = await _whole(store, account, kept[-1])
+        if older is None:
+            break
+        made = await asyncio.to_thread(joined, older, made)
+        first, count = kept[-1].terms.first, kept.pop().terms.count + count
+    segment = await _write(store, account, made, (first, uids[-1], count))
+    if box.search is not before or box.deleted:
+        return False  # the account was read afresh meanwhile
+    box.search = [*kept, segment]
+    event("store.indexed", account=account.prefix, messages=count, bytes=segment.postings.length)
+    return True
+
+
+def _all_trigrams(texts: Sequence[_Text]) -> list[set[str] | None]:
+    return [text.trigrams() for text in texts]
+
+
+async def _read(store: Store, account: Account, page: Page, rows: Sequence[int]) -> list[_Text]:
+    """What is expunged meanwhile is left out."""
+    out: list[_Text] = []
+    for row in rows:
+        at = page.location(row)
+        try:
+            data = await _body(store, account, at)
+        except Expunged:
+            continue
+        out.append(_Text(page.uids[row], data, page.parts[row], page.header_sizes[row]))
+    return out
+
+
+async def _body(store: Store, account: Account, at: Location) -> bytes | None:
+    if at.length > store.settings.search_message_bytes:
+        return None
+    try:
+        return await account.body(at)
+    except Damaged:
+        return None
+
+
+async def _whole(store: Store, account: Account, segment: SearchRef) -> tuple[bytes, bytes] | None:
+    """The pages of a segment, to be joined with another; None where they are not what was written."""
+    try:
+        terms, postings = [
+            await store.objects.get(f"{account.prefix}page/{ref.id}") for ref in (segment.terms, segment.postings)
+        ]
+    except NotFound:
+        return None
+    if checksum(terms) != segment.terms.sum or checksum(postings) != segment.postings.sum:
+        return None
+    return terms, postings
+
+
+async def _write(store: Store, account: Account, made: tuple[bytes, bytes], covers: tuple[int, int, int]) -> SearchRef:
+    refs = []
+    for data in made[::-1]:
+        identifier = store.random_id()
+        await account.uploads.write_once(f"{account.prefix}page/{identifier}", data)
+        refs.append(PageRef(identifier, checksum(data), *covers, len(data)))
+    return SearchRef(refs[1], refs[0])

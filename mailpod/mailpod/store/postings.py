@@ -1,0 +1,223 @@
+"""Postings for substring search: which messages hold three characters in a row (FORMAT.md, "Search"). No I/O.
+
+Invariants
+- A segment answers for exactly the messages in its `uids`; a string is in a message's text only if the message's row is
+  in the rows of all its trigrams, or one of `always`. So what it leaves out need not be read, and nothing more is true.
+- Blocks are read one by one: each has its own checksum, in the page of terms.
+"""
+
+from __future__ import annotations
+
+import zlib
+from array import array
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from heapq import merge
+from itertools import groupby
+from typing import Final
+
+import msgspec
+import zstandard
+from pyroaring import BitMap
+
+from .ops import PageRef
+from .page import BadPage, little, seal, unlittle, unseal
+
+TERMS, POSTINGS = 5, 6
+HEADER: Final = b"MPP1" + bytes([POSTINGS])
+_BLOCK: Final = 32 << 10  # octets of a block before compression
+_FEW: Final = 8  # rows that are written as they are
+_ASKED: Final = 12  # trigrams of one string that are looked up
+_MOST_ROWS: Final = 1 << 16
+
+
+class SearchRef(msgspec.Struct, frozen=True, array_like=True):
+    """A segment: its page of terms, and the page of postings that this one describes."""
+
+    terms: PageRef
+    postings: PageRef
+
+
+class _Terms(msgspec.Struct):
+    uids: bytes
+    always: bytes
+    firsts: list[bytes]
+    ends: bytes
+    sums: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is kept in memory of a segment. `ends` are offsets in the page of postings; a block begins at the last."""
+
+    uids: array[int]
+    covered: BitMap
+    always: BitMap
+    firsts: list[bytes]
+    ends: array[int]
+    sums: array[int]
+
+    def block_of(self, trigram: bytes) -> int:
+        """The block in which `trigram` is, if it is in any; -1 where it is in none."""
+        return bisect_right(self.firsts, trigram) - 1
+
+    def place(self, block: int) -> tuple[int, int]:
+        """Range of octets in the page of postings."""
+        return (self.ends[block - 1] if block else len(HEADER)), self.ends[block]
+
+    def uids_of(self, rows: BitMap) -> BitMap:
+        return BitMap([self.uids[row] for row in rows])
+
+
+_TERMS = msgspec.msgpack.Decoder(_Terms)
+_ENTRIES = msgspec.msgpack.Decoder(dict[bytes, bytes])
+_PACK = msgspec.msgpack.Encoder()
+
+
+def trigrams(text: str) -> set[str]:
+    """All three characters in a row of a folded text."""
+    return {text[at : at + 3] for at in range(len(text) - 2)}
+
+
+def asked(text: str) -> list[bytes]:
+    """The trigrams to look up for a folded string: all, or some from everywhere in it."""
+    distinct = list(dict.fromkeys(text[at : at + 3] for at in range(len(text) - 2)))
+    step = max(1, -(-len(distinct) // _ASKED))
+    return [_key(each) for each in distinct[::step]]
+
+
+def _key(trigram: str) -> bytes:
+    return trigram.encode("utf-8", "surrogatepass")
+
+
+class Builder:
+    """A segment in the making."""
+
+    def __init__(self) -> None:
+        self._uids = array("I")
+        self._always: list[int] = []
+        self._rows: defaultdict[str, list[int]] = defaultdict(list)
+
+    def __len__(self) -> int:
+        return len(self._uids)
+
+    def add(self, uid: int, found: set[str] | None) -> None:
+        """A message and its trigrams; None where they are not known. UIDs ascend."""
+        row = len(self._uids)
+        self._uids.append(uid)
+        if found is None:
+            self._always.append(row)
+            return
+        rows = self._rows
+        for trigram in found:
+            rows[trigram].append(row)
+
+    def finish(self) -> tuple[bytes, bytes]:
+        """Pages of terms and of postings."""
+        entries = sorted((_key(trigram), _pack_rows(rows)) for trigram, rows in self._rows.items())
+        return _write(self._uids, self._always, entries)
+
+
+def joined(one: tuple[bytes, bytes], two: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    """Two segments as one; all UIDs of the second are above the first's. Raises BadPage."""
+    first, second = read_terms(one[0]), read_terms(two[0])
+    shift = len(first.uids)
+    if shift + len(second.uids) > _MOST_ROWS:
+        raise BadPage("a segment of too many messages")
+    both = merge(
+        ((key, 0, rows) for key, rows in _entries(first, one[1])),
+        ((key, shift, rows) for key, rows in _entries(second, two[1])),
+    )
+    entries = (
+        (key, _joined_rows([(offset, rows) for _, offset, rows in group]))
+        for key, group in groupby(both, key=lambda each: each[0])
+    )
+    return _write(first.uids + second.uids, [*first.always, *(shift + row for row in second.always)], entries)
+
+
+def _joined_rows(parts: list[tuple[int, bytes]]) -> bytes:
+    if len(parts) == 1 and not parts[0][0]:
+        return parts[0][1]
+    out = BitMap()
+    for offset, rows in parts:
+        out |= unpack_rows(rows).shift(offset)
+    return _pack_rows(out)
+
+
+def _entries(terms: Terms, postings: bytes) -> Iterator[tuple[bytes, bytes]]:
+    for block in range(len(terms.firsts)):
+        start, end = terms.place(block)
+        yield from read_block(terms, block, postings[start:end]).items()
+
+
+def _write(uids: array[int], always: Sequence[int], entries: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
+    out = [HEADER]
+    firsts: list[bytes] = []
+    ends, sums = array("I"), array("I")
+    packer = zstandard.ZstdCompressor(1)
+    block: dict[bytes, bytes] = {}
+    size, end = 0, len(HEADER)
+
+    def close() -> None:
+        nonlocal end
+        data = packer.compress(_PACK.encode(block))
+        end += len(data)
+        out.append(data)
+        firsts.append(next(iter(block)))
+        ends.append(end)
+        sums.append(zlib.crc32(data))
+
+    for key, rows in entries:
+        block[key] = rows
+        size += len(key) + len(rows) + 4
+        if size >= _BLOCK:
+            close()
+            block, size = {}, 0
+    if block:
+        close()
+    terms = _Terms(little(uids), little(array("H", always)), firsts, little(ends), little(sums))
+    return seal(TERMS, terms), b"".join(out)
+
+
+def read_terms(data: bytes, expected: bytes | None = None) -> Terms:
+    """Raises BadPage; `expected` is the checksum in the reference."""
+    try:
+        found = _TERMS.decode(unseal(TERMS, data, expected))
+    except msgspec.DecodeError as error:
+        raise BadPage(str(error)) from error
+    uids = unlittle("I", found.uids)
+    return Terms(
+        uids,
+        BitMap(uids),
+        BitMap(unlittle("H", found.always).tolist()),
+        found.firsts,
+        unlittle("I", found.ends),
+        unlittle("I", found.sums),
+    )
+
+
+def read_block(terms: Terms, block: int, data: bytes) -> dict[bytes, bytes]:
+    """Rows by trigram, packed. Raises BadPage."""
+    if zlib.crc32(data) != terms.sums[block]:
+        raise BadPage("the checksum of a block of postings does not fit")
+    try:
+        return _ENTRIES.decode(zstandard.ZstdDecompressor().decompress(data))
+    except (msgspec.DecodeError, zstandard.ZstdError) as error:
+        raise BadPage(str(error)) from error
+
+
+def _pack_rows(rows: BitMap | list[int]) -> bytes:
+    if len(rows) <= _FEW:
+        return b"\0" + little(array("H", rows))
+    found = rows if isinstance(rows, BitMap) else BitMap(rows)
+    found.run_optimize()
+    packed: bytes = found.serialize()
+    return b"\1" + packed
+
+
+def unpack_rows(packed: bytes) -> BitMap:
+    if packed[:1] == b"\1":
+        return BitMap.deserialize(packed[1:])
+    return BitMap(unlittle("H", packed[1:]).tolist())

@@ -1,0 +1,165 @@
+"""Postings in the bucket: made in the background, kept by checkpoints and collections, and never missed."""
+
+from __future__ import annotations
+
+import pytest
+
+from mailpod.mime.folding import fold
+from mailpod.store import Account, NewMessage, Store
+from mailpod.store.check import CheckOptions, check_bucket
+
+from .faults import World, make_world
+
+SMALL = {
+    "search_due": 4,
+    "search_batch": 8,
+    "search_segment": 32,
+    "checkpoint_commits": 1 << 20,  # by hand
+    "checkpoint_header_bytes": 1 << 40,
+    "page_messages": 8,
+}
+WORDS = ["alpha", "beta", "gamma", "delta", "epsilon"]
+
+
+def letter(number: int) -> bytes:
+    return f"Subject: {WORDS[number % 5]}\r\n\r\nThis is letter number {number:04d}.\r\n".encode()
+
+
+async def filled(count: int, **settings: float) -> tuple[World, Store, Account]:
+    """`count` messages, indexed as far as they are due, in a published checkpoint."""
+    world = await make_world(**(SMALL | settings))
+    store = world.pod()
+    account = await store.open(world.ref)
+    await account.append("INBOX", [NewMessage(letter(number)) for number in range(count)])
+    await store.checkpoint(account)
+    while await store.index(account):
+        pass
+    await publish(store, account)
+    return world, store, account
+
+
+async def publish(store: Store, account: Account) -> None:
+    await account.create(f"box {account.head}")
+    assert await store.checkpoint(account)
+
+
+async def narrowed(account: Account, text: str) -> list[int]:
+    box = account.mailbox("INBOX")
+    return list(await account.narrow(box, fold(text), list(box.uids)))
+
+
+async def test_only_candidates_are_left() -> None:
+    _, store, account = await filled(100)
+    box = account.mailbox("INBOX")
+    assert [each.terms.count for each in box.search] == [24, 24, 24, 24, 4]
+    assert await narrowed(account, "number 0042") == [43]
+    assert await narrowed(account, "ALPHA") == list(range(1, 101, 5))
+    assert await narrowed(account, "nowhere") == []
+    assert await narrowed(account, "mb") == list(box.uids), "two characters are not looked up"
+    read = store.searching.octets
+    await narrowed(account, "number 0042")
+    assert store.searching.octets == read, "what was read is kept"
+
+
+async def test_the_tail_is_scanned() -> None:
+    _, _, account = await filled(10)
+    await account.append("INBOX", [NewMessage(letter(number)) for number in (50, 51)])
+    assert await narrowed(account, "nowhere") == [9, 10, 11, 12]
+    assert await narrowed(account, "number 0003") == [4, 9, 10, 11, 12]
+
+
+async def test_another_pod_has_them_and_reads_little() -> None:
+    world, _, _ = await filled(100)
+    other = world.pod()
+    account = await other.open(world.ref)
+    assert await narrowed(account, "number 0042") == [43]
+    stored = sum(ref.length for each in account.mailbox("INBOX").search for ref in (each.terms, each.postings))
+    assert 0 < other.searching.octets <= stored
+
+
+async def test_large_and_expunged_messages() -> None:
+    world = await make_world(**(SMALL | {"search_message_bytes": 1000}))
+    store = world.pod()
+    account = await store.open(world.ref)
+    messages = [letter(0), b"\r\n" + b"x" * 2000, letter(2), letter(3), letter(4)]
+    await account.append("INBOX", [NewMessage(message) for message in messages])
+    box = account.mailbox("INBOX")
+    assert await store.index(account)
+    await account.expunge(box, [3])
+    assert await narrowed(account, "letter") == [1, 2, 4, 5]
+    assert await narrowed(account, "nowhere") == [2], "a message that is too large is always read"
+
+
+async def test_nothing_is_made_where_it_is_switched_off() -> None:
+    _, _, account = await filled(20, search_due=0)
+    assert account.mailbox("INBOX").search == []
+    assert await narrowed(account, "nowhere") == list(range(1, 21))
+
+
+async def test_mailboxes_without_messages_lose_their_postings() -> None:
+    world, store, account = await filled(8)
+    box = account.mailbox("INBOX")
+    assert box.search
+    await account.expunge(box, list(box.uids))
+    await publish(store, account)
+    other = await world.pod().open(world.ref)
+    assert other.mailbox("INBOX").search == []
+
+
+@pytest.mark.parametrize("which", ["terms", "postings"])
+@pytest.mark.parametrize("damage", ["gone", "other"])
+async def test_what_is_gone_or_damaged_is_scanned_and_made_again(which: str, damage: str) -> None:
+    world, _, _ = await filled(40)
+    store = world.pod()
+    account = await store.open(world.ref)
+    box = account.mailbox("INBOX")
+    key = f"{world.ref.prefix}page/{getattr(box.search[0], which).id}"
+    data = await world.objects.get(key)
+    await world.objects.delete([key])
+    if damage == "other":
+        await world.objects.create(key, [data[:-20] + bytes(20)])
+    assert 1 in await narrowed(account, "alpha")
+    if damage == "gone":
+        assert box.search == []
+        assert await narrowed(account, "number 0003") == list(box.uids)
+        while await store.index(account):
+            pass
+        assert await narrowed(account, "number 0003") == [4]
+
+
+async def test_collection_keeps_them_and_takes_what_was_joined() -> None:
+    world, store, account = await filled(10)
+    first = {ref.id for each in account.mailbox("INBOX").search for ref in (each.terms, each.postings)}
+    await account.append("INBOX", [NewMessage(letter(number)) for number in range(20)])
+    while await store.index(account):
+        pass
+    for _ in range(3):
+        await publish(store, account)
+        world.clock.time += 2 * world.settings.grace
+    now = {ref.id for each in account.mailbox("INBOX").search for ref in (each.terms, each.postings)}
+    await publish(store, account)
+    assert not (await store.collect(world.ref)).refused
+    left = {entry.key.rpartition("/")[2] for entry in await world.objects.list(f"{world.ref.prefix}page/")}
+    assert now <= left
+    assert not (first - now) & left
+    assert await narrowed(account, "number 0003") == [4, 14]
+
+
+async def test_a_checkpoint_is_whole_without_them() -> None:
+    world, store, account = await filled(10)
+    for each in account.mailbox("INBOX").search:
+        await world.objects.delete([f"{world.ref.prefix}page/{ref.id}" for ref in (each.terms, each.postings)])
+    for _ in range(3):
+        await publish(store, account)
+        world.clock.time += 2 * world.settings.grace
+    done = await store.collect(world.ref)
+    assert (done.broken, done.refused) == ([], "")
+    checked = await check_bucket(world.objects, CheckOptions("", True, ()))
+    assert [item for item in checked.findings.items if item.severity == "damage"] == []
+
+
+async def test_fsck_takes_them_for_no_garbage() -> None:
+    world, _, account = await filled(10)
+    names = {ref.id for each in account.mailbox("INBOX").search for ref in (each.terms, each.postings)}
+    checked = await check_bucket(world.objects, CheckOptions("", True, ()))
+    assert not [item for item in checked.findings.items if item.object.rpartition("/")[2] in names]
