@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationErro
 
 from mailpod.dns.settings import DnsSettings
 from mailpod.queue.settings import QueueSettings
+from mailpod.relay.settings import OutboundSettings
 from mailpod.smtp.settings import SmtpSettings
 from mailpod.store.settings import StoreSettings
 from mailpod.tlspolicy.settings import TlsPolicySettings
@@ -238,6 +239,7 @@ class PodSettings(Settings):
     web: WebSettings = WebSettings()
     queue: QueueSettings = QueueSettings()
     dns: DnsSettings = DnsSettings()
+    outbound: OutboundSettings = OutboundSettings()
     tls_policy: TlsPolicySettings = TlsPolicySettings()
 
     @field_validator("directory_keys")

@@ -92,6 +92,7 @@ CERTIFICATE_EXPIRY = Gauge(
 
 # smtp
 SPOOL_ENTRIES = Gauge("mailpod_spool_entries", "Messages in the queue, as of the last full look.")
+SPOOL_HELD = Gauge("mailpod_spool_held_entries", "Messages in the queue that are on hold, as of the last full look.")
 SPOOL_OLDEST = Gauge(
     "mailpod_spool_oldest_timestamp_seconds",
     "When the oldest message in the queue came, by the bucket's clock, as of the last full look; 0 without any.",
@@ -110,6 +111,32 @@ OUTBOUND_TLS = Counter(
     " or RFC 8460's failure type.",
     ["policy", "outcome"],
 )
+
+# relay
+OUTBOUND_RECIPIENTS = Counter(
+    "mailpod_outbound_recipients_total",
+    "Recipients elsewhere, by what an attempt gave: relayed, passed (with the duty to report), delayed, failed.",
+    ["outcome"],
+)
+OUTBOUND_SESSIONS = Counter(
+    "mailpod_outbound_sessions_total", "Sessions with other servers: opened, reused, failed.", ["outcome"]
+)
+OUTBOUND_CONNECTIONS = Gauge("mailpod_outbound_deliveries_running", "Attempts at other servers that are under way.")
+NOTICES = Counter(
+    "mailpod_notices_total",
+    "Notices about queued messages, by kind (failed, delayed, delivered): sent, or withheld from who may be forged.",
+    ["kind", "outcome"],
+)
+OUTBOUND_UNCERTAIN = Counter(
+    "mailpod_outbound_uncertain_total",
+    "Messages sent whose last answer was lost, or whose attempt nobody ended: they may arrive twice.",
+)
+
+
+@cache
+def outbound_recipients(outcome: str) -> Counter:
+    """The child of OUTBOUND_RECIPIENTS."""
+    return OUTBOUND_RECIPIENTS.labels(outcome)
 
 
 @cache

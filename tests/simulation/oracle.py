@@ -68,6 +68,7 @@ class Oracle:
         self.to_verify: list[tuple[Truth, str]] = []  # checkpoints published since the last step
         self._purging: set[str] = set()  # closed accounts that were begun to be erased
         self.settled: set[str] = set()  # queue entries that have or had `done`
+        self.queued: Callable[[str, bytes], None] = lambda key, data: None  # told of the queue's objects
         bucket.created, bucket.deleting = self.created, self.deleting
 
     def _of(self, key: str) -> tuple[Address, str] | None:
@@ -80,8 +81,10 @@ class Oracle:
     # -- the bucket
 
     def created(self, key: str, data: bytes) -> None:
-        if key.startswith("outbound/") and key.endswith("/done"):
-            self.settled.add(key.split("/")[1])
+        if key.startswith("outbound/"):
+            self.queued(key, data)
+            if key.endswith("/done"):
+                self.settled.add(key.split("/")[1])
         if (found := self._of(key)) is None:
             return
         address, prefix = found

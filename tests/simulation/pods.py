@@ -14,13 +14,15 @@ from mailpod.errors import AccountClosed, AccountMissing
 from mailpod.net.budget import Budget
 from mailpod.queue.settings import QueueSettings
 from mailpod.queue.spool import Spool
+from mailpod.relay.relay import Relay
 from mailpod.store import Account, AccountRef, Store, StoreSettings
 from mailpod.store.collection import Collected
-from mailpod.store.entries import MailboxEntry
+from mailpod.store.entries import DomainEntry, MailboxEntry
 from mailpod.store.upkeep import Upkeep
 
 from .activity import activity
 from .bucket import EPOCH
+from .elsewhere import OUTBOUND, SimRelay
 from .faults import GRACE
 from .link import Link
 
@@ -106,6 +108,18 @@ class SimUpkeep(Upkeep):
 
 
 class SimSpool(Spool):
+    """Its `relay` is given to it."""
+
+    @property
+    def relay(self) -> Relay:
+        assert self._relay is not None
+        return self._relay
+
+    @relay.setter
+    def relay(self, relay: Relay) -> None:
+        self._relay = relay
+        relay.destinations.on_room = self._on_room
+
     async def _first(self, *args: Any) -> None:
         with activity("hand out"):
             await super()._first(*args)
@@ -123,6 +137,10 @@ class SimDirectory(Directory):
     """Addresses as the world has them; incarnations are really looked up."""
 
     world: World
+
+    async def domain(self, name: str) -> DomainEntry | None:
+        served = {address.partition("@")[2] for address in self.world.oracle.addresses}
+        return DomainEntry(name=name, hostname=name, max_message_bytes=1 << 20) if name in served else None
 
     async def lookup(self, address: str) -> MailboxEntry | None:
         return entry_of(self.world, self.world.oracle.addresses[address])
@@ -182,10 +200,12 @@ def make_pod(world: World, name: str, *, skew: float = 0.0) -> Pod:
     directory = SimDirectory(link, public_keys=[], clock=clock)
     directory.world = world
     services = SimpleNamespace(
-        settings=SimpleNamespace(queue=QUEUE), store=store, directory=directory, budget=Budget(1 << 20), clock=clock,
-        pod_name=name,
+        settings=SimpleNamespace(queue=QUEUE, outbound=OUTBOUND, hostname=name), store=store, directory=directory,
+        budget=Budget(1 << 20), clock=clock, pod_name=name,
     )  # fmt: skip
-    pod = Pod(name, world, link, store, SimSpool(services, world.fork()), directory)  # type: ignore[arg-type]
+    spool = SimSpool(services, world.fork())  # type: ignore[arg-type]
+    pod = Pod(name, world, link, store, spool, directory)
+    spool.relay = SimRelay(pod, clock, world.fork())  # type: ignore[assignment]
     link.crash = pod.crash
     return pod
 

@@ -1,4 +1,4 @@
-"""Senders to several local recipients: one spool object, which 250 acknowledges, then handed out by any pod."""
+"""Senders to several recipients, here and elsewhere: a spool object, which 250 acknowledges, handed out by any pod."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mailpod.errors import MailError
-from mailpod.store.outbound import SpoolEntry
+from mailpod.store.outbound import SpoolEntry, notice_id
 
 from .activity import activity
 from .clients import message
 from .truth import Broken
 
 if TYPE_CHECKING:
+    from .elsewhere import Elsewhere
     from .oracle import Oracle
     from .pods import Pod
+
+SENDER = "s@home.test"
+AWAY = ("a@far.test", "b@far.test", "c@further.test")
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Accepted:
     entry_id: str
     numbers: dict[str, int]  # address -> number of the message
     accounts: dict[str, str]  # address -> prefix of the account in use, "" for none
+    away: tuple[str, ...]  # recipients of other domains
 
 
 class Sender:
@@ -44,7 +49,8 @@ class Sender:
             number = copies[addresses[0].name].number
             for address in addresses[1:]:
                 copies[address.name] = world.new_copy(address, number)
-            entry = SpoolEntry(pod.spool.new_id(), "s@far.test", tuple(copies), 0.0)
+            away = [name for name in AWAY if rng.random() < 0.4]
+            entry = SpoolEntry(pod.spool.new_id(), SENDER, (*copies, *away), 0.0, user=SENDER)
             try:
                 with activity("accept"):
                     await pod.spool.accept(entry, message(rng, number))
@@ -53,19 +59,28 @@ class Sender:
                 continue
             world.table.done["accept"] += 1
             accounts = {a.name: a.truth.prefix if a.truth else "" for a in addresses}
-            world.accepted.append(Accepted(entry.id, dict.fromkeys(copies, number), accounts))
+            world.accepted.append(Accepted(entry.id, dict.fromkeys(copies, number), accounts, tuple(away)))
 
 
-def check_accepted(oracle: Oracle, accepted: list[Accepted]) -> None:
-    """When the queue is empty: whatever was accepted reached each account once, unless that was closed meanwhile."""
-    undelivered = {key.split("/")[1] for key in oracle.bucket.under("outbound/") if key.endswith("/undelivered")}
+def check_accepted(oracle: Oracle, elsewhere: Elsewhere, accepted: list[Accepted]) -> None:
+    """When the queue is empty: whatever was accepted reached each account once, unless that was closed meanwhile, and
+    each other server at least once; or its sender was told that it did not."""
     for entry in accepted:
-        if entry.entry_id in undelivered:
-            continue  # given up, and kept for the notice to its sender
+        told = _told(elsewhere, entry.entry_id)
         for name, number in entry.numbers.items():
             address = oracle.addresses[name]
             times = [truth.appended[number] for truth in address.truths.values()]
             if any(count > 1 for count in times):
                 raise Broken(f"{name}: queued message {number} was handed out {times} times")
-            if not any(times):
+            if not any(times) and name not in told:
                 raise Broken(f"{name}: queued message {number} was accepted, and never handed out")
+        for name in entry.away:
+            if not elsewhere.taken.get((entry.entry_id, name)) and name not in told:
+                refused = "refused" if (entry.entry_id, name) in elsewhere.refused else "never sent"
+                raise Broken(f"{name}: {entry.entry_id} was accepted, then {refused}, and its sender was not told")
+
+
+def _told(elsewhere: Elsewhere, entry_id: str) -> set[str]:
+    """Recipients that a notice of failure is about."""
+    made = {notice_id(entry_id, f"{number} failed") for number in range(200)}
+    return {recipient for notice, recipient in elsewhere.notices if notice in made}

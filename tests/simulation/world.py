@@ -19,6 +19,7 @@ from . import judge
 from .activity import activity
 from .bucket import Bucket
 from .clients import Client, Reader
+from .elsewhere import Elsewhere
 from .faults import GRACE, Dice, Table
 from .link import Link
 from .operators import Operator, make_operator
@@ -30,7 +31,14 @@ from .truth import Broken
 
 ADDRESSES = ("alice@x.test", "bob@x.test")
 _REPOST = (0, 200, 200, 1 << 20)  # bytes: a seed has one of these, as none may lose anything (STORE.md rule 5)
-_ALARMS = {"store.commit.error", "store.checkpoint.error", "store.tend.error", "spool.crashed", "purge.refused"}
+_ALARMS = {
+    "store.commit.error",
+    "store.checkpoint.error",
+    "store.tend.error",
+    "spool.crashed",
+    "relay.crashed",
+    "purge.refused",
+}
 
 
 class World:
@@ -42,6 +50,7 @@ class World:
         self.pods: list[Pod] = []
         self.operators: list[tuple[Operator, asyncio.Task[None]]] = []
         self.accepted: list[Accepted] = []
+        self.elsewhere = Elsewhere(self)
         self.failure: BaseException | None = None
         self.dice = Dice(self.rng.choice([0.0, 0.3, 1.0, 1.0, 2.0]))
         self.trouble = self.rng.choice([0.03, 0.1, 0.1, 0.2])  # a second
@@ -100,6 +109,7 @@ class World:
         logs.configure(level="error", stream=_Alarms(self))  # type: ignore[arg-type]
         self.bucket = Bucket(loop.time)
         self.oracle = Oracle(self.bucket, list(ADDRESSES), loop.time)
+        self.oracle.queued = self.elsewhere.created
         self._guard()
         for _ in range(3):
             self.start_pod()

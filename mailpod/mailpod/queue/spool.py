@@ -1,23 +1,33 @@
-"""Messages for several mailboxes: durable in one object, then handed out by this pod at once, by any pod later.
+"""The queue: messages durable in one object, then brought to their recipients by this pod at once, by any pod later.
 
-- Whether a message reached a mailbox is decided by its delivery id there (STORE.md rule 17): a hand-out may be repeated
-  by anyone at any time, and adds nothing. Claims only spare the work.
-- An entry's age is bucket time (its message against a claim just made); how long others are waited for is our own
-  elapsed time since we first saw them. Nothing compares two machines' clocks.
+- Whether a message reached a mailbox here is decided by its delivery id there (STORE.md rule 17): that may be repeated
+  by anyone at any time, and adds nothing; claims only spare the work. Elsewhere nothing tells: an outward entry is
+  attempted only under a claim that lasts (rules 18 and 19), the accepting pod's first being the entry's creation.
+- An entry's age is bucket time. Nothing compares two machines' clocks.
 - The queue is listed at start and every few minutes, never in a loop; what is due in between is in memory (rule 20).
+- What an attempt gave is written down until the bucket takes it: a message that was sent is not sent again for want of
+  a bucket.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
 import random
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import msgspec
 
 from mailpod import logs, metrics
 from mailpod.errors import MailError
+from mailpod.queue.due import Due
 from mailpod.queue.handout import HandOut
-from mailpod.store.outbound import Outbound, SpoolEntry, Standing
+from mailpod.queue.reporting import Reporting
+from mailpod.queue.schedule import Known, Schedule
+from mailpod.queue.waiting import Waiting
+from mailpod.relay.relay import Relay
+from mailpod.store.outbound import Outbound, SpoolEntry, Standing, merged
+from mailpod.store.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -25,7 +35,7 @@ if TYPE_CHECKING:
     from mailpod.services import Services
 
 _SWEEP: Final = ""  # the due list's name for a sweep
-_SOON: Final = 0.001  # seconds
+Results: TypeAlias = dict[int, dict[str, Outcome]]
 
 
 class Spool:
@@ -35,12 +45,15 @@ class Spool:
         self._services = services
         self._rng = rng or random.Random()  # noqa: S311  ids are to be unique, not secret
         self._outbound: Outbound | None = None
-        self._due: list[tuple[float, str, int]] = []  # Clock.elapsed, id, the attempts that were seen then
-        self._watched: set[str] = set()  # ids in _due or being handed out
+        self._relay: Relay | None = None
+        self._due = Due(services.clock)
+        self._watched: dict[str, Known | None] = {}  # ids that are due, waiting or being handed out
+        self._running: set[str] = set()  # ids of attempts of this pod that are not over
+        self._waiting = Waiting()
         self._tasks: set[asyncio.Task[None]] = set()
         self._first_slots: asyncio.Semaphore | None = None
-        self._changed = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
+        self._reporting = Reporting(services, self)
 
     def new_id(self) -> str:
         """A queue id: unique, and in the order of time."""
@@ -53,19 +66,29 @@ class Spool:
             self._outbound = Outbound(services.store.objects, clock=services.clock, rng=self._rng)
         return self._outbound
 
+    @property
+    def relay(self) -> Relay:
+        if self._relay is None:
+            self._relay = Relay(self._services, self._rng)
+            self._relay.destinations.on_room = self._on_room
+        return self._relay
+
+    @property
+    def _schedule(self) -> Schedule:
+        return Schedule(self._services.settings.queue, self._services.settings.outbound)
+
     async def accept(self, entry: SpoolEntry, message: bytes) -> None:
         """Make a message durable, and hand it out in the background. Raises Unavailable."""
-        await self.outbound.create(entry, message)
-        self._watched.add(entry.id)
-        if self._services.budget.try_take(len(message)):
-            self._spawn(self._first(entry, message))
-        else:
-            self._again(entry.id, 0, 0.0)
+        await self._accept(entry, message, once=False)
+
+    async def accept_once(self, entry: SpoolEntry, message: bytes) -> bool:
+        """`accept`, where the same entry may have been made before: False then."""
+        return await self._accept(entry, message, once=True)
 
     def start(self) -> None:
         """Begin to look for entries that other pods left."""
         if self._runner is None:
-            self._schedule(_SWEEP, 0, 0.0)
+            self._due.add(_SWEEP, 0, 0.0)
             self._runner = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
@@ -73,133 +96,266 @@ class Spool:
         if self._runner is not None:
             self._runner.cancel()
             self._runner = None
-        if self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.idle()
+        if self._relay is not None:
+            await self._relay.destinations.close()
 
     async def idle(self) -> None:
         """Wait until no hand-out is under way."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    # what is due
+    # the accepting pod's part
 
-    async def _run(self) -> None:
-        clock, slots = self._services.clock, asyncio.Semaphore(self._services.settings.queue.parallel)
-        while True:
-            while self._due and self._due[0][0] <= clock.elapsed():
-                _, entry_id, seen = heapq.heappop(self._due)
-                await slots.acquire()
-                task = self._spawn(self._sweep() if entry_id == _SWEEP else self._take_over(entry_id, seen))
-                task.add_done_callback(lambda _: slots.release())
-            self._changed.clear()
-            # not less than a loop's timers tell apart: one that comes a hair early would come again and again
-            wait = max(_SOON, self._due[0][0] - clock.elapsed()) if self._due else None
-            try:
-                await asyncio.wait_for(self._changed.wait(), wait)
-            except TimeoutError:
-                continue
+    async def _accept(self, entry: SpoolEntry, message: bytes, *, once: bool) -> bool:
+        known = await self._sort(entry, outward=None)
+        began, budget = self._services.clock.elapsed(), self._services.budget
+        held = budget.try_take(len(message))
+        places = self._enter(known) if held else []
+        known.holder = self._services.pod_name if places else ""
+        entry = msgspec.structs.replace(entry, outward=known.outward, holder=known.holder)
+        try:
+            created = await self._create(entry, message, once=once)
+        except BaseException:
+            created = False
+            raise
+        finally:
+            if not created:
+                self._give_back(len(message) if held else 0, places)
+        if not created:
+            return False
+        self._watched[entry.id] = known
+        known.ours = 0
+        if held and (places or not known.destinations):
+            self._spawn(self._first(entry, message, places, began))
+        else:
+            self._give_back(len(message) if held else 0, [])
+            self._due.add(entry.id, 0, 0.0)
+        return True
 
-    def _schedule(self, entry_id: str, seen: int, seconds: float) -> None:
-        heapq.heappush(self._due, (self._services.clock.elapsed() + seconds, entry_id, seen))
-        self._changed.set()
+    async def _create(self, entry: SpoolEntry, message: bytes, *, once: bool) -> bool:
+        if once:
+            return await self.outbound.create_once(entry, message)
+        await self.outbound.create(entry, message)
+        return True
 
-    def _again(self, entry_id: str, attempts: int, seconds: float | None = None) -> None:
-        """Look at an entry of ours again, later the more attempts it had."""
-        limits = self._services.settings.queue
-        if seconds is None:
-            seconds = min(limits.retry_first * 2 ** min(attempts, 20), limits.retry_longest)
-            seconds *= self._rng.uniform(0.75, 1.25)
-        self._schedule(entry_id, attempts, seconds)
-
-    # hand-outs
-
-    async def _first(self, entry: SpoolEntry, message: bytes) -> None:
-        """The accepting pod's own attempt, without a claim."""
+    async def _first(self, entry: SpoolEntry, message: bytes, places: Collection[str], began: float) -> None:
+        """The accepting pod's own attempt, without a claim or by the one that is the entry's creation."""
         if self._first_slots is None:
             self._first_slots = asyncio.Semaphore(self._services.settings.queue.parallel)
+        handout = self._hand_out(entry, message, {}, places, began)
+        self._running.add(entry.id)
         try:
-            async with self._first_slots:
-                handout = HandOut(self._services, entry, message, {})
+            if places:
                 await handout.run()
-                await self._conclude(entry.id, 0, handout)
+            else:
+                async with self._first_slots:
+                    await handout.run()
+            await self._conclude(Standing(entry.id), 0, handout, {})
         except Exception as error:
             self._postpone(entry.id, 0, error)
         finally:
+            self._running.discard(entry.id)
+            handout.leave()
             self._services.budget.give(len(message))
 
+    # what is due
+
+    async def _run(self) -> None:
+        slots = asyncio.Semaphore(self._services.settings.queue.parallel)
+        while True:
+            entry_id, seen = await self._due.next()
+            await slots.acquire()
+            task = self._spawn(self._sweep() if entry_id == _SWEEP else self._take_over(entry_id, seen))
+            task.add_done_callback(lambda _: slots.release())
+
     async def _take_over(self, entry_id: str, seen: int) -> None:
-        """Claim an entry and hand it out, if it is as it was when it was scheduled (STORE.md rule 18)."""
+        """Claim an entry and attempt it, if it is as it was when it was scheduled (STORE.md rule 18)."""
         try:
             standing = await self.outbound.standing(entry_id)
-            if await self._finished(standing):
+            known = await self._look(standing, seen)
+            if known is None:
                 return
-            if standing.last != seen:
-                self._watch(standing)
+            places = self._enter(known)
+            if known.destinations and not places and not known.local:
+                self._wait_for_room(entry_id, seen, known)
                 return
-            number = standing.last + 1
-            if not await self.outbound.claim(entry_id, number, self._services.pod_name):
-                self._schedule(entry_id, number, self._services.settings.queue.claim_seconds)
-                return
-            await self._attempt(await self.outbound.standing(entry_id), number)
+            await self._claim(standing, known, places)
         except Exception as error:
             self._postpone(entry_id, seen, error)
 
-    async def _attempt(self, standing: Standing, number: int) -> None:
-        read = None if standing.garbage else await self.outbound.read(standing.id)
-        if read is None or await self._finished(standing):
-            self._watched.discard(standing.id)
-            return
-        entry, message = read
-        budget = self._services.budget
-        await budget.take(len(message))
+    async def _look(self, standing: Standing, seen: int) -> Known | None:
+        """What is known of an entry that may be claimed now; None if it may not, which is then seen to."""
+        if standing.id in self._running or await self._finished(standing):
+            return None
+        if standing.last != seen:
+            self._watch(standing)
+            return None
+        known = self._watched.get(standing.id) or await self._learn(standing.id)
+        if known is None:
+            self._forget(standing.id)
+            return None
+        if known.outward:
+            wait = self._schedule.patience(standing, known, await self.outbound.now())
+            if wait > 0:
+                self._due.add(standing.id, seen, wait)
+                return None
+        return known
+
+    async def _claim(self, standing: Standing, known: Known, places: Collection[str]) -> None:
+        number, began = standing.last + 1, self._services.clock.elapsed()
         try:
-            handout = HandOut(self._services, entry, message, await self.outbound.results(standing))
-            if self._expired(standing, number):
+            claimed = await self.outbound.claim(standing.id, number, self._services.pod_name)
+        except BaseException:
+            self._give_back(0, places)
+            raise
+        if not claimed:
+            self._give_back(0, places)
+            self._due.add(standing.id, number, self._schedule.claim(outward=False))
+            return
+        unended = standing.claimed or bool(known.holder and not standing.attempts and not standing.results)
+        if known.outward and unended and known.ours != standing.last:
+            # an attempt that nobody ended: what it sent is not known
+            metrics.OUTBOUND_UNCERTAIN.inc()
+            logs.event("spool.taken_over", level="warning", id=standing.id, attempt=number)
+        known.ours, known.rest = number, False
+        self._running.add(standing.id)
+        if places:  # other servers may take minutes, which is not for this queue's slots
+            self._spawn(self._attempt(standing.id, number, places, began))
+        else:
+            await self._attempt(standing.id, number, places, began)
+
+    async def _attempt(self, entry_id: str, number: int, places: Collection[str], began: float) -> None:
+        taken, handout = 0, None
+        try:
+            standing = await self.outbound.standing(entry_id)
+            read = None if standing.garbage else await self.outbound.read(entry_id)
+            if read is None or await self._finished(standing):
+                self._forget(entry_id)
+                return
+            entry, message = read
+            results = await self.outbound.results(standing)
+            await self._services.budget.take(len(message))
+            taken = len(message)
+            handout = self._hand_out(entry, message, merged(results), places, began)
+            if self._age(standing, number) > self._limit(entry):
                 handout.expire()
             else:
                 await handout.run()
-            await self._conclude(entry.id, number, handout)
+            await self._conclude(standing, number, handout, results)
+        except Exception as error:
+            self._postpone(entry_id, number, error)
         finally:
-            budget.give(len(message))
+            self._running.discard(entry_id)
+            if handout is None:
+                self._give_back(taken, places)
+            else:
+                handout.leave()
+                self._services.budget.give(taken)
 
-    async def _conclude(self, entry_id: str, number: int, handout: HandOut) -> None:
-        if handout.failed and not handout.open:
-            await self.outbound.record(entry_id, number, handout.outcomes)
-            await self.outbound.give_up(entry_id, handout.failed)
-            logs.event("spool.undelivered", level="error", id=entry_id, recipients=handout.failed)
-        elif handout.open:
-            await self.outbound.record(entry_id, number, handout.outcomes)
-            self._again(entry_id, number)
-            return
+    # what came of it
+
+    async def _conclude(self, standing: Standing, number: int, handout: HandOut, results: Results) -> None:
+        """Write down what attempt `number` gave; `standing` and `results` are the entry's from before it."""
+        tries = 0
+        while True:
+            try:
+                await self._write_down(standing, number, handout, results)
+            except MailError as error:
+                logs.event("spool.not_written", level="warning", id=standing.id, reason=error.text)
+            else:
+                break
+            # an attempt here is soon made again; one elsewhere must not be
+            if not handout.entry.outward:
+                self._again(standing.id, number, outward=False)
+                return
+            handout.leave()
+            tries += 1
+            await self._services.clock.sleep(min(self._services.settings.queue.retry_first * tries, 60.0))
+        if not handout.open:
+            self._forget(standing.id)
+        elif handout.left_out and (known := self._watched.get(standing.id)):
+            known.rest = True
+            self._due.add(standing.id, number, 0.0)
         else:
-            await self.outbound.settle(entry_id, unclaimed=number == 0)
-        self._watched.discard(entry_id)
+            self._again(standing.id, number, outward=handout.entry.outward)
+
+    async def _write_down(self, standing: Standing, number: int, handout: HandOut, results: Results) -> None:
+        entry, reporting, age = handout.entry, self._reporting, self._age(standing, number)
+        tell = reporting.needed(entry, handout.new)
+        if handout.open or tell:
+            await self.outbound.record(entry.id, number, handout.new)
+        for earlier, outcomes in results.items():  # which whoever made them may not have told
+            if earlier not in standing.noticed and reporting.needed(entry, outcomes):
+                await reporting.final(entry, handout.message, earlier, outcomes)
+        if tell:
+            await reporting.final(entry, handout.message, number, handout.new)
+        if not handout.open:
+            await self.outbound.settle(entry.id, unclaimed=number == 0 and not tell)
+        elif not standing.delayed and age > self._services.settings.outbound.delay_notice:
+            retry_until = self._services.clock.now() + self._limit(entry) - age
+            await reporting.waiting(entry, handout.message, handout.outcomes, retry_until)
 
     def _postpone(self, entry_id: str, attempts: int, error: Exception) -> None:
         if isinstance(error, MailError):
             logs.event("spool.postponed", level="warning", id=entry_id, reason=error.text)
         else:
             logs.crash("spool.crashed", error, id=entry_id)
-        self._again(entry_id, attempts)
+            if known := self._watched.get(entry_id):
+                known.ours = -1  # what it did is not known
+        self._again(entry_id, attempts, outward=False)
 
-    def _expired(self, standing: Standing, number: int) -> bool:
+    def _again(self, entry_id: str, attempts: int, *, outward: bool) -> None:
+        """Look at an entry of ours again, later the more attempts it had."""
+        self._due.add(entry_id, attempts, self._schedule.retry(entry_id, attempts, outward=outward))
+
+    def _age(self, standing: Standing, number: int) -> float:
         made, claimed = standing.message, standing.attempts.get(number)
-        limit = self._services.settings.queue.lifetime_seconds
-        return made is not None and claimed is not None and claimed - made > limit
+        return 0.0 if made is None or claimed is None else claimed - made
+
+    def _limit(self, entry: SpoolEntry) -> float:
+        known = self._watched.get(entry.id)
+        return self._schedule.limit(entry, local=known is None or known.local)
+
+    # places at destinations
+
+    def _enter(self, known: Known) -> list[str]:
+        """The destinations at which there is a place, taken."""
+        return [name for name in known.destinations if self.relay.destinations.enter(name)]
+
+    def _give_back(self, octets: int, places: Collection[str]) -> None:
+        if octets:
+            self._services.budget.give(octets)
+        for name in places:
+            self.relay.destinations.leave(name)
+
+    def _wait_for_room(self, entry_id: str, seen: int, known: Known) -> None:
+        """No destination takes more of ours now: until one does, or is not left alone any more."""
+        closed = min(map(self.relay.destinations.closed_for, known.destinations))
+        if closed:
+            self._due.add(entry_id, seen, closed)
+        else:
+            self._waiting.add(entry_id, seen, known.destinations)
+
+    def _on_room(self, name: str) -> None:
+        for entry_id, seen in self._waiting.next(name, self.relay.destinations.has_room):
+            self._due.add(entry_id, seen, 0.0)
 
     # sweeps
 
     async def _sweep(self) -> None:
-        after, count, oldest = "", 0, 0.0
+        after, count, held, oldest = "", 0, 0, 0.0
         try:
             while found := await self.outbound.standings(after):
                 after = found[-1].id
                 for standing in found:
                     count += not standing.garbage
+                    held += standing.held and not standing.garbage
                     oldest = oldest or (not standing.garbage and standing.message) or 0.0  # they come in order
-                    if standing.id not in self._watched and not await self._finished(standing):
+                    if not await self._finished(standing) and (standing.id not in self._watched or standing.hurried):
                         self._watch(standing)
             metrics.SPOOL_ENTRIES.set(count)
+            metrics.SPOOL_HELD.set(held)
             metrics.SPOOL_OLDEST.set(oldest)
             metrics.SPOOL_SWEPT.set(self._services.clock.now())
         except MailError as error:
@@ -207,23 +363,52 @@ class Spool:
         except Exception as error:
             logs.crash("spool.crashed", error)
         finally:
-            self._schedule(_SWEEP, 0, self._services.settings.queue.sweep_seconds * self._rng.uniform(0.5, 1.5))
+            self._due.add(_SWEEP, 0, self._services.settings.queue.sweep_seconds * self._rng.uniform(0.5, 1.5))
 
     def _watch(self, standing: Standing) -> None:
         """Somebody may be at it: look again when they have had their time."""
         limits = self._services.settings.queue
-        self._watched.add(standing.id)
-        wait = limits.claim_seconds if standing.claimed else limits.takeover_seconds
-        self._schedule(standing.id, standing.last, wait)
+        known = self._watched.setdefault(standing.id, None)
+        wait = limits.claim_seconds if standing.claimed else 0.0 if standing.hurried else limits.takeover_seconds
+        if known is not None and known.ours != standing.last:
+            known.ours = -1
+        self._due.add(standing.id, standing.last, wait)
 
     async def _finished(self, standing: Standing) -> bool:
-        """Whether there is nothing to hand out; clears what a settled entry left behind."""
-        if standing.garbage and (standing.done or standing.attempts or standing.results):
+        """Whether there is nothing to hand out, or it is on hold; clears what a settled entry left behind."""
+        if standing.garbage and standing.objects:
             await self.outbound.clear(standing.id)
-        if standing.garbage or standing.undelivered:
-            self._watched.discard(standing.id)
+        if standing.garbage or standing.held:
+            self._forget(standing.id)
             return True
         return False
+
+    async def _learn(self, entry_id: str) -> Known | None:
+        """Read an entry's line, for its recipients and its claim."""
+        entry = await self.outbound.header(entry_id)
+        if entry is None:
+            return None
+        known = self._watched[entry_id] = await self._sort(entry, outward=entry.outward)
+        return known
+
+    async def _sort(self, entry: SpoolEntry, *, outward: bool | None) -> Known:
+        """Recipients here and elsewhere. `outward` is the entry's, None before it is made. Raises Unavailable."""
+        domains = {recipient.rpartition("@")[2] for recipient in entry.recipients}
+        served = {name for name in domains if await self._services.directory.domain(name) is not None}
+        away = [recipient for recipient in entry.recipients if recipient.rpartition("@")[2] not in served]
+        if outward is False:
+            away = []
+        destinations = frozenset(map(self.relay.destination, away)) if away else frozenset()
+        return Known(bool(away), entry.holder, destinations, len(away) < len(entry.recipients))
+
+    def _forget(self, entry_id: str) -> None:
+        self._watched.pop(entry_id, None)
+
+    def _hand_out(
+        self, entry: SpoolEntry, message: bytes, known: dict[str, Outcome], places: Collection[str], began: float
+    ) -> HandOut:
+        dot_before = began + self._services.settings.outbound.dot_within
+        return HandOut(self._services, self.relay, entry, message, known, places, dot_before)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

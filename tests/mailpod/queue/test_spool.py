@@ -11,7 +11,8 @@ from tests.mailpod.smtp.server import Bucket, Server, make_services
 
 from mailpod.queue.spool import Spool
 from mailpod.services import Services
-from mailpod.store.outbound import SpoolEntry
+from mailpod.store.outbound import FORMAT, SpoolEntry
+from mailpod.store.outcome import decode
 
 ALICE, BOB = "alice@example.com", "bob@example.com"
 MESSAGE = b"Received: from far.example\r\n\r\nbody\r\n"
@@ -40,8 +41,10 @@ async def pod(bucket: Bucket, **queue: float) -> Services:
     return await make_services(bucket, queue={**QUICK, **queue}, store={"commit_deadline": 0.2})
 
 
-def entry(services: Services, *recipients: str) -> SpoolEntry:
-    return SpoolEntry(services.spool.new_id(), "sender@far.example", recipients or (ALICE, BOB), 0.0)
+def entry(
+    services: Services, *recipients: str, sender: str = "sender@far.example", user: str = "", format: int = FORMAT
+) -> SpoolEntry:
+    return SpoolEntry(services.spool.new_id(), sender, recipients or (ALICE, BOB), 0.0, user=user, format=format)
 
 
 async def inbox(services: Services, address: str) -> list[bytes]:
@@ -118,7 +121,11 @@ async def test_one_mailbox_that_cannot_be_reached_is_tried_again(bucket: Broken)
     await services.spool.idle()
     assert len(await inbox(services, ALICE)) == 1
     (result,) = [found.key for found in await bucket.list("outbound/") if "/result-" in found.key]
-    assert await bucket.get(result) == b'{"alice@example.com":"delivered"}'
+    outcomes = decode(await bucket.get(result))
+    assert {recipient: outcome.action for recipient, outcome in outcomes.items()} == {
+        ALICE: "delivered",
+        BOB: "delayed",
+    }
     bucket.refuses = lambda key: False
     services.spool.start()
     await settled(bucket)
@@ -126,35 +133,53 @@ async def test_one_mailbox_that_cannot_be_reached_is_tried_again(bucket: Broken)
     assert [len(await inbox(services, address)) for address in (ALICE, BOB)] == [1, 1]
 
 
-async def test_a_mailbox_that_is_gone_keeps_the_message(bucket: Broken) -> None:
+async def test_a_mailbox_that_is_gone_is_told_to_the_sender(bucket: Broken) -> None:
     services = await pod(bucket)
-    left = entry(services, ALICE, "gone@example.com")
+    left = entry(services, ALICE, "gone@example.com", sender="carol@example.com", user="carol@example.com")
     await services.spool.accept(left, MESSAGE)
     await services.spool.idle()
     assert len(await inbox(services, ALICE)) == 1
-    standing = await services.spool.outbound.standing(left.id)
-    assert standing.undelivered and not standing.garbage
-    key = f"outbound/{left.id}/undelivered"
-    assert await bucket.get(key) == b'{"gone@example.com":"5.1.1 no such mailbox"}'
-    services.spool.start()
-    await asyncio.sleep(0.3)
-    await services.spool.stop()
-    assert len(await inbox(services, ALICE)) == 1
+    (notice,) = await inbox(services, "carol@example.com")
+    assert notice.startswith(b"Return-Path: <>\r\n") and b"gone@example.com" in notice and b"5.1.1" in notice
+    assert await bucket.list("outbound/") == []
+
+
+@pytest.mark.parametrize("fields", [{"user": ""}, {"sender": "", "user": "carol@example.com"}])
+async def test_nobody_is_told_who_may_be_forged(bucket: Broken, fields: dict[str, str]) -> None:
+    services = await pod(bucket)
+    await services.spool.accept(
+        entry(services, "gone@example.com", **{"sender": "carol@example.com", **fields}), MESSAGE
+    )
+    await services.spool.idle()
+    assert await inbox(services, "carol@example.com") == []
+    assert await bucket.list("outbound/") == []
 
 
 async def test_an_old_entry_is_not_handed_out(bucket: Broken) -> None:
     services = await pod(bucket, lifetime_seconds=0.001)
-    left = entry(services)
+    left = entry(services, sender="carol@example.com", user="carol@example.com")
     await services.spool.outbound.create(left, MESSAGE)
     services.spool.start()
-
-    async def given_up() -> bool:
-        return (await services.spool.outbound.standing(left.id)).undelivered
-
-    await until(given_up)
+    await settled(bucket)
     await services.spool.stop()
     assert [await inbox(services, address) for address in (ALICE, BOB)] == [[], []]
-    assert await services.spool.outbound.read(left.id) is not None
+    (notice,) = await inbox(services, "carol@example.com")
+    assert notice.count(b"Status: 4.4.7") == 2
+
+
+async def test_an_entry_of_format_1_that_was_given_up(bucket: Broken) -> None:
+    """Its results were words, and it waited for notices to exist."""
+    services = await pod(bucket)
+    left = entry(services, ALICE, "gone@example.com", sender="carol@example.com", format=1)
+    await services.spool.outbound.create(left, MESSAGE)
+    results = b'{"alice@example.com":"delivered","gone@example.com":"5.1.1 no such mailbox"}'
+    await bucket.create(f"outbound/{left.id}/result-000000", [results])
+    await bucket.create(f"outbound/{left.id}/undelivered", [b'{"gone@example.com":"5.1.1 no such mailbox"}'])
+    services.spool.start()
+    await settled(bucket)
+    await services.spool.stop()
+    assert await inbox(services, ALICE) == []
+    assert len(await inbox(services, "carol@example.com")) == 1
 
 
 async def test_garbage_is_cleared(bucket: Broken) -> None:

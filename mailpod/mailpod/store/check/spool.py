@@ -11,8 +11,11 @@ from mailpod.store.check.finding import Findings
 from mailpod.store.names import outbound_prefix
 from mailpod.store.objects import NotFound, ObjectStore
 from mailpod.store.outbound import FORMAT, SpoolEntry
+from mailpod.store.outcome import decode
 
 _HEADER = 64 << 10
+_ALONE = ("message", "delayed", "undelivered")  # the last of format 1
+_NUMBERED = ("attempt", "noticed", "hold", "release", "retry")
 
 
 async def check_spool(objects: ObjectStore, findings: Findings) -> int:
@@ -58,14 +61,14 @@ async def _entry(objects: ObjectStore, identifier: str, findings: Findings) -> N
 async def _attempts(objects: ObjectStore, identifier: str, names: dict[str, int], findings: Findings) -> None:
     for name in names:
         kind, _, number = name.partition("-")
-        if kind in ("message", "undelivered") or (kind == "attempt" and number.isdigit()):
+        if name in _ALONE or (kind in _NUMBERED and number.isdigit()):
             continue
         key = outbound_prefix(identifier) + name
         if kind != "result" or not number.isdigit():
             findings.add("strange-object", key, "No rule of FORMAT.md names it.", severity="note")
             continue
         try:
-            msgspec.json.decode(await objects.get(key), type=dict[str, str])
+            decode(await objects.get(key))
         except NotFound:
             continue
         except msgspec.MsgspecError as error:
