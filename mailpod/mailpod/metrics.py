@@ -111,6 +111,7 @@ OUTBOUND_TLS = Counter(
     " or RFC 8460's failure type.",
     ["policy", "outcome"],
 )
+TLS_REPORTS = Counter("mailpod_tls_reports_total", "Daily TLS reports to other domains: sent, failed.", ["outcome"])
 
 # relay
 OUTBOUND_RECIPIENTS = Counter(

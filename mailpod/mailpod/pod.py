@@ -21,6 +21,7 @@ from mailpod.clock import Clock, SystemClock
 from mailpod.config import ListenerSettings, PodSettings
 from mailpod.directory import Directory
 from mailpod.dkim.signer import Signer
+from mailpod.errors import MailError
 from mailpod.http.health import Health
 from mailpod.http.server import HttpSession
 from mailpod.net.budget import Budget
@@ -140,6 +141,8 @@ class Pod:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.settings.close_seconds):
                 await services.spool.stop()
+                with contextlib.suppress(MailError):  # a count too low
+                    await services.tls_reports.flush()
                 await services.store.close()
         services.auth.close()
         for _, server in self._servers:
@@ -193,6 +196,7 @@ class Pod:
         self._keep("tls", lambda: services.tls.follow(settings.tls_poll_seconds))
         self._keep("dkim", lambda: services.signer.keys.follow(settings.tls_poll_seconds))
         self._keep("bucket", lambda: check.follow(settings.bucket_check_seconds))
+        self._keep("tlsreports", services.tls_reports.run)
         if services.hints is not None:
             self._keep("hints", services.hints.run)
 

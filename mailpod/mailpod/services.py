@@ -11,7 +11,9 @@ from mailpod.dns.resolver import Resolver
 from mailpod.net.follow import Followers
 from mailpod.net.rates import Rates
 from mailpod.queue.spool import Spool
+from mailpod.tlspolicy.making import make_reporter
 from mailpod.tlspolicy.policies import TlsPolicies, make_policies
+from mailpod.tlspolicy.reporter import Reporter
 
 if TYPE_CHECKING:
     from mailpod.auth.authenticator import Authenticator
@@ -60,9 +62,12 @@ class Services:
     """The DNS."""
     tls_policies: TlsPolicies = field(init=False, repr=False)
     """What TLS with other servers must be."""
+    tls_reports: Reporter = field(init=False, repr=False)
+    """Tells other domains how TLS with them went; the pod runs it."""
 
     def __post_init__(self) -> None:
         self.resolver = Resolver(self.settings.dns, self.clock)
         self.tls_policies = make_policies(self.settings.tls_policy, self.resolver, self.clock)
         self.spool = Spool(self)
         self.rates = Rates(self.settings.smtp.max_recipients_per_hour)
+        self.tls_reports = make_reporter(self)

@@ -44,7 +44,7 @@ class Fetcher:
     async def _text(self, domain: str) -> bytes:
         # a connection of its own: what was shown to one domain's certificate says nothing of another's
         connector = aiohttp.TCPConnector(
-            resolver=_Names(self._resolver), ssl=self._roots.context(), force_close=True, use_dns_cache=False
+            resolver=Names(self._resolver), ssl=self._roots.context(), force_close=True, use_dns_cache=False
         )
         url = f"https://mta-sts.{domain}:{self._port}/.well-known/mta-sts.txt"
         async with (
@@ -67,7 +67,7 @@ class Fetcher:
         return bytes(text)
 
 
-class _Names(AbstractResolver):
+class Names(AbstractResolver):
     """Ours, for aiohttp."""
 
     def __init__(self, resolver: Resolver) -> None:

@@ -22,6 +22,7 @@ from mailpod.tlspolicy.roots import NoRoots, Roots
 from mailpod.tlspolicy.settings import TlsPolicySettings
 from mailpod.tlspolicy.sts import StsPolicy
 from mailpod.tlspolicy.stscache import Fetches, StsCache
+from mailpod.tlspolicy.tally import Tally
 
 _MOST_TLSA = 50  # records of one host
 
@@ -34,6 +35,7 @@ class TlsPolicies:
     ) -> None:
         self._settings, self._resolver, self._roots, self._clock = settings, resolver, roots, clock
         self._sts = StsCache(settings, resolver, fetcher, clock)
+        self.tally = Tally(settings.report_policies)
 
     async def policy_for(self, domain: str, *, secure: bool, require_tls: bool = False, ignore: bool = False) -> Policy:
         """The policy of a recipient's domain. Raises nothing: what cannot be had is no policy, and reported.
@@ -79,6 +81,8 @@ class TlsPolicies:
 
     def record(self, policy: Policy, mx_host: str, failure: Failure | None) -> None:
         """How TLS went with an exchanger, once a connection: a failure even where the policy lets it pass."""
+        if self._settings.report:
+            self.tally.add(policy, mx_host, failure)
         metrics.OUTBOUND_TLS.labels(policy.kind, failure.result if failure else "ok").inc()
         if failure is not None:
             logs.event(

@@ -21,4 +21,7 @@ class TlsPolicySettings(BaseModel):
     fetch_again_seconds: float = Field(300, gt=0, description="after a failed request, before another to that domain")
     refresh_seconds: float = Field(86400, gt=0, description="age at which a policy is fetched again; RFC 8461 §3.3")
     longest_age: float = Field(31557600, gt=0, description="the most that max_age may say; RFC 8461 §3.2 has a year")
+    report: bool = Field(True, description="send domains that ask for it a daily report of TLS with them (RFC 8460)")
+    report_seconds: float = Field(3600, gt=0, description="between two writes of what was counted for reports")
+    report_policies: int = Field(10_000, gt=0, description="policies that are counted between two writes")
     cache_entries: int = Field(10_000, gt=0, description="domains whose policy is remembered")

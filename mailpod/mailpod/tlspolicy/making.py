@@ -1,0 +1,49 @@
+"""The pod's reporter: TLS reports are the postmaster's mail, of the domain that the server's name lies in."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from mailpod.store.outbound import SpoolEntry
+from mailpod.store.tlsreports import TlsReports
+from mailpod.tlspolicy.report import Sender
+from mailpod.tlspolicy.reporter import Means, Reporter
+
+if TYPE_CHECKING:
+    from mailpod.services import Services
+
+
+def make_reporter(services: Services) -> Reporter:
+    """One per pod."""
+    rng = random.Random()  # noqa: S311  names are to be unique, not secret
+
+    async def sender() -> Sender | None:
+        name = services.settings.hostname
+        while name:
+            if await services.directory.domain(name) is not None:
+                return Sender(name, f"postmaster@{name}")
+            name = name.partition(".")[2]
+        return None
+
+    async def send_mail(sender: Sender, recipient: str, message: bytes) -> None:
+        now, entry_id = services.clock.now(), services.spool.new_id()
+        signed = await services.signer.sign(
+            message, domain=sender.domain, owner=sender.domain, seconds=now, queue_id=entry_id
+        )
+        # RFC 3464 has no notice for this: a report that cannot be delivered is nobody's business
+        entry = SpoolEntry(entry_id, sender="", recipients=(recipient,), created=now)
+        await services.spool.accept(entry, signed + message)
+
+    return Reporter(
+        Means(
+            settings=services.settings.tls_policy,
+            tally=services.tls_policies.tally,
+            store=lambda: TlsReports(services.store.objects, services.clock, rng),
+            resolver=services.resolver,
+            clock=services.clock,
+            rng=rng,
+            sender=sender,
+            send_mail=send_mail,
+        )
+    )
