@@ -34,6 +34,7 @@ class ClusterDns:
                 addresses=addresses,
                 dkim=self._keys.published(host, domain.spec.domain_name),
                 protocols=domain.spec.mailbox_defaults.protocols,
+                mta_sts=(domain.spec.mta_sts_policy or "").lower(),
             )
         )
         if self._checker is None:

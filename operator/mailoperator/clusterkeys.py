@@ -101,7 +101,7 @@ class ClusterKeys:
         members = [
             Member(
                 domain.spec.domain_name,
-                (domain.hostname,),
+                domain.certificate_names,
                 await offer_of(domain, self._kube, known=self._known(domain), has_cert_manager=has_cert_manager),
             )
             for domain in everyone
@@ -125,4 +125,4 @@ class ClusterKeys:
             source = int(self._clock.elapsed() // _UNWATCHED)
         else:
             source = known["metadata"].get("resourceVersion")
-        return domain.metadata.uid, domain.hostname, domain.spec.tls, source
+        return domain.metadata.uid, domain.certificate_names, domain.spec.tls, source

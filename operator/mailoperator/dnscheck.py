@@ -123,6 +123,9 @@ def judge(record: Record, values: Sequence[str] | None) -> Resolves:
     if record.value.startswith("v=DMARC1"):
         # RFC 7489 §6.6.3: more than one is none
         return _said(sum(value.replace(" ", "").startswith("v=DMARC1;p=") for value in values) == 1)
+    if record.value.startswith("v=TLSRPTv1"):
+        # RFC 8460 §3: more than one is none
+        return _said(sum(value.replace(" ", "").startswith("v=TLSRPTv1;rua=") for value in values) == 1)
     return _said(_tags(record.value) in map(_tags, values))
 
 

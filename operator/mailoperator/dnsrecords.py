@@ -5,6 +5,7 @@ Values are as `dig +short` shows them, a TXT as one text without quotes; a zone 
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ class DnsInputs:
     """IP addresses or networks that mail is sent from, beyond those of the MX."""
     dkim: Sequence[KeyPair] = ()
     protocols: Sequence[str] = ("Submission", "IMAP", "POP3")
+    mta_sts: str = ""
+    """The mode of the MTA-STS policy; empty: none is published."""
 
 
 def records(inputs: DnsInputs) -> list[Record]:
@@ -81,6 +84,16 @@ def _incoming(domain: str, inputs: DnsInputs) -> Iterator[Record]:
     yield Record("TXT", domain, _spf(inputs))
     # RFC 7489 §6.3; the owner tightens `p` when the reports say that nothing good would be lost
     yield Record("TXT", f"_dmarc.{domain}", f"v=DMARC1; p=none; rua=mailto:postmaster@{domain}")
+    if inputs.mta_sts:
+        yield from _mta_sts(domain, inputs)
+
+
+def _mta_sts(domain: str, inputs: DnsInputs) -> Iterator[Record]:
+    """RFC 8461 §3: where the policy is, and an id that changes with it; RFC 8460 §3: where reports go."""
+    id = hashlib.sha256(f"{inputs.mta_sts} {inputs.hostname}".encode()).hexdigest()[:16]
+    yield Record("CNAME", f"mta-sts.{domain}", f"{inputs.hostname}.")
+    yield Record("TXT", f"_mta-sts.{domain}", f"v=STSv1; id={id}")
+    yield Record("TXT", f"_smtp._tls.{domain}", f"v=TLSRPTv1; rua=mailto:postmaster@{domain}")
 
 
 def _spf(inputs: DnsInputs) -> str:

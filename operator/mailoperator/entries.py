@@ -73,6 +73,7 @@ def domain_entry(domain: MailDomain, postmaster: Address | None) -> DomainEntry:
         hostname=domain.hostname,
         max_message_bytes=domain.spec.max_message_size,
         postmaster=str(postmaster) if postmaster else None,
+        mta_sts=(domain.spec.mta_sts_policy or "").lower(),
         owner=_owner(domain),
         generation=domain.metadata.generation,
     )

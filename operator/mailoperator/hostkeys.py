@@ -43,7 +43,7 @@ class Member:
     domain: str
     """A-labels."""
     names: tuple[str, ...]
-    """What its certificate must be for: the hostname."""
+    """What its certificate must be for: the hostname first."""
     offer: Offer
 
 

@@ -249,7 +249,7 @@ class Local:
 
     def _names(self) -> list[str]:
         """What the certificate is for."""
-        hostnames = (domain.hostname for domain in self._world.found.domains.values())
+        hostnames = (name for domain in self._world.found.domains.values() for name in domain.certificate_names)
         host = self._options.ports.host
         listening = [] if host in ("0.0.0.0", "::") else [host]  # noqa: S104
         return list(dict.fromkeys([*hostnames, "localhost", "127.0.0.1", "::1", *listening]))

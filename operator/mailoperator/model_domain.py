@@ -67,6 +67,9 @@ class MailDomainSpec(Model):
     """Pods, Service and bucket of its own. Without it and servedByRef: what the installation has by default."""
     outbound: Outbound | None = None
     """How mail leaves for other domains."""
+    mta_sts_policy: Literal["None", "Testing", "Enforce"] | None = None
+    """The mode of the MTA-STS policy that is published (RFC 8461): whether others must deliver here by TLS. The
+    certificate is then to be for `mta-sts.` and the domain too. None withdraws it; left out there is no policy."""
 
     @rule("!(has(self.servedByRef) && has(self.server))", "servedByRef and server exclude each other", ".server")
     def _one_server(self) -> bool:
@@ -122,6 +125,13 @@ class MailDomain(Object):
     @property
     def hostname(self) -> str:
         return self.spec.hostname or f"mail.{self.spec.domain_name}"
+
+    @property
+    def certificate_names(self) -> tuple[str, ...]:
+        """What its certificate is to be for, the hostname first."""
+        if self.spec.mta_sts_policy is None:
+            return (self.hostname,)
+        return (self.hostname, *(f"mta-sts.{name}" for name in (self.spec.domain_name, *self.spec.alias_domains)))
 
     @property
     def is_host(self) -> bool:

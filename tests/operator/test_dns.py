@@ -53,6 +53,19 @@ def test_records_follow_what_the_domain_says() -> None:
     assert not [record for record in records(replace(INPUTS, addresses=[])) if record.type in ("A", "AAAA", "CNAME")]
 
 
+def test_a_policy_for_others_tls_has_records_of_its_own() -> None:
+    def of(mode: str, hostname: str = "mail.example.test") -> dict[tuple[str, str], str]:
+        asked = replace(INPUTS, mta_sts=mode, hostname=hostname, aliases=["alias.test"])
+        return {(record.type, record.name): record.value for record in records(asked)}
+
+    found = of("testing")
+    assert found["CNAME", "mta-sts.example.test"] == found["CNAME", "mta-sts.alias.test"] == "mail.example.test."
+    assert found["TXT", "_smtp._tls.example.test"] == "v=TLSRPTv1; rua=mailto:postmaster@example.test"
+    ids = {of(*said)["TXT", "_mta-sts.example.test"] for said in (("testing",), ("enforce",), ("testing", "mx.test"))}
+    assert len(ids) == 3 and all(id.startswith("v=STSv1; id=") for id in ids)
+    assert ("TXT", "_mta-sts.example.test") not in of("")
+
+
 def test_any_zone_takes_them() -> None:
     """As a person would paste them, texts cut into strings."""
     dns.zone.from_text(
@@ -73,6 +86,10 @@ def test_a_status_has_room() -> None:
         (Record("MX", "a", "10 mail.b."), ["20 other.", "10 MAIL.b."], "True"),
         (Record("MX", "a", "10 mail.b."), ["10 other."], "False"),
         (Record("MX", "a", "10 mail.b."), [], "False"),
+        (Record("TXT", "a", "v=TLSRPTv1; rua=mailto:p@b"), ["v=TLSRPTv1; rua=https://r.test"], "True"),
+        (Record("TXT", "a", "v=TLSRPTv1; rua=mailto:p@b"), ["v=TLSRPTv1;rua=mailto:p@b"] * 2, "False"),
+        (Record("TXT", "a", "v=STSv1; id=1"), ["v=STSv1;id=1;"], "True"),
+        (Record("TXT", "a", "v=STSv1; id=1"), ["v=STSv1; id=2"], "False"),
         (Record("MX", "a", "10 mail.b."), None, "Unknown"),
         (Record("TXT", "a", "v=spf1 mx ~all"), ["google-site=1", "v=spf1 a mx -all"], "True"),
         (Record("TXT", "a", "v=spf1 mx ~all"), ["v=spf1 +mx ?all"], "True"),

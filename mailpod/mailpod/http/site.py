@@ -38,7 +38,11 @@ class Site:
     domain: str
     host: str
     by: str
+    hostname: str
+    """The server's name in the DNS, also where `host` is an address."""
     offset: int = 0
+    mta_sts: str = ""
+    """The mode of the domain's MTA-STS policy; empty: it has none."""
 
     def servers(self) -> list[Server]:
         """The best first (RFC 8314 §3: TLS from the first byte)."""
@@ -72,7 +76,8 @@ async def site_of(
     for candidate in _candidates(name, address):
         entry = await directory.domain(candidate)
         if entry is not None and name in names_of(entry):
-            return Site(entry.name, host if name != host else entry.hostname, host, settings.port_offset)
+            told = host if name != host else entry.hostname
+            return Site(entry.name, told, host, entry.hostname, settings.port_offset, entry.mta_sts)
     return None
 
 

@@ -1,4 +1,4 @@
-"""HTTPS for people and their mail clients: the set-up page, autoconfig, autodiscover, Apple's profile.
+"""HTTPS for people and their mail clients: set-up page, autoconfig, autodiscover, Apple's profile; and MTA-STS.
 
 - One request a connection: nothing here is asked for twice in a row.
 - A client that is silent for `web.timeout` is closed; head and body are bounded.
@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 from mailpod import logs
 from mailpod.errors import MailError
-from mailpod.http import autoconfig, autodiscover, mobileconfig, setuppage
+from mailpod.http import autoconfig, autodiscover, mobileconfig, mtasts, setuppage
 from mailpod.http.answer import NOT_FOUND, ONLY_GET, Answer
 from mailpod.http.request import HttpError, Request, parse_request
 from mailpod.http.site import Site, site_of
@@ -74,12 +74,15 @@ class WebSession(Wire):
             return NOT_FOUND
         if request.path.lower() == autodiscover.PATH:
             return _discovered(site, request, address)
-        if request.path not in ("/", mobileconfig.PATH, *autoconfig.PATHS):
+        if request.path not in ("/", mobileconfig.PATH, mtasts.PATH, *autoconfig.PATHS):
             return NOT_FOUND
         if request.method not in _GET:
             return ONLY_GET
         if request.path in autoconfig.PATHS:
             return Answer(HTTPStatus.OK, autoconfig.document(site), autoconfig.KIND)
+        if request.path == mtasts.PATH:
+            policy = mtasts.document(site)
+            return NOT_FOUND if policy is None else Answer(HTTPStatus.OK, policy)
         if request.path == mobileconfig.PATH:
             return await self._profile(site, site.address(address))
         page = setuppage.page(site, site.address(address), request.port)

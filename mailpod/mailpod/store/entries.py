@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from mailpod.store.names import address_key, domain_key
 
 READER: Final = 1  # what this version can read; entries name what they need
-WRITER: Final = 1  # the fields that this version knows and writes
+WRITER: Final = 2  # the fields that this version knows and writes
 _CONTEXT: Final = b"mailpod directory 1\n"
 
 
@@ -85,6 +85,7 @@ class DomainEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", t
     hostname: str  # what the server calls itself: banner, HELO, Received
     max_message_bytes: int
     postmaster: str | None = None  # the address whose mailbox gets postmaster@ and abuse@
+    mta_sts: str = ""  # the mode of its MTA-STS policy (RFC 8461 §5); empty: it has none
     owner: str = ""
     generation: int = 0
     version: int = 0

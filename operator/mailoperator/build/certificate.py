@@ -20,7 +20,7 @@ def build_certificate(domain: MailDomain, apis: Collection[str]) -> Object | Non
         "metadata": names.metadata(domain, names.certificate_secret(domain)),
         "spec": {
             "secretName": names.certificate_secret(domain),
-            "dnsNames": [domain.hostname],
+            "dnsNames": list(domain.certificate_names),
             "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
             "usages": ["digital signature", "server auth"],
             "issuerRef": issuer.model_dump(by_alias=True),

@@ -21,7 +21,7 @@ from mailpod.http import autodiscover
 from mailpod.http.web import WebSession
 
 ENTRIES = [
-    DomainEntry(name="example.org", hostname="mail.example.org", max_message_bytes=1),
+    DomainEntry(name="example.org", hostname="mail.example.org", max_message_bytes=1, mta_sts="enforce"),
     DomainEntry(name="guest.net", hostname="mail.example.org", max_message_bytes=1),
 ]
 
@@ -133,6 +133,14 @@ async def test_the_page_takes_nothing_from_elsewhere_and_shows_no_strange_text(p
         assert word not in content
     assert b'value="ann@example.org"' in (await port.get("example.org", "/?address=ANN@example.org"))[1]
     assert b"example.com" not in (await port.get("example.org", "/?address=ann@example.com"))[1]
+
+
+async def test_the_mta_sts_policy_is_at_its_name_alone(port: Port) -> None:
+    path = "/.well-known/mta-sts.txt"
+    policy = b"version: STSv1\r\nmode: enforce\r\nmx: mail.example.org\r\nmax_age: 604800\r\n"
+    assert await port.get("mta-sts.example.org", path) == (200, policy)
+    assert (await port.get("example.org", path))[0] == 404
+    assert (await port.get("mta-sts.guest.net", path))[0] == 404
 
 
 async def test_bodies_are_bounded(port: Port) -> None:

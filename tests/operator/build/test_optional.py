@@ -72,5 +72,8 @@ def test_the_certificate_is_for_the_hostname() -> None:
     made = child("Certificate", of, with_apis(CERTIFICATES))["spec"]
 
     assert made["dnsNames"] == ["mx.example.com"]
+    policy = of.model_copy(update={"spec": of.spec.model_copy(update={"mta_sts_policy": "Testing"})})
+    names = child("Certificate", policy, with_apis(CERTIFICATES))["spec"]["dnsNames"]
+    assert names == ["mx.example.com", "mta-sts.example.com"]
     assert made["issuerRef"] == {"name": "le", "kind": "ClusterIssuer", "group": "cert-manager.io"}
     assert made["secretName"] == "example-tls"
