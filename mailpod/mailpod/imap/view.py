@@ -189,7 +189,9 @@ class View:
         if len(self.mailbox.keywords) != self._keywords:
             self._keywords = len(self.mailbox.keywords)
             out.append(flags_line(self.mailbox))
-        if self._flagged:
+        # A client takes the highest MODSEQ that it was told for all that it knows (RFC 7162 §3.1): no change of flags
+        # is told before an EXPUNGE that is older.
+        if self._flagged and not (self._vanished and self.enabled.condstore):
             out += self._tell_flags()
         return out
 

@@ -50,9 +50,17 @@ HOLD_BACK = ("FETCH", "STORE", "SEARCH", "SORT", "THREAD")  # RFC 3501 §7.4.1, 
 class Client:
     """One client with one mailbox selected."""
 
-    def __init__(self, account: Account, mailbox: str = "INBOX", *, read_only: bool = False, **quota: int) -> None:
+    def __init__(
+        self,
+        account: Account,
+        mailbox: str = "INBOX",
+        *,
+        read_only: bool = False,
+        enabled: Enabled | None = None,
+        **quota: int,
+    ) -> None:
         self.account = account
-        self.enabled = Enabled()
+        self.enabled = enabled or Enabled()
         self.view = View(account, account.mailbox(mailbox), read_only, self.enabled)
         entry = SimpleNamespace(quota_bytes=quota.get("bytes"), quota_messages=quota.get("messages"))
         self.identity = SimpleNamespace(entry=entry)
@@ -109,8 +117,10 @@ class Desk:
     ref: AccountRef
     account: Account
 
-    def select(self, mailbox: str = "INBOX", *, read_only: bool = False, **quota: int) -> Client:
-        return Client(self.account, mailbox, read_only=read_only, **quota)
+    def select(
+        self, mailbox: str = "INBOX", *, read_only: bool = False, enabled: Enabled | None = None, **quota: int
+    ) -> Client:
+        return Client(self.account, mailbox, read_only=read_only, enabled=enabled, **quota)
 
     async def other_pod(self) -> Desk:
         """The same account on another pod, whose changes are seen at the next look."""

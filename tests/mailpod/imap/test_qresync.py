@@ -144,3 +144,16 @@ def test_gaps() -> None:
     assert gaps([1, 2, 3], range(1, 4)) == []
     assert gaps([], range(1, 4)) == [range(1, 4)]
     assert gaps([2, 3, 7, 20], range(1, 10)) == [range(1, 2), range(4, 7), range(8, 10)]
+
+
+async def test_no_modseq_is_told_ahead_of_an_expunge_that_is_owed(world: World) -> None:
+    account = await ten(world)
+    inbox = account.mailbox("INBOX")
+    client = await enabled(world, b"INBOX")
+    await account.expunge(inbox, [2])
+    await account.store_flags(inbox, [5], "add", ["\\Seen"])
+    assert await client.ok(b"FETCH 1 UID") == [b"* 1 FETCH (UID 1)"]
+    assert await client.ok(b"NOOP") == [
+        b"* VANISHED 2",
+        b"* 4 FETCH (UID 5 FLAGS (\\Seen) MODSEQ (%d))" % account.head,
+    ]
