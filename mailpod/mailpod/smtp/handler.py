@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _UNKNOWN: Final = "550 5.1.1 No such user here"
 _RELAY: Final = "550 5.7.1 Relaying denied: this server does not serve the recipient's domain"
-_NOT_YET: Final = "451 4.4.0 Delivery to other domains is not available yet"
+_LITERAL: Final = "550 5.1.2 Mail is sent to domains alone, not to address literals"
 _SUSPENDED: Final = "450 4.2.1 Mailbox is suspended"
 _NEEDS_UTF8: Final = "553 5.6.7 This address needs SMTPUTF8"  # RFC 6531 §3.5
 
@@ -77,10 +77,10 @@ class Handler:
             normal = normalize(address)
         except ValueError:
             literal = address.endswith("]")  # RFC 5321 §4.1.3: an address literal, which nobody has a mailbox at
-            return self._elsewhere() if literal else "553 5.1.3 Bad address"
+            return self._literal() if literal else "553 5.1.3 Bad address"
         domain = await self._services.directory.domain(normal.domain)
         if domain is None:
-            return self._elsewhere()
+            return self._elsewhere(envelope, address, normal, options[0])
         return await self._add(envelope, normal, domain, options[0])
 
     async def handle_DATA(self, server: MailSmtp, session: MailSession, envelope: MailEnvelope) -> str:
@@ -184,8 +184,17 @@ class Handler:
             entry.quota_messages is not None and messages >= entry.quota_messages
         )
 
-    def _elsewhere(self) -> str:
-        return _NOT_YET if self._role == "submission" else _RELAY
+    def _elsewhere(self, envelope: MailEnvelope, address: str, normal: Address, options: RecipientOptions) -> str:
+        """Another domain's, from those who log in; RFC 5321 §2.4: its local part is as it was written."""
+        if self._role != "submission":
+            return _RELAY
+        recipient = f"{address.rpartition('@')[0]}@{normal.domain}"
+        envelope.recipients.setdefault(recipient, Recipient(None, recipient, options))
+        envelope.rcpt_tos.append(recipient)
+        return "250 2.1.5 OK"
+
+    def _literal(self) -> str:
+        return _LITERAL if self._role == "submission" else _RELAY
 
     def _record(
         self,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from tests.harness.peer import Peer, running
+from tests.harness.zone import Zone
 from tests.mailpod.smtp.server import PASSWORD, plain, serving
 
 MAIL = b"Subject: x\r\n\r\nbody\r\n"
@@ -82,14 +84,24 @@ async def test_utf8_address() -> None:
         assert b" with UTF8SMTP\r\n" in stored
 
 
-async def test_other_domains_from_a_user_wait() -> None:
-    async with serving("submission") as server, server.client() as client:
-        await client.hello()
-        await client.say(f"AUTH PLAIN {plain('alice@example.com', PASSWORD)}")
-        await client.say("MAIL FROM:<alice@example.com>")
-        reply = await client.say("RCPT TO:<friend@far.example>")
-        assert reply == "451 4.4.0 Delivery to other domains is not available yet"
-        assert await client.say("RCPT TO:<bob@example.com>") == "250 2.1.5 OK"
+async def test_a_user_sends_to_other_domains() -> None:
+    async with running(Peer()) as peer, serving("submission", outbound={"port": peer.port}) as server:
+        zone = Zone("far.example. MX 10 mx.far.example.", "mx.far.example. A 127.0.0.1")
+        server.services.resolver = zone.resolver()
+        async with server.client() as client:
+            await client.hello()
+            await client.say(f"AUTH PLAIN {plain('alice@example.com', PASSWORD)}")
+            await client.say("MAIL FROM:<alice@example.com>")
+            assert (await client.say("RCPT TO:<friend@[192.0.2.1]>")).startswith("550 5.1.2")
+            assert await client.say("RCPT TO:<Friend@FAR.example>") == "250 2.1.5 OK"
+            assert await client.say("RCPT TO:<bob@example.com>") == "250 2.1.5 OK"
+            await client.say("DATA")
+            assert (await client.say(b"From: alice@example.com\r\n\r\nHello.\r\n.")).startswith("250 2.0.0")
+        await server.services.spool.idle()
+        (taken,) = peer.messages
+        assert taken.recipients == ["Friend@far.example"]
+        (here,) = await server.inbox("bob@example.com")
+        assert here.endswith(taken.data)
 
 
 async def test_alias_and_primary_are_one_copy() -> None:
