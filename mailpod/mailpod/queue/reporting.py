@@ -62,7 +62,15 @@ class Reporting:
         message = compose(found, hostname=self._services.settings.hostname, to=entry.sender, notice_id=made, now=now)
         to = await self._recipients(entry.sender)
         options = dict.fromkeys(to, _NO_REPORT)
-        notice = SpoolEntry(made, "", to, now, options=options, smtputf8=not message.isascii())
+        notice = SpoolEntry(
+            made,
+            "",
+            to,
+            now,
+            options=options,
+            smtputf8=not message.isascii(),
+            requiretls=entry.requiretls,  # RFC 8689 §5: what it says of the message is as secret as that
+        )
         if await self._spool.accept_once(notice, message):
             logs.event("notice.sent", id=made, about=entry.id, kind=found.kind, recipients=recipients)
             metrics.NOTICES.labels(found.kind, "sent").inc()

@@ -39,6 +39,8 @@ class MailSmtp(Chunking):
             lines.append("BINARYMIME")
         if self.session.tls is None and self.services.tls.available:
             lines.append("STARTTLS")
+        if self.session.tls is not None:  # RFC 8689 §2: never in the clear
+            lines.append("REQUIRETLS")
         if self._auth_required:  # another server's sender may be forged, and is told nothing: so it tells them itself
             lines.append("DSN")
         if self._auth_required and self._may_authenticate():
@@ -87,12 +89,14 @@ class MailSmtp(Chunking):
         path = parse_path(arg, "FROM:")
         if self._auth_required:
             self.envelope.reporting = dsn.take_reporting(path.parameters)
-        parameters = mail_parameters(path.parameters, auth=self._auth_required, binary=not self._auth_required)
+        submits, tls = self._auth_required, self.session.tls is not None
+        parameters = mail_parameters(path.parameters, auth=submits, binary=not submits, tls=tls)
         if parameters.size is not None and parameters.size > self.settings.max_message_bytes:
             raise TooBig  # RFC 1870 §6.1 (1)
         self.envelope.smtp_utf8 = parameters.smtputf8
         self.envelope.declared_size = parameters.size
         self.envelope.binary = parameters.binary
+        self.envelope.require_tls = parameters.require_tls
         self.reply(await self._call_handler_hook("MAIL", path.address, []))
 
     async def smtp_RCPT(self, arg: str) -> None:

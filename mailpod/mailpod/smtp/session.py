@@ -112,6 +112,7 @@ class MailEnvelope(Envelope):
         super().__init__()
         self.declared_size: int | None = None
         self.binary = False  # BODY=BINARYMIME
+        self.require_tls = False  # RFC 8689
         self.chunks: bytearray | None = None  # by BDAT
         self.began = 0.0  # when the first chunk did
         self.spoilt = False  # a chunk was refused, so the message is
@@ -134,6 +135,7 @@ class MailEnvelope(Envelope):
             envid=self.reporting.envid,
             ret=self.reporting.ret,
             smtputf8=self.smtp_utf8,
+            requiretls=self.require_tls,
             user=user,
         )
 

@@ -96,10 +96,14 @@ class MailParameters:
     size: int | None
     smtputf8: bool
     binary: bool = False
+    require_tls: bool = False
 
 
-def mail_parameters(given: dict[str, str | None], *, auth: bool, binary: bool = False) -> MailParameters:
-    """Checked parameters of MAIL; `auth` allows RFC 4954's AUTH=, `binary` RFC 3030's BODY=. Raises SyntaxProblem."""
+def mail_parameters(
+    given: dict[str, str | None], *, auth: bool, binary: bool = False, tls: bool = False
+) -> MailParameters:
+    """Checked parameters of MAIL; `auth` allows RFC 4954's AUTH=, `binary` RFC 3030's BODY=, `tls` RFC 8689's
+    REQUIRETLS. Raises SyntaxProblem."""
     bodies = ("7BIT", "8BITMIME", "BINARYMIME") if binary else ("7BIT", "8BITMIME")
     size: int | None = None
     for name, value in given.items():
@@ -113,12 +117,16 @@ def mail_parameters(given: dict[str, str | None], *, auth: bool, binary: bool = 
         elif name == "SMTPUTF8":  # RFC 6531 §3.4
             if value is not None:
                 raise SyntaxProblem("501 5.5.4 SMTPUTF8 takes no value")
+        elif name == "REQUIRETLS" and tls:  # RFC 8689 §2 (5): only under TLS, where it is offered
+            if value is not None:
+                raise SyntaxProblem("501 5.5.4 REQUIRETLS takes no value")
         elif name == "AUTH" and auth:  # RFC 4954 §5: it may be ignored, and is: who logged in is known
             if value is None or not _AUTH_VALUE.fullmatch(value):
                 raise SyntaxProblem("501 5.5.4 AUTH is xtext or <>")
         else:
             raise SyntaxProblem(f"555 5.5.4 Parameter {name} is not known")
-    return MailParameters(size, "SMTPUTF8" in given, (given.get("BODY") or "").upper() == "BINARYMIME")
+    binary = (given.get("BODY") or "").upper() == "BINARYMIME"
+    return MailParameters(size, "SMTPUTF8" in given, binary, "REQUIRETLS" in given)
 
 
 def parse_chunk(argument: str) -> tuple[int, bool]:

@@ -89,6 +89,7 @@ def test_mail_parameters() -> None:
     given_ = {"SIZE": "12", "BODY": "8bitmime", "SMTPUTF8": None, "AUTH": "<>"}
     assert mail_parameters(given_, auth=True) == MailParameters(12, True)
     assert mail_parameters({}, auth=False) == MailParameters(None, False)
+    assert mail_parameters({"REQUIRETLS": None}, auth=False, tls=True).require_tls
 
 
 @pytest.mark.parametrize(
@@ -99,6 +100,7 @@ def test_mail_parameters() -> None:
         ({"SIZE": "1" * 21}, "501"),
         ({"BODY": "BINARYMIME"}, "501"),
         ({"SMTPUTF8": "1"}, "501"),
+        ({"REQUIRETLS": None}, "555"),
         ({"AUTH": "<>"}, "555"),
         ({"RET": "HDRS"}, "555"),
     ],

@@ -13,6 +13,7 @@ import uvloop
 from tests.mailpod.smtp.server import PASSWORD, plain, serving
 
 from mailpod.net.tls import TlsContexts
+from mailpod.store.outbound import SpoolEntry
 
 MAIL = b"Subject: x\r\n\r\nbody\r\n"
 ALICE = "alice@example.com"
@@ -182,3 +183,35 @@ async def test_too_many_failed_logins() -> None:
         for _ in range(2):
             assert (await client.say(f"AUTH PLAIN {plain(ALICE, 'wrong')}")).startswith("535")
         assert await client.reply() == "421 4.7.0 Too many errors, closing"
+
+
+async def test_requiretls_is_offered_and_taken_under_tls_alone(tls: TlsContexts) -> None:
+    """RFC 8689 §2."""
+    async with serving(tls=tls) as server, server.client() as client:
+        assert "REQUIRETLS" not in await client.hello()
+        assert (await client.say("MAIL FROM:<> REQUIRETLS")).startswith("555 ")
+        await client.start_tls()
+        assert "REQUIRETLS" in (await client.say("EHLO client.example")).split("\n")
+        assert (await client.say("MAIL FROM:<> REQUIRETLS=1")).startswith("501 ")
+        assert (await client.say("MAIL FROM:<> REQUIRETLS")).startswith("250 ")
+
+
+async def test_requiretls_goes_on_with_the_message(tls: TlsContexts, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[SpoolEntry] = []
+
+    async def keep(entry: SpoolEntry, message: bytes) -> None:
+        kept.append(entry)
+
+    async with serving(tls=tls) as server, server.client() as client:
+        monkeypatch.setattr(server.services.spool, "accept", keep)
+        await client.hello()
+        await client.start_tls()
+        await client.say("EHLO client.example")
+        for options in ("", " REQUIRETLS"):
+            await client.say(f"MAIL FROM:<far@far.example>{options}")
+            for recipient in (ALICE, "bob@example.com"):
+                await client.say(f"RCPT TO:<{recipient}>")
+            await client.say("DATA")
+            client.send(MAIL + b".\r\n")
+            assert (await client.reply()).startswith("250 ")
+    assert [entry.requiretls for entry in kept] == [False, True]
