@@ -143,6 +143,12 @@ class CannotDo(MailError):
     imap = ("NO", "CANNOT")
 
 
+class UseNotPossible(CannotDo):
+    """IMAP: CREATE with a special use that no mailbox can have, or that another one has (RFC 6154 §3)."""
+
+    imap = ("NO", "USEATTR")
+
+
 class LimitReached(MailError):
     """IMAP: more mailboxes, keywords and the like than a setting allows."""
 

@@ -15,6 +15,7 @@ from typing import Final, Literal
 from mailpod.imap.grammar_append import append
 from mailpod.imap.grammar_fetch import fetch
 from mailpod.imap.grammar_flags import flag_list, flags
+from mailpod.imap.grammar_list import create, list_, lsub
 from mailpod.imap.grammar_search import search
 from mailpod.imap.grammar_select import select
 from mailpod.imap.grammar_sort import sort, thread
@@ -28,7 +29,6 @@ from mailpod.imap.syntax import (
     EnableArgs,
     ExpungeArgs,
     IdArgs,
-    ListArgs,
     LoginArgs,
     MailboxArgs,
     NoArgs,
@@ -38,9 +38,6 @@ from mailpod.imap.syntax import (
 
 _STORE_ITEM: Final = re.compile(rb"([+-]?)FLAGS(\.SILENT)?(?= )", re.IGNORECASE)
 _STORE_MODES: Final[dict[bytes, Literal["add", "remove", "set"]]] = {b"+": "add", b"-": "remove", b"": "set"}
-_SELECTION_OPTIONS: Final = frozenset(("SUBSCRIBED", "SPECIAL-USE"))
-_RETURN_OPTIONS: Final = frozenset(("SUBSCRIBED", "SPECIAL-USE", "CHILDREN"))
-_MAX_PATTERNS: Final = 50
 _MAX_ID_FIELDS: Final = 30  # RFC 2971 §3.3
 
 
@@ -110,71 +107,11 @@ def _mailbox(cursor: Cursor) -> MailboxArgs:
     return MailboxArgs(cursor.mailbox())
 
 
-def _create(cursor: Cursor) -> MailboxArgs:
-    cursor.space()
-    name = cursor.mailbox()
-    # RFC 3501 §6.3.3: a trailing delimiter declares names under this one, and is no part of the name
-    if name.endswith(DELIMITER):
-        return MailboxArgs(name[: -len(DELIMITER)], noselect=True)
-    return MailboxArgs(name)
-
-
 def _rename(cursor: Cursor) -> RenameArgs:
     cursor.space()
     old = cursor.mailbox()
     cursor.space()
     return RenameArgs(old, cursor.mailbox().removesuffix(DELIMITER))
-
-
-def _lsub(cursor: Cursor) -> ListArgs:
-    cursor.space()
-    reference = cursor.mailbox()
-    cursor.space()
-    return ListArgs(reference, (cursor.pattern(),))
-
-
-def _list(cursor: Cursor) -> ListArgs:
-    """RFC 3501 §6.3.8 and the parts of RFC 5258 that RFC 6154 builds on."""
-    cursor.space()
-    selection = frozenset[str]()
-    if cursor.peek() == b"(":
-        selection = _options(cursor, _SELECTION_OPTIONS)
-        cursor.space()
-    reference = cursor.mailbox()
-    cursor.space()
-    patterns = _patterns(cursor)
-    returns = frozenset[str]()
-    if cursor.take(b" "):
-        if cursor.word() != "RETURN":
-            raise cursor.error("expected RETURN before here")
-        cursor.space()
-        returns = _options(cursor, _RETURN_OPTIONS)
-    return ListArgs(reference, patterns, selection, returns)
-
-
-def _patterns(cursor: Cursor) -> tuple[str, ...]:
-    if not cursor.take(b"("):
-        return (cursor.pattern(),)
-    patterns = [cursor.pattern()]
-    while not cursor.take(b")"):
-        cursor.space()
-        patterns.append(cursor.pattern())
-        if len(patterns) > _MAX_PATTERNS:
-            raise BadCommand(f"More than {_MAX_PATTERNS} patterns")
-    return tuple(patterns)
-
-
-def _options(cursor: Cursor, known: frozenset[str]) -> frozenset[str]:
-    found: set[str] = set()
-    cursor.need(b"(")
-    while not cursor.take(b")"):
-        if found:
-            cursor.space()
-        option = cursor.word()
-        if option not in known:
-            raise BadCommand(f"Unknown LIST option {option}")  # RFC 5258 §3: unknown options are BAD
-        found.add(option)
-    return frozenset(found)
 
 
 def _store(cursor: Cursor, uid: bool = False) -> StoreArgs:
@@ -232,13 +169,13 @@ GRAMMAR: Final[dict[str, Callable[[Cursor], object]]] = {
     "NAMESPACE": _none,
     "SELECT": select,
     "EXAMINE": select,
-    "CREATE": _create,
+    "CREATE": create,
     "DELETE": _mailbox,
     "RENAME": _rename,
     "SUBSCRIBE": _mailbox,
     "UNSUBSCRIBE": _mailbox,
-    "LIST": _list,
-    "LSUB": _lsub,
+    "LIST": list_,
+    "LSUB": lsub,
     "STATUS": status,
     "GETQUOTA": get_quota,
     "GETQUOTAROOT": get_quota_root,

@@ -11,6 +11,7 @@ _SYSTEM_FLAGS: Final = {
     flag.upper().encode(): flag for flag in ("\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft")
 }
 _FLAG: Final = re.compile(rb'\\?[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
+_USES: Final = {use.lower(): use for use in ("\\Archive", "\\Drafts", "\\Junk", "\\Sent", "\\Trash")}
 _MAX_FLAGS: Final = 200
 _MAX_FLAG_BYTES: Final = 200
 
@@ -47,3 +48,11 @@ def _flag(cursor: Cursor) -> str:
     if system is None:
         raise BadCommand(f"Unknown system flag {flag.decode()}")
     return system
+
+
+def use_attribute(cursor: Cursor) -> str:
+    """`\\Sent` and the like (RFC 6154 §6), in the spelling of the RFC where it is known."""
+    word = cursor.expect(_FLAG, "a special use").decode("ascii")
+    if not word.startswith("\\"):
+        raise cursor.error("expected a special use before here")
+    return _USES.get(word.lower(), word)

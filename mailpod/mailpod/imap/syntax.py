@@ -285,10 +285,17 @@ class SelectArgs:
 
 @dataclass(frozen=True, slots=True)
 class MailboxArgs:
-    """CREATE, DELETE, SUBSCRIBE, UNSUBSCRIBE. `noselect` is CREATE's trailing delimiter (RFC 3501 §6.3.3)."""
+    """DELETE, SUBSCRIBE, UNSUBSCRIBE, GETQUOTAROOT."""
 
     mailbox: str
-    noselect: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CreateArgs:
+    """`uses` are RFC 6154's: `\\\\Sent`."""
+
+    mailbox: str
+    uses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,12 +306,14 @@ class RenameArgs:
 
 @dataclass(frozen=True, slots=True)
 class ListArgs:
-    """LIST and LSUB. The options are RFC 5258's that RFC 6154 needs: SUBSCRIBED, SPECIAL-USE, CHILDREN."""
+    """LIST and LSUB. The options are RFC 5258's and RFC 6154's; `items` are those of RFC 5819's STATUS."""
 
     reference: str
     patterns: tuple[str, ...]
     selection: frozenset[str] = frozenset()
     returns: frozenset[str] = frozenset()
+    extended: bool = False
+    items: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

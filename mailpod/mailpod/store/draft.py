@@ -10,7 +10,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
-from ..errors import CannotDo, LimitReached, MailboxExists, NoSuchMailbox, OverQuota, TryCreate, Unavailable
+from ..errors import (
+    CannotDo,
+    LimitReached,
+    MailboxExists,
+    NoSuchMailbox,
+    OverQuota,
+    TryCreate,
+    Unavailable,
+    UseNotPossible,
+)
 from . import ops
 from .mailbox import Mailbox
 from .objects import Buffer
@@ -233,7 +242,7 @@ class Draft:
         if self.state.find(name) is not None:
             raise MailboxExists(name)
         if use is not None and any(box.special_use == use for box in self.state.boxes.values()):
-            raise CannotDo(f"Another mailbox is {use} already")
+            raise UseNotPossible(f"Another mailbox is {use} already")
         self._create_parents(name)
         self._add_box(name, use)
 

@@ -95,7 +95,8 @@ def test_mailbox_names() -> None:
     assert one(b"a SELECT Inbox/x") == s.SelectArgs("INBOX/x")
     assert one(b'a EXAMINE "Entw&APw-rfe"') == s.SelectArgs("Entwürfe")
     assert one(b"a EXAMINE {11}\r\nEntw&APw-fe") == s.SelectArgs("Entwüfe")
-    assert one(b"a CREATE foo/") == s.MailboxArgs("foo", noselect=True)
+    assert one(b"a CREATE foo/") == s.CreateArgs("foo")
+    assert one(b"a CREATE foo (USE (\\sent \\Other))") == s.CreateArgs("foo", ("\\Sent", "\\Other"))
     assert one(b"a RENAME a&-b c/") == s.RenameArgs("a&b", "c")
     assert "UTF-7" in bad(b"a SELECT a&b")
     assert "UTF-7" in bad(b'a SELECT "Entw\xc3\xbcrfe"')
@@ -105,9 +106,12 @@ def test_list() -> None:
     assert one(b'a LIST "" *') == s.ListArgs("", ("*",))
     assert one(b"a LSUB foo/ %.[x]") == s.ListArgs("foo/", ("%.[x]",))
     assert one(b'a LIST (SPECIAL-USE) "" (a% {1}\r\nb) RETURN (CHILDREN SUBSCRIBED)') == s.ListArgs(
-        "", ("a%", "b"), frozenset(["SPECIAL-USE"]), frozenset(["CHILDREN", "SUBSCRIBED"])
+        "", ("a%", "b"), frozenset(["SPECIAL-USE"]), frozenset(["CHILDREN", "SUBSCRIBED"]), extended=True
     )
-    assert one(b'a LIST () "" "" RETURN ()') == s.ListArgs("", ("",))
+    assert one(b'a LIST () "" "" RETURN ()') == s.ListArgs("", ("",), extended=True)
+    assert one(b'a LIST "" x RETURN (STATUS (UNSEEN))') == s.ListArgs(
+        "", ("x",), returns=frozenset(["STATUS"]), extended=True, items=("UNSEEN",)
+    )
     assert "option FOO" in bad(b'a LIST (FOO) "" *')
 
 

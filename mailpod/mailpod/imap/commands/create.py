@@ -1,19 +1,27 @@
-"""CREATE (RFC 3501 §6.3.3), with MAILBOXID (RFC 8474 §4.1)."""
+"""CREATE (RFC 3501 §6.3.3), with MAILBOXID (RFC 8474 §4.1) and a special use (RFC 6154 §3)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from mailpod.errors import UseNotPossible
 from mailpod.imap.names import check_new
 from mailpod.imap.reply import Done
 
 if TYPE_CHECKING:
     from mailpod.imap.session import Session
-    from mailpod.imap.syntax import MailboxArgs
+    from mailpod.imap.syntax import CreateArgs
+
+_USES: Final = frozenset(("\\Archive", "\\Drafts", "\\Junk", "\\Sent", "\\Trash"))
 
 
-async def run(session: Session, args: MailboxArgs) -> Done:
-    """Missing superiors are made too. `foo/` makes foo. Raises CannotDo, MailboxExists, LimitReached, Unavailable."""
+async def run(session: Session, args: CreateArgs) -> Done:
+    """Missing superiors are made too. `foo/` makes foo.
+
+    Raises CannotDo, MailboxExists, UseNotPossible, LimitReached, Unavailable.
+    """
     check_new(args.mailbox)
-    made = await session.account.create(args.mailbox)
+    if len(args.uses) > 1 or not _USES.issuperset(args.uses):
+        raise UseNotPossible("A mailbox can have one of the uses " + " ".join(sorted(_USES)))
+    made = await session.account.create(args.mailbox, *args.uses)
     return Done(b"MAILBOXID (%b)" % made.object_id.encode("ascii"))

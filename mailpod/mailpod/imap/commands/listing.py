@@ -1,4 +1,4 @@
-"""LIST (RFC 3501 §6.3.8), with the options of RFC 5258 that SPECIAL-USE (RFC 6154 §2, §3) asks for.
+"""LIST (RFC 3501 §6.3.8; RFC 5258, RFC 5819, RFC 6154).
 
 Invariant: every name between a mailbox and the root is listed, as \\Noselect where no mailbox has it.
 """
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from mailpod.imap import wire
+from mailpod.imap.commands import status
 from mailpod.imap.matching import Matcher
 from mailpod.imap.names import superiors
 
@@ -18,43 +19,79 @@ if TYPE_CHECKING:
     from mailpod.store import Account
 
 _BATCH: Final = 500
+_BASE: Final = ("SUBSCRIBED", "SPECIAL-USE")  # selection options that names can fail
 
 
 async def run(session: Session, args: ListArgs) -> None:
-    if args.patterns == ("",):
+    """Raises Unavailable where STATUS is asked for."""
+    if args.patterns == ("",) and not args.extended:
         # RFC 3501 §6.3.8: an empty name asks for the delimiter and the root of the reference
         session.send(b'* LIST (\\Noselect) "/" ""\r\n')
         return
+    if args.items:
+        await session.account.refresh()
     matcher = Matcher(args.reference, args.patterns)
-    lines = list(_lines(session.account, args, matcher))
-    for start in range(0, len(lines), _BATCH):
-        session.send(lines[start : start + _BATCH])
-        await session.drained()
+    for count, found in enumerate(list(_Listing(session.account, args).lines(matcher)), 1):
+        name, response, selectable = found
+        session.send(response)
+        mailbox = session.account.mailboxes.get(name) if args.items and selectable else None
+        if mailbox is not None:
+            session.send(status.line(session, mailbox, args.items))
+        if count % _BATCH == 0:
+            await session.drained()
+    await session.drained()
 
 
-def _lines(account: Account, args: ListArgs, matcher: Matcher) -> Iterator[bytes]:
-    existing = account.mailboxes
-    parents = {parent for name in existing for parent in superiors(name)}
-    names = existing.keys() | parents
-    if "SUBSCRIBED" in args.selection:
-        names = account.subscriptions
-    for name in sorted(names, key=order):
-        use = existing[name].special_use if name in existing else None
-        if not matcher(name) or ("SPECIAL-USE" in args.selection and use is None):
-            continue
-        attributes = [_existence(name in existing, name in parents)]
-        attributes.append(b"\\HasChildren" if name in parents else b"\\HasNoChildren")
+class _Listing:
+    """The names of an account at one moment, and what is said of each."""
+
+    def __init__(self, account: Account, args: ListArgs) -> None:
+        self._args = args
+        self._mailboxes = account.mailboxes
+        self._subscribed = account.subscriptions
+        self._parents = {parent for name in self._mailboxes for parent in superiors(name)}
+        self._bases = [option for option in _BASE if option in args.selection]
+
+    def lines(self, matcher: Matcher) -> Iterator[tuple[str, bytes, bool]]:
+        """Names in order, their responses, and whether STATUS may be told of them."""
+        names = self._mailboxes.keys() | self._parents
+        if "SUBSCRIBED" in self._args.selection:
+            names = names | self._subscribed
+        chosen = {name for name in names if matcher(name) and self._selected(name)}
+        above = self._above_hidden(names, chosen) if "RECURSIVEMATCH" in self._args.selection else ()
+        told = set(filter(matcher, above))
+        for name in sorted(chosen | told, key=order):
+            response = line(b"LIST", self._attributes(name), name, self._bases if name in told else ())
+            # RFC 5819 §2: no STATUS of what is not selectable, or is listed for CHILDINFO only
+            yield name, response, name in self._mailboxes and name in chosen
+
+    def _selected(self, name: str) -> bool:
+        """RFC 5258 §3.1: every selection option must hold."""
+        if "SUBSCRIBED" in self._bases and name not in self._subscribed:
+            return False
+        return "SPECIAL-USE" not in self._bases or self._use(name) is not None
+
+    def _above_hidden(self, names: Iterable[str], chosen: set[str]) -> set[str]:
+        """Names above one that is selected and not listed itself: RFC 5258 §3.5 CHILDINFO."""
+        hidden = (name for name in names if name not in chosen and self._selected(name))
+        return {parent for name in hidden for parent in superiors(name)}
+
+    def _use(self, name: str) -> str | None:
+        mailbox = self._mailboxes.get(name)
+        return mailbox.special_use if mailbox is not None else None
+
+    def _attributes(self, name: str) -> list[bytes]:
+        args, out = self._args, list[bytes]()
+        if name not in self._mailboxes:
+            out.append(b"\\NonExistent" if args.extended else b"\\Noselect")  # RFC 5258 §3: the latter follows
+        if not args.extended or "CHILDREN" in args.returns:
+            out.append(b"\\HasChildren" if name in self._parents else b"\\HasNoChildren")
+        use = self._use(name)
         if use is not None:
-            attributes.append(use.encode("ascii"))
-        if name in account.subscriptions and "SUBSCRIBED" in (args.returns | args.selection):
-            attributes.append(b"\\Subscribed")
-        yield line(b"LIST", filter(None, attributes), name)
-
-
-def _existence(exists: bool, has_children: bool) -> bytes:
-    if exists:
-        return b""
-    return b"\\Noselect" if has_children else b"\\NonExistent"  # RFC 5258 §3.4
+            out.append(use.encode("ascii"))
+        if name in self._subscribed and "SUBSCRIBED" in (args.returns | args.selection):
+            out.append(b"\\Subscribed")
+        return out
 
 
 def order(name: str) -> tuple[bool, str]:
@@ -62,6 +99,8 @@ def order(name: str) -> tuple[bool, str]:
     return name != "INBOX", name
 
 
-def line(response: bytes, attributes: Iterable[bytes], name: str) -> bytes:
-    """`* LIST (attributes) "/" name`."""
-    return b'* %b %b "/" %b\r\n' % (response, wire.parenthesized(attributes), wire.mailbox(name))
+def line(response: bytes, attributes: Iterable[bytes], name: str, below: Iterable[str] = ()) -> bytes:
+    """`* LIST (attributes) "/" name`, with CHILDINFO where `below` says what is below."""
+    info = wire.parenthesized(b'"%b"' % option.encode("ascii") for option in below)
+    data = b' ("CHILDINFO" %b)' % info if below else b""
+    return b'* %b %b "/" %b%b\r\n' % (response, wire.parenthesized(attributes), wire.mailbox(name), data)
