@@ -15,7 +15,7 @@ from mailpod.config import ConfigError, PodSettings, load
 from mailpod.net.listener import ListenError
 from mailpod.pod import Pod
 from mailpod.store.opening import open_bucket
-from mailpod.tools import du, fsck, inspect, restore
+from mailpod.tools import du, fsck, inspect, queue, restore
 from mailpod.tools.bucket import CannotRun
 
 
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     serving.add_argument("--config", type=Path, required=True, metavar="FILE", help="the pod's settings, JSON")
     serving.add_argument("--name", metavar="NAME", help="the pod's name, where several have the same FILE")
     serving.set_defaults(run=run_pod)
-    for tool in (fsck, du, inspect, restore):
+    for tool in (fsck, du, inspect, queue, restore):
         tool.add_parser(commands)
     return parser
 
