@@ -13,10 +13,19 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from mailpod.errors import Damaged, Expunged, MailError
 from mailpod.imap.sections import Section, cut, from_cache, span
+from mailpod.mime.decoding import UnknownEncoding
 
 if TYPE_CHECKING:
     from mailpod.net.budget import Budget
     from mailpod.store import Account, Location, Page
+
+
+class UnknownCte(MailError):
+    """RFC 3516 §4.3: a part whose Content-Transfer-Encoding we cannot undo."""
+
+    imap = ("NO", "UNKNOWN-CTE")
+    text = "The part is in an encoding that is not known"
+
 
 Values: TypeAlias = list[bytes | None]
 _LARGE: Final = 128 * 1024  # of a larger message only the octets asked for are read
@@ -108,6 +117,8 @@ class PageSections:
                     yield await self._values(at, want, reader)
                 except (Expunged, Damaged) as error:
                     yield error
+                except UnknownEncoding:
+                    yield UnknownCte()
 
     async def _read_whole(self, account: Account, budget: Budget) -> AsyncGenerator[Values | MailError, None]:
         """The usual download: no spans to work out."""
@@ -143,9 +154,14 @@ class PageSections:
                 out.append(None)
             elif data is None:
                 out.append(
-                    cut(section, await reader.octets(page.location(row), *found) if found[0] < found[1] else b"")
+                    cut(
+                        section,
+                        await reader.octets(page.location(row), *found) if found[0] < found[1] else b"",
+                        page,
+                        row,
+                    )
                 )
             else:
                 whole = found == (0, len(data))
-                out.append(cut(section, data if whole else data[found[0] : found[1]]))
+                out.append(cut(section, data if whole else data[found[0] : found[1]], page, row))
         return out

@@ -28,9 +28,10 @@ def append_message(cursor: Cursor) -> AppendMessage:
     if cursor.peek() == b'"':
         date = _date_time(cursor)
         cursor.space()
+    binary = cursor.take(b"~")  # RFC 3516 §4.4: literal8
     data = cursor.message()
     kept = tuple(flag for flag in flags if flag != "\\Recent")  # tools copy what FETCH gave them
-    return AppendMessage(kept, date, data)
+    return AppendMessage(kept, date, data, binary)
 
 
 def _date_time(cursor: Cursor) -> int:

@@ -8,19 +8,30 @@ from typing import Final
 from mailpod.imap import wire
 from mailpod.imap.grammar_return import partial
 from mailpod.imap.lexer import BadCommand, Cursor
-from mailpod.imap.syntax import FetchArgs, FetchAttr, FetchBody, FetchItem
+from mailpod.imap.syntax import FetchArgs, FetchAttr, FetchBinary, FetchBody, FetchItem
 
 _NAME: Final = re.compile(rb"[A-Za-z0-9.]+")
 _PATH: Final = re.compile(rb"[1-9][0-9]{0,9}(?:\.[1-9][0-9]{0,9})*")
 _WHAT: Final = re.compile(rb"HEADER\.FIELDS\.NOT|HEADER\.FIELDS|HEADER|TEXT|MIME", re.IGNORECASE)
 _PARTIAL: Final = re.compile(rb"<([0-9]{1,10})\.([1-9][0-9]{0,9})>")
+_LAZY: Final = re.compile(rb" \(LAZY\)", re.IGNORECASE)  # RFC 8970 §3.1
 _FAST: Final = ("FLAGS", "INTERNALDATE", "RFC822.SIZE")
 _MACROS: Final = {"ALL": (*_FAST, "ENVELOPE"), "FAST": _FAST, "FULL": (*_FAST, "ENVELOPE", "BODY")}
 _ATTRIBUTES: Final = {
     name: FetchAttr(name)
     for name in (
         *("FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "BODYSTRUCTURE", "BODY", "UID"),
-        *("MODSEQ", "SAVEDATE", "EMAILID", "THREADID", "RFC822", "RFC822.HEADER", "RFC822.TEXT"),
+        *(
+            "PREVIEW",
+            "PREVIEW (LAZY)",
+            "MODSEQ",
+            "SAVEDATE",
+            "EMAILID",
+            "THREADID",
+            "RFC822",
+            "RFC822.HEADER",
+            "RFC822.TEXT",
+        ),
     )
 }
 _MAX_ITEMS: Final = 500
@@ -81,12 +92,27 @@ def _item(cursor: Cursor, macros: bool = False) -> tuple[FetchItem, ...]:
     name = cursor.expect(_NAME, "an item to fetch").decode("ascii").upper()
     if name in ("BODY", "BODY.PEEK") and cursor.take(b"["):
         return (_body(cursor, peek=name == "BODY.PEEK"),)
+    if name in ("BINARY", "BINARY.PEEK", "BINARY.SIZE") and cursor.take(b"["):
+        return (_binary(cursor, name),)
+    if name == "PREVIEW" and cursor.match(_LAZY):
+        return (_ATTRIBUTES["PREVIEW (LAZY)"],)
     # RFC 3501 §6.4.5: a macro stands alone, not in a list
     if macros and name in _MACROS:
         return tuple(_ATTRIBUTES[attribute] for attribute in _MACROS[name])
     if name not in _ATTRIBUTES:
         raise BadCommand(f"Unknown FETCH item {name}")
     return (_ATTRIBUTES[name],)
+
+
+def _binary(cursor: Cursor, name: str) -> FetchBinary:
+    """RFC 3516 §7: a part, and nothing of it."""
+    path, section = _path(cursor)
+    cursor.need(b"]")
+    size = name == "BINARY.SIZE"
+    partial = None if size else _partial(cursor)
+    suffix = b"" if partial is None else b"<%d>" % partial[0]
+    label = b"BINARY%b[%b]%b" % (b".SIZE" if size else b"", section, suffix)
+    return FetchBinary(path, size, size or name == "BINARY.PEEK", partial, label)
 
 
 def _body(cursor: Cursor, peek: bool) -> FetchBody:

@@ -1,12 +1,13 @@
-"""SORT and THREAD: RFC 5256 §5, RFC 5957 §6."""
+"""SORT and THREAD: RFC 5256 §5, RFC 5957 §6; SORT RETURN: RFC 5267 §3."""
 
 from __future__ import annotations
 
 from typing import Final, Literal
 
+from mailpod.imap.grammar_return import returns
 from mailpod.imap.grammar_search import program
 from mailpod.imap.lexer import BadCommand, Cursor
-from mailpod.imap.syntax import SearchArgs, SortArgs, SortKey, ThreadArgs
+from mailpod.imap.syntax import Return, SearchArgs, SortArgs, SortKey, ThreadArgs
 
 _KEYS: Final = frozenset(("ARRIVAL", "CC", "DATE", "FROM", "SIZE", "SUBJECT", "TO", "DISPLAYFROM", "DISPLAYTO"))
 _ALGORITHMS: Final[dict[str, Literal["ORDEREDSUBJECT", "REFERENCES"]]] = {
@@ -18,6 +19,7 @@ _MAX_KEYS: Final = 20
 
 def sort(cursor: Cursor, uid: bool = False) -> SortArgs:
     cursor.space()
+    wanted = returns(cursor)
     cursor.need(b"(")
     criteria = [_key(cursor)]
     while not cursor.take(b")"):
@@ -25,7 +27,7 @@ def sort(cursor: Cursor, uid: bool = False) -> SortArgs:
         criteria.append(_key(cursor))
         if len(criteria) > _MAX_KEYS:
             raise BadCommand(f"More than {_MAX_KEYS} sort keys")
-    return SortArgs(tuple(criteria), _search(cursor, uid))
+    return SortArgs(tuple(criteria), _search(cursor, uid, wanted))
 
 
 def _key(cursor: Cursor) -> SortKey:
@@ -48,9 +50,9 @@ def thread(cursor: Cursor, uid: bool = False) -> ThreadArgs:
     return ThreadArgs(algorithm, _search(cursor, uid))
 
 
-def _search(cursor: Cursor, uid: bool) -> SearchArgs:
+def _search(cursor: Cursor, uid: bool, wanted: Return | None = None) -> SearchArgs:
     """RFC 5256 §5 search-criteria: the charset is not optional here."""
     cursor.space()
     charset = cursor.astring()
     cursor.space()
-    return program(cursor, charset, uid)
+    return program(cursor, charset, uid, wanted)

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from mailpod.imap.derived import derive, take
-from mailpod.imap.syntax import FetchAttr, FetchBody
+from mailpod.imap.syntax import FetchAttr, FetchBinary, FetchItem
+from mailpod.mime.decoding import decoded_part
 from mailpod.mime.headers import CACHED_FIELDS
+from mailpod.mime.preview import PREVIEWED, preview
 from mailpod.mime.sections import What, header_fields, locate
 
 if TYPE_CHECKING:
     from mailpod.store import Page
+
+_PREVIEWS: Final = "previews"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,35 +33,58 @@ class Section:
     names: frozenset[bytes] | None = None
     invert: bool = False
     partial: tuple[int, int] | None = None
+    form: Literal["", "binary", "size", "preview", "lazy"] = ""
 
     @property
     def whole(self) -> bool:
         """BODY[] and RFC822."""
-        return not self.path and not self.what and self.partial is None
+        return not self.path and not self.what and self.partial is None and not self.form
 
     @property
     def cacheable(self) -> bool:
         """May be answered from a page's `fields`, for those messages that have no other of the fields asked for."""
-        return self.names is not None and not self.path and not self.invert
+        return self.previews or (self.names is not None and not self.path and not self.invert)
+
+    @property
+    def previews(self) -> bool:
+        return self.form in ("preview", "lazy")
+
+    def wire(self, value: bytes | None) -> list[bytes]:
+        """The value as it is sent, with the space before it."""
+        if value is None:
+            return [b" NIL"]
+        if self.form == "size":
+            return [b" ", value]
+        if not value:
+            return [b' ""']
+        # RFC 3516 §4.2: octets that a literal cannot hold (RFC 3501 §9, CHAR8) are a literal8
+        return [
+            b" ~{%d}\r\n" % len(value) if self.form == "binary" and b"\0" in value else b" {%d}\r\n" % len(value),
+            value,
+        ]
 
 
-_LEGACY: Final = {
+_NAMED: Final = {
+    "PREVIEW": Section(b"PREVIEW", (), "", form="preview"),
+    "PREVIEW (LAZY)": Section(b"PREVIEW", (), "", form="lazy"),
     "RFC822": Section(b"RFC822", (), ""),
     "RFC822.HEADER": Section(b"RFC822.HEADER", (), "HEADER"),
     "RFC822.TEXT": Section(b"RFC822.TEXT", (), "TEXT"),
 }
 
 
-def section_of(item: FetchBody | FetchAttr) -> Section | None:
+def section_of(item: FetchItem) -> Section | None:
     """The section that a FETCH item asks for; None for an item that is none."""
+    if isinstance(item, FetchBinary):
+        return Section(item.label, item.path, "", partial=item.partial, form="size" if item.size else "binary")
     if isinstance(item, FetchAttr):
-        return _LEGACY.get(item.name)
+        return _NAMED.get(item.name)
     base, _, variant = item.what.partition(".")
     names = frozenset(name.lower() for name in item.fields) if variant else None
     return Section(item.label, item.path, cast(What, base), names, variant == "FIELDS.NOT", item.partial)
 
 
-def marks_seen(item: FetchBody | FetchAttr) -> bool:
+def marks_seen(item: FetchItem) -> bool:
     """RFC 3501 §6.4.5: BODY[], RFC822 and RFC822.TEXT set \\Seen, BODY.PEEK[] and RFC822.HEADER do not."""
     if isinstance(item, FetchAttr):
         return item.name in ("RFC822", "RFC822.TEXT")
@@ -66,23 +93,49 @@ def marks_seen(item: FetchBody | FetchAttr) -> bool:
 
 def span(section: Section, page: Page, row: int) -> tuple[int, int] | None:
     """The octets of the message, end exclusive, that the section's value is made of."""
-    found = locate(page.parts[row], page.sizes[row], page.header_sizes[row], section.path, section.what)
-    if found is None or section.names is not None or section.partial is None:
+    parts, size, header = page.parts[row], page.sizes[row], page.header_sizes[row]
+    if section.previews:
+        return (0, min(size, header + PREVIEWED)) if section.form == "preview" else None
+    found = locate(parts, size, header, section.path, section.what)
+    if found is None or section.names is not None:
+        return found
+    if section.form:
+        # the part's own header says how it is encoded; the whole message stands as it is (RFC 3516 §4.2)
+        mime = locate(parts, size, header, section.path, "MIME") if section.path else None
+        return found if mime is None else (mime[0], found[1])
+    if section.partial is None:
         return found
     # RFC 3501 §6.4.5: a partial fetch is cut at the end, and beyond it is empty
     start = min(found[0] + section.partial[0], found[1])
     return start, min(start + section.partial[1], found[1])
 
 
-def cut(section: Section, octets: bytes) -> bytes:
-    """The value, from the octets in `span`."""
+def cut(section: Section, octets: bytes, page: Page, row: int) -> bytes:
+    """The value, from the octets in `span`. Raises UnknownEncoding."""
+    if section.previews:
+        value = preview(octets, page.parts[row], page.header_sizes[row]).encode()
+        _remember(page, row, value)
+        return value
+    if section.form:
+        value = decoded_part(octets) if section.path else octets
+        return b"%d" % len(value) if section.form == "size" else _partial(section, value)
     if section.names is None:
         return octets
     return _partial(section, header_fields(octets, section.names, section.invert))
 
 
+def _remember(page: Page, row: int, value: bytes) -> None:
+    """A preview is made once for as long as its page is in memory."""
+    known = page.derived.setdefault(_PREVIEWS, [])
+    known += [None] * (len(page) - len(known))
+    known[row] = value
+
+
 def from_cache(section: Section, page: Page, rows: Sequence[int]) -> list[bytes | None]:
     """Values of a cacheable section without reading a message; None where that cannot be."""
+    if section.previews:
+        known = page.derived.get(_PREVIEWS, ())
+        return [known[row] if row < len(known) else None for row in rows]
     names = section.names or frozenset()
     whole = derive(page, names, rows, lambda rows: choose(take(page.fields, rows), names))
     values: list[bytes | None] = [*whole] if section.partial is None else [_partial(section, each) for each in whole]

@@ -35,7 +35,7 @@ class SequenceSet:
 @dataclass(frozen=True, slots=True)
 class FetchAttr:
     """FLAGS, INTERNALDATE, RFC822.SIZE, ENVELOPE, BODYSTRUCTURE, BODY, UID, RFC822, RFC822.HEADER, RFC822.TEXT, and
-    MODSEQ (RFC 7162), SAVEDATE (RFC 8514), EMAILID and THREADID (RFC 8474).
+    MODSEQ (RFC 7162), SAVEDATE (RFC 8514), EMAILID and THREADID (RFC 8474), PREVIEW and PREVIEW (LAZY) (RFC 8970).
 
     ALL, FAST and FULL are expanded by the parser.
     """
@@ -55,7 +55,18 @@ class FetchBody:
     label: bytes
 
 
-FetchItem: TypeAlias = FetchAttr | FetchBody
+@dataclass(frozen=True, slots=True)
+class FetchBinary:
+    """BINARY[part]<partial>, BINARY.PEEK, and with `size` BINARY.SIZE (RFC 3516 §4.2)."""
+
+    path: tuple[int, ...]
+    size: bool
+    peek: bool
+    partial: tuple[int, int] | None
+    label: bytes
+
+
+FetchItem: TypeAlias = FetchAttr | FetchBody | FetchBinary
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +266,7 @@ class AppendMessage:
     flags: tuple[str, ...]
     date: int | None  # Unix seconds; None = now
     data: bytes
+    binary: bool = False  # came as a literal8, which may hold any octets
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,3 +125,27 @@ async def test_new_messages_join_what_is_remembered(at: Desk) -> None:
     assert await order(ann, "SUBJECT") == "1 2"
     await at.deliver(letter("b"))
     assert await order(at.select(), "SUBJECT") == "1 3 2"
+
+
+@pytest.mark.parametrize(
+    ("options", "answer"),
+    [
+        ("ALL", b"ALL 3,2,1"),
+        ("", b"ALL 3,2,1"),
+        ("MIN MAX COUNT", b"MIN 3 MAX 1 COUNT 3"),
+        ("PARTIAL 1:2", b"PARTIAL (1:2 3,2)"),
+    ],
+)
+async def test_return_in_the_order_of_the_sort(at: Desk, options: str, answer: bytes) -> None:
+    """RFC 5267 §3: MIN and MAX are the first and the last, and ALL keeps the order."""
+    ann = await filled(at, letter("c"), letter("b"), letter("a"))
+    reply = await ann.say(f"SORT RETURN ({options}) (SIZE REVERSE SUBJECT) UTF-8 ALL")
+    plain = (await ann.say("SORT (SIZE REVERSE SUBJECT) UTF-8 ALL")).split(b"\r\n")[0]
+    assert plain == b"* SORT 3 2 1"
+    assert reply == b'* ESEARCH (TAG "a") %b\r\nOK SORT completed\r\n' % answer
+
+
+async def test_saved_for_later(at: Desk) -> None:
+    ann = await filled(at, letter("c"), letter("b"), letter("a"))
+    await ann.say("UID SORT RETURN (SAVE) (REVERSE SUBJECT) UTF-8 SUBJECT b")
+    assert await ann.say("SEARCH $") == b"* SEARCH 2\r\nOK SEARCH completed\r\n"

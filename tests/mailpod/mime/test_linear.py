@@ -10,6 +10,7 @@ import pytest
 from mailpod.mime.dates import parse_date
 from mailpod.mime.envelopes import heads
 from mailpod.mime.msgids import message_ids
+from mailpod.mime.preview import preview
 from mailpod.mime.scan import scan
 from mailpod.mime.sections import body_from_bodystructure, header_fields, locate
 from mailpod.mime.text import decode_header, decoded_text, subject_base
@@ -51,6 +52,7 @@ SHAPES: dict[str, Callable[[int], bytes]] = {
     "atoms and dots": lambda n: b"To: " + b"a." * n + b" <" * n,
     "groups": lambda n: b"To: " + b"g:" * n + b";" * n,
     "routes": lambda n: b"To: <" + b"@a," * n,
+    "open tags": lambda n: b"Content-Type: text/html\r\n\r\n" + b"<style></style <!-- <a <script >" * n + b"<" * n * 20,
     "open ids": lambda n: b"References: " + b'<"a\\' * n + b"<a.b" * n + b'<""' * n,
     "open literals": lambda n: b"To: " + b"a@[" * n,
     "angles": lambda n: b"To: " + b"<" * n + b">" * n,
@@ -78,6 +80,7 @@ def everything(data: bytes) -> None:
     decode_header(data)
     heads(found.envelope)
     message_ids(data)
+    preview(data, found.parts, found.header_size)
 
 
 def ratio(work: Callable[[int], Callable[[], object]], size: int) -> float:

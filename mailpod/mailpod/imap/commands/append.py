@@ -1,6 +1,7 @@
 """APPEND (RFC 3501 §6.3.11) of one message or several (RFC 3502), with APPENDUID (RFC 4315 §3).
 
-Invariant: stored byte for byte as sent, and durable before the answer; several messages are one commit.
+Invariants: stored byte for byte as sent, and durable before the answer; several messages are one commit. A message with
+NULs, which only a literal8 may hold and no BODY[] can show (RFC 3501 §9, CHAR8), is stored with those parts in base64.
 """
 
 from __future__ import annotations
@@ -9,19 +10,31 @@ from typing import TYPE_CHECKING
 
 from mailpod.errors import CannotDo
 from mailpod.imap.commands.copy import limits
+from mailpod.imap.fetchbody import UnknownCte
 from mailpod.imap.reply import Done
 from mailpod.imap.sets import wire
+from mailpod.mime.encoding import CannotEncode, without_nuls
 from mailpod.store import NewMessage
 
 if TYPE_CHECKING:
     from mailpod.imap.session import Session
-    from mailpod.imap.syntax import AppendArgs
+    from mailpod.imap.syntax import AppendArgs, AppendMessage
 
 
 async def run(session: Session, args: AppendArgs) -> Done:
     """Raises TryCreate, OverQuota, and CannotDo for an empty message."""
     if not all(each.data for each in args.messages):
         raise CannotDo("A message cannot be empty")  # RFC 3502 §6.3.11: so a client takes an APPEND back
-    messages = [NewMessage(each.data, frozenset(each.flags), each.date) for each in args.messages]
+    messages = [NewMessage(_without_nuls(each), frozenset(each.flags), each.date) for each in args.messages]
     added = await session.account.append(args.mailbox, messages, limits=limits(session))
     return Done(b"APPENDUID %d %b" % (added.uidvalidity, wire(added.uids)), b"Stored")
+
+
+def _without_nuls(message: AppendMessage) -> bytes:
+    """RFC 3516 §4.4: what cannot be kept as it is, and not be encoded either, is refused."""
+    if not message.binary or b"\0" not in message.data:
+        return message.data
+    try:
+        return without_nuls(message.data)
+    except CannotEncode:
+        raise UnknownCte from None

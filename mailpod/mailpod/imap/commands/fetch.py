@@ -21,6 +21,7 @@ from mailpod.imap.results import slice_of
 from mailpod.imap.sections import Section, marks_seen, section_of
 from mailpod.imap.sequence import resolve, uids_of
 from mailpod.imap.sets import runs
+from mailpod.imap.syntax import FetchAttr
 
 if TYPE_CHECKING:
     from mailpod.imap.session import Session
@@ -80,7 +81,7 @@ def _changed(session: Session, view: View, args: FetchArgs, since: int, position
 
 def _plan(args: FetchArgs) -> _Plan:
     sections = [section for section in map(section_of, args.items) if section is not None]
-    names = [item.name for item in args.items if section_of(item) is None and hasattr(item, "name")]
+    names = [item.name for item in args.items if isinstance(item, FetchAttr) and section_of(item) is None]
     if args.uid and "UID" not in names:
         names.insert(0, "UID")  # RFC 3501 §6.4.8
     return _Plan(tuple(names), tuple(sections), any(map(marks_seen, args.items)))
@@ -201,7 +202,7 @@ class _Fetch:
                     self._owe(page.uids[rows[at]])
                 else:
                     out.append(heads[at])
-                    size += _add_sections(out, labels, each)
+                    size += _add_sections(out, self._plan.sections, labels, each)
                     out.append(ends[at] if ends is not None else b")\r\n")
                 at += 1
                 if size > _BATCH:
@@ -216,13 +217,13 @@ class _Fetch:
             self._view.owe(uid)
 
 
-def _add_sections(out: list[bytes], labels: Sequence[bytes], values: Values) -> int:
+def _add_sections(out: list[bytes], sections: Sequence[Section], labels: Sequence[bytes], values: Values) -> int:
     """One message's sections; returns their octets."""
     size = 0
-    for label, value in zip(labels, values, strict=True):
-        if value:
+    for section, label, value in zip(sections, labels, values, strict=True):
+        if value and not section.form:
             out += (b"%b {%d}\r\n" % (label, len(value)), value)
-            size += len(value)
         else:
-            out.append(label + (b" NIL" if value is None else b' ""'))
+            out += (label, *section.wire(value))
+        size += len(value or b"")
     return size

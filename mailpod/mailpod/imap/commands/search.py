@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING
 
 from mailpod.errors import MailError
@@ -20,19 +20,24 @@ if TYPE_CHECKING:
 
 async def run(session: Session, args: SearchArgs) -> None:
     """Raises what reading messages raises."""
+    await answer(session, args, b"* SEARCH", begin(session, args).run(args.key))
+
+
+async def answer(session: Session, args: SearchArgs, name: bytes, searched: Awaitable[Sequence[int]]) -> None:
+    """SEARCH's reply, and SORT's: what `searched` gives, as the client asked for it."""
     view = session.view
     saves = args.returns is not None and "SAVE" in args.returns.options
     try:
-        positions = await begin(session, args).run(args.key)
+        positions = await searched
     except MailError as error:
         if saves and not isinstance(error, BadCommand):
             view.saved = array("I")  # RFC 5182 §2.1: after a NO the result is empty
         raise
     if args.returns is None:
-        session.send(found(view, args, b"* SEARCH", positions))
+        session.send(found(view, args, name, positions))
         return
     if saves:
-        view.saved = array("I", [view.uids[at] for at in kept(positions, args.returns)])
+        view.saved = array("I", [view.uids[at] for at in sorted(kept(positions, args.returns))])
     session.send(esearch(view, session.tag, args, args.returns, positions))
 
 

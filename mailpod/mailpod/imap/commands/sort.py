@@ -1,11 +1,11 @@
-"""SORT and UID SORT (RFC 5256 §3, RFC 7162 §3.1.6)."""
+"""SORT and UID SORT (RFC 5256 §3, RFC 7162 §3.1.6), with RETURN (RFC 5267 §3)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mailpod.imap.commands.search import begin, found
+from mailpod.imap.commands.search import answer, begin
 from mailpod.imap.sortcolumns import COLUMNS
 from mailpod.imap.syntax import SortKey
 
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 async def run(session: Session, args: SortArgs) -> None:
     """Raises what reading messages raises."""
-    view, search = session.view, begin(session, args.search)
-    positions = await in_order(search, await search.run(args.search.key), args.criteria)
-    session.send(found(view, args.search, b"* SORT", positions))
+    await answer(session, args.search, b"* SORT", _sorted(begin(session, args.search), args))
+
+
+async def _sorted(search: Search, args: SortArgs) -> list[int]:
+    return await in_order(search, await search.run(args.search.key), args.criteria)
 
 
 async def in_order(search: Search, positions: Sequence[int], criteria: Sequence[SortKey]) -> list[int]:
