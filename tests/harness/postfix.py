@@ -23,7 +23,7 @@ _UID = 8  # Debian's `mail`
 
 
 class Postfix:
-    """`domain` is its own, `hostname` its name there. `settings` are lines of main.cf that go before ours."""
+    """`domain` is its own, and so are those in `also`; `hostname` is its name. `settings` go before ours in main.cf."""
 
     def __init__(
         self,
@@ -32,6 +32,7 @@ class Postfix:
         domain: str,
         hostname: str,
         users: Sequence[str],
+        also: Sequence[str] = (),
         certificate: Pair | None,
         resolver: str,
         settings: Mapping[str, str] | None = None,
@@ -42,7 +43,7 @@ class Postfix:
         self.home.chmod(0o755)
         self.address, self.domain, self.hostname = address, domain, hostname
         self.program = need("postfix")
-        self.users = list(users)
+        self.users, self.domains = list(users), [domain, *also]
         self._certificate, self._resolver, self._more = certificate, resolver, dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -102,7 +103,8 @@ class Postfix:
         os.chown(mail, _UID, _UID)
         (queue / "etc/resolv.conf").write_text(f"nameserver {self._resolver.partition(':')[0]}\noptions trust-ad\n")
         (queue / "etc/services").write_text("smtp 25/tcp\n")
-        (config / "users").write_text("".join(f"{user}@{self.domain} {user}/\n" for user in self.users))
+        addresses = (f"{user}@{domain} {user}/\n" for domain in self.domains for user in self.users)
+        (config / "users").write_text("".join(addresses))
         settings = {**self._settings(mail), **self._more}
         (config / "main.cf").write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
         (config / "master.cf").write_text(_master(self.address))
@@ -127,7 +129,7 @@ class Postfix:
             inet_interfaces = 127.0.0.1
             inet_protocols = ipv4
             smtp_bind_address = {self.address}
-            virtual_mailbox_domains = {self.domain}
+            virtual_mailbox_domains = {" ".join(self.domains)}
             virtual_mailbox_base = {mail}
             virtual_mailbox_maps = texthash:{self.home}/etc/users
             virtual_uid_maps = static:{_UID}

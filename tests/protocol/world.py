@@ -115,9 +115,11 @@ class World:
         certificate: Pair | None = None,
         tls: bool = True,
         tlsa: str = "",
+        also: Sequence[str] = (),
         settings: Mapping[str, str] | None = None,
     ) -> Postfix:
-        """Another's server, whose name is mx.<domain>. `certificate`: by default a good one.
+        """Another's server, whose name is mx.<domain>; it takes mail for the domains `also` too, whose `zone` is the
+        test's to make. `certificate`: by default a good one.
 
         `tlsa` is "3 1 1" for a TLSA record that is right, or a whole one: "3 1 1 00…".
         """
@@ -133,6 +135,7 @@ class World:
             domain=domain,
             hostname=f"mx.{domain}",
             users=users,
+            also=also,
             certificate=pair if tls else None,
             resolver=self.names.resolver,
             settings=settings,
