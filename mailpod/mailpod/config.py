@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError, field_validator, model_validator
 
+from mailpod.authres.settings import AuthresSettings
 from mailpod.dns.settings import DnsSettings
 from mailpod.queue.settings import QueueSettings
 from mailpod.relay.settings import OutboundSettings
@@ -240,6 +241,7 @@ class PodSettings(Settings):
     queue: QueueSettings = QueueSettings()
     dns: DnsSettings = DnsSettings()
     outbound: OutboundSettings = OutboundSettings()
+    authres: AuthresSettings = AuthresSettings()
     tls_policy: TlsPolicySettings = TlsPolicySettings()
 
     @field_validator("directory_keys")

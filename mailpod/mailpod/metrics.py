@@ -91,6 +91,11 @@ CERTIFICATE_EXPIRY = Gauge(
 )
 
 # smtp
+AUTHENTICATED = Counter(
+    "mailpod_sender_checks_total",
+    "Checks of who sent what comes in: spf, dkim (each signature) and dmarc, by their result.",
+    ["check", "result"],
+)
 SPOOL_ENTRIES = Gauge("mailpod_spool_entries", "Messages in the queue, as of the last full look.")
 SPOOL_HELD = Gauge("mailpod_spool_held_entries", "Messages in the queue that are on hold, as of the last full look.")
 SPOOL_OLDEST = Gauge(

@@ -72,6 +72,7 @@ def domain_entry(domain: MailDomain, postmaster: Address | None) -> DomainEntry:
         name=domain.spec.domain_name,
         hostname=domain.hostname,
         max_message_bytes=domain.spec.max_message_size,
+        sender_policies=domain.spec.sender_policies.lower(),
         postmaster=str(postmaster) if postmaster else None,
         mta_sts=(domain.spec.mta_sts_policy or "").lower(),
         owner=_owner(domain),

@@ -57,6 +57,8 @@ class MailDomainSpec(Model):
     """Local parts that stand for the domain's owner, which no Mailbox gets unless they stand here."""
     max_message_size: Annotated[Bytes, Field(json_schema_extra={"default": "50Mi"})] = parse_quantity("50Mi")
     """The largest message that is taken, as a quantity."""
+    sender_policies: Literal["Enforce", "Report"] = "Enforce"
+    """Whether mail that fails DMARC is refused, or goes to Junk, as its author's domain wants; or is only marked."""
     mailbox_defaults: MailboxDefaults = MailboxDefaults()
     """What holds for each Mailbox of the domain that does not say otherwise."""
     tls: Tls | None = None

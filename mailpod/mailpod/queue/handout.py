@@ -137,6 +137,7 @@ class HandOut:
                 [self.message],
                 delivery_id=delivery,
                 within_quota=False,
+                folder=self.entry.folder,
             )
             label = "duplicate" if added.duplicate else "delivered"
             self._final(recipient, Outcome("delivered", "2.0.0", at=self._now), label)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mailpod import metrics
-from mailpod.errors import AccountClosed, AccountMissing, OverQuota
+from mailpod.errors import AccountClosed, AccountMissing, NoSuchMailbox, OverQuota
 from mailpod.store import Limits, NewMessage
 
 if TYPE_CHECKING:
@@ -23,8 +23,11 @@ async def deliver(
     *,
     delivery_id: str | None = None,
     within_quota: bool = True,
+    folder: str = "INBOX",
 ) -> Appended:
-    """Commit a message, given in pieces, into the mailbox's INBOX. Returns when that is durable.
+    """Commit a message, given in pieces, into a folder of the mailbox, INBOX where it has no such folder (any more).
+
+    Returns when that is durable.
 
     An account that was closed, or is not there, is looked up once more past the directory's cache (STORE.md rule 15).
     Raises OverQuota if `within_quota`, Unavailable, AccountReadOnly.
@@ -32,9 +35,9 @@ async def deliver(
     new = NewMessage(b"".join((_final_fields(sender, entry.address), *message)), delivery_id=delivery_id)
     limits = Limits(entry.quota_bytes, entry.quota_messages) if within_quota else None
     try:
-        added = await _append(services, await services.directory.account(entry), new, limits)
+        added = await _append(services, await services.directory.account(entry), new, limits, folder)
     except (AccountClosed, AccountMissing):
-        added = await _append(services, await services.directory.account(entry, fresh=True), new, limits)
+        added = await _append(services, await services.directory.account(entry, fresh=True), new, limits, folder)
     except OverQuota:
         metrics.OVER_QUOTA.labels(entry.domain).inc()
         raise
@@ -50,9 +53,14 @@ def _final_fields(sender: str, recipient: str) -> bytes:
     return f"Return-Path: <{sender}>\r\nDelivered-To: {recipient}\r\n".encode()
 
 
-async def _append(services: Services, ref: AccountRef, message: NewMessage, limits: Limits | None) -> Appended:
+async def _append(
+    services: Services, ref: AccountRef, message: NewMessage, limits: Limits | None, folder: str
+) -> Appended:
     account = await services.store.open(ref)
     try:
-        return await account.append("INBOX", [message], limits=limits)
+        try:
+            return await account.append(folder, [message], limits=limits)
+        except NoSuchMailbox:
+            return await account.append("INBOX", [message], limits=limits)
     finally:
         account.release()

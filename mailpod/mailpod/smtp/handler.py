@@ -16,6 +16,7 @@ from mailpod.addresses import Address, normalize
 from mailpod.errors import MailError, OverQuota, TooBig
 from mailpod.queue.local import deliver
 from mailpod.smtp import submission, trace
+from mailpod.smtp.senders import checked_sender
 from mailpod.smtp.session import Recipient
 
 if TYPE_CHECKING:
@@ -115,9 +116,12 @@ class Handler:
         if identity is not None:
             ready = await submission.prepare(self._services, identity, content, sender=sender, queue_id=queue_id)
             head, content = ready.signatures + head + ready.added, ready.content
+        elif self._role == "mx":
+            checked = await checked_sender(self._services, session, envelope, content)
+            head, content, envelope.junk = checked.field + head, checked.content, checked.junk
         recipients = list(envelope.recipients.values())
         if len(recipients) == 1 and (only := recipients[0]).entry and "SUCCESS" not in only.options.notify:
-            await deliver(self._services, only.entry, sender, [head, content])
+            await deliver(self._services, only.entry, sender, [head, content], folder=envelope.folder)
         else:
             user = identity.address if identity is not None else ""
             spooled = envelope.entry(queue_id, user, self._services.clock.now())
@@ -166,6 +170,7 @@ class Handler:
                 metrics.OVER_QUOTA.labels(entry.domain).inc()
                 raise OverQuota
         envelope.max_bytes = min(envelope.max_bytes or domain.max_message_bytes, domain.max_message_bytes)
+        envelope.enforced = envelope.enforced and domain.sender_policies == "enforce"
         for entry in entries:
             envelope.recipients.setdefault(entry.address, Recipient(entry, str(address), options))
         envelope.named[str(address)] = entries

@@ -116,6 +116,8 @@ class MailEnvelope(Envelope):
         self.chunks: bytearray | None = None  # by BDAT
         self.began = 0.0  # when the first chunk did
         self.spoilt = False  # a chunk was refused, so the message is
+        self.enforced = True  # all recipients' domains want senders' policies enforced
+        self.junk = False  # that is what the author's domain wants
         self.reporting = Reporting()
         self.recipients: dict[str, Recipient] = {}
         self.named: dict[str, list[MailboxEntry]] = {}  # by the address that was accepted
@@ -137,7 +139,13 @@ class MailEnvelope(Envelope):
             smtputf8=self.smtp_utf8,
             requiretls=self.require_tls,
             user=user,
+            folder=self.folder,
         )
+
+    @property
+    def folder(self) -> str:
+        """Where the message goes in each mailbox."""
+        return "Junk" if self.junk else "INBOX"
 
     def hold(self, octets: int) -> bool:
         """Have at least so many octets of the budget; False when they are not free."""

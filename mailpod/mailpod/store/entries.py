@@ -84,6 +84,7 @@ class DomainEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", t
     name: str  # an A-label
     hostname: str  # what the server calls itself: banner, HELO, Received
     max_message_bytes: int
+    sender_policies: str = "enforce"  # or "report": what DMARC wants of mail that comes in is only written down
     postmaster: str | None = None  # the address whose mailbox gets postmaster@ and abuse@
     mta_sts: str = ""  # the mode of its MTA-STS policy (RFC 8461 §5); empty: it has none
     owner: str = ""

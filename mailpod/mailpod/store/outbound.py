@@ -64,6 +64,7 @@ class SpoolEntry(msgspec.Struct, frozen=True):
     ret: str = ""  # RFC 3461 §4.3: FULL, HDRS or ""
     smtputf8: bool = False  # RFC 6531 §3.4: MAIL said so
     requiretls: bool = False  # RFC 8689 §2
+    folder: str = "INBOX"  # of the mailboxes here
     user: str = ""  # who submitted it; "" for what came in by the MX port, or was forwarded
     verified: bool = False  # what came in by the MX port: `sender` is not forged (SPF), and may be sent a notice
     outward: bool = False  # a recipient's domain is not served here: claims last (STORE.md rule 19)

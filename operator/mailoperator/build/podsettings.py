@@ -14,7 +14,7 @@ from mailoperator.build import listeners, names
 from mailoperator.build.budgets import budgets
 from mailoperator.build.inputs import BuildInputs
 from mailoperator.build.sending import with_outbound
-from mailoperator.build.server import server_of
+from mailoperator.build.server import client_address_kept, server_of
 from mailoperator.keysecrets import label_of
 from mailoperator.model import MailDomain
 from mailpod.config import BucketSettings, HintSettings, LmtpSettings, PodSettings, ProxySettings
@@ -43,6 +43,7 @@ def pod_settings(domain: MailDomain, inputs: BuildInputs, resources: dict[str, A
         listeners=listeners.listeners(proxied=bool(proxies), lmtp=bool(servers)),
         proxy=ProxySettings(networks=proxies),
         lmtp=LmtpSettings(networks=servers),
+        authres=plain.authres.model_copy(update={"enabled": client_address_kept(domain)}),
         keys=KEYS,
         default_certificate=label_of(domain.spec.domain_name),
         directory_keys=list(inputs.directory_keys),

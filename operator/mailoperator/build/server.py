@@ -23,6 +23,11 @@ def behind_proxy(domain: MailDomain) -> bool:
     return bool(server_of(domain).service.proxy_networks)
 
 
+def client_address_kept(domain: MailDomain) -> bool:
+    """Whether pods see whose a connection is; without that nothing can be said of senders (OPERATOR.md rule 37)."""
+    return server_of(domain).service.external_traffic_policy != "Cluster" or behind_proxy(domain)
+
+
 def takes_lmtp(domain: MailDomain) -> bool:
     """Whether other mail servers hand over by LMTP."""
     return bool(server_of(domain).service.lmtp_networks)

@@ -84,7 +84,7 @@ ENTRIES: Sequence[Entry] = (
     alias("team@example.com", "alice@example.com", "bob@example.com"),
     domain("alias.example"),
     alias("alice@alias.example", "alice@example.com"),
-    domain("small.example", max_message_bytes=1000, postmaster=None),
+    domain("small.example", max_message_bytes=1000, postmaster=None, sender_policies="report"),
     mailbox("dave@small.example"),
 )
 

@@ -1,0 +1,1 @@
+"""Who really sent it: SPF, DKIM and DMARC of what comes in, and the Authentication-Results field that says so."""

@@ -1,0 +1,86 @@
+"""All checks of one message, at the same time and within one time-out.
+
+No check refuses mail because the DNS does not answer: what is open at the end is a temperror.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from mailpod.authres.dkim import Dkim, Verifier
+from mailpod.authres.dmarc import Disposition, Dmarc, evaluate
+from mailpod.authres.results import results_field
+from mailpod.authres.settings import AuthresSettings
+from mailpod.authres.spf import Spf, address_of, check_host
+from mailpod.dns.resolver import Resolver
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What a message came with. `authors` are the domains in From, None where it cannot be read."""
+
+    client: str
+    helo: str
+    sender: str
+    content: bytes
+    authors: Sequence[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The field to put before the message, and what the author's domain wants done with it."""
+
+    field: bytes
+    wanted: Disposition
+    spf: Spf
+    signatures: tuple[Dkim, ...]
+    dmarc: tuple[Dmarc, ...]
+
+
+def is_checked(client: str, settings: AuthresSettings) -> bool:
+    """Whether mail from this client is checked at all."""
+    address = address_of(client)
+    return settings.enabled and address is not None and not any(address in net for net in settings.unchecked_networks)
+
+
+async def check(arrival: Arrival, resolver: Resolver, settings: AuthresSettings, *, server: str, now: float) -> Verdict:
+    """`server` is the authserv-id, `now` seconds since the epoch."""
+    deadline = asyncio.get_running_loop().time() + settings.timeout
+    verifier = Verifier(arrival.content, resolver, settings, now)
+    domain = arrival.sender.rpartition("@")[2] or arrival.helo
+    spf, signatures = await asyncio.gather(
+        _within(deadline, check_host(resolver, arrival.client, arrival.sender, arrival.helo), Spf("temperror", domain)),
+        asyncio.gather(
+            *(_within(deadline, verifier.verify(field), Dkim("temperror")) for field in verifier.signatures())
+        ),
+    )
+    verdicts: list[Dmarc]
+    if arrival.authors is None or len(arrival.authors) > settings.max_authors:
+        # RFC 9989 §11.5: what shows an author and lets nobody say which one is not to be believed
+        verdicts = [Dmarc("permerror", "", "quarantine", "quarantine")]
+    else:
+        verdicts = await asyncio.gather(
+            *(
+                _within(deadline, evaluate(resolver, author, spf, signatures), Dmarc("temperror", author))
+                for author in arrival.authors
+            )
+        )
+    wanted: Disposition = "none"
+    for verdict in verdicts:
+        if verdict.wanted == "reject" or wanted == "none":
+            wanted = verdict.wanted
+    field = results_field(server, spf, signatures, verdicts)
+    return Verdict(field, wanted, spf, tuple(signatures), tuple(verdicts))
+
+
+async def _within(deadline: float, work: Coroutine[Any, Any, T], otherwise: T) -> T:
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await work
+    except TimeoutError:
+        return otherwise

@@ -1,0 +1,82 @@
+"""Who sent what comes in by the MX port, and what follows from it for the message.
+
+A message for several domains is refused, or goes to Junk, only where all of them want senders' policies enforced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mailpod import logs, metrics
+from mailpod.addresses import normalize_domain
+from mailpod.authres.check import Arrival, check, is_checked
+from mailpod.authres.results import without_forged
+from mailpod.errors import MailError
+from mailpod.mime.headers import field_name, header_end, split_lines
+from mailpod.mime.mailboxes import addresses_in
+
+if TYPE_CHECKING:
+    from mailpod.services import Services
+    from mailpod.smtp.session import MailEnvelope, MailSession
+
+
+class Forged(MailError):
+    """DMARC failed, and the author's domain wants that refused."""
+
+    smtp = (550, "5.7.1")
+
+    def __init__(self, domain: str) -> None:
+        super().__init__(f"The message is not authenticated as from {domain}, whose DMARC policy refuses such")
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What is stored: the field that goes first, the content, and whether it is for Junk."""
+
+    field: bytes
+    content: bytes
+    junk: bool
+
+
+async def checked_sender(services: Services, session: MailSession, envelope: MailEnvelope, content: bytes) -> Checked:
+    """Raises Forged."""
+    settings = services.settings
+    clean = without_forged(content, settings.hostname)
+    if not is_checked(session.client.host, settings.authres):
+        return Checked(b"", clean, junk=False)
+    arrival = Arrival(
+        client=session.client.host,
+        helo=session.host_name or "",
+        sender=envelope.mail_from or "",
+        content=content,
+        authors=author_domains(content),
+    )
+    verdict = await check(
+        arrival, services.resolver, settings.authres, server=settings.hostname, now=services.clock.now()
+    )
+    metrics.AUTHENTICATED.labels("spf", verdict.spf.result).inc()
+    for signature in verdict.signatures:
+        metrics.AUTHENTICATED.labels("dkim", signature.result).inc()
+    for dmarc in verdict.dmarc:
+        metrics.AUTHENTICATED.labels("dmarc", dmarc.result).inc()
+    if verdict.wanted == "reject" and envelope.enforced:
+        refused = next(dmarc.domain for dmarc in verdict.dmarc if dmarc.wanted == "reject")
+        logs.event("smtp.unauthenticated", peer=session.client.host, author=refused)
+        raise Forged(refused)
+    return Checked(verdict.field, clean, junk=verdict.wanted == "quarantine" and envelope.enforced)
+
+
+def author_domains(content: bytes) -> list[str] | None:
+    """The domains in From, each once; None where From is there several times, or cannot be read."""
+    header = content[: header_end(content, 0, len(content))]
+    values = [line.partition(b":")[2] for line in split_lines(header) if field_name(line) == b"from"]
+    if len(values) > 1:
+        return None
+    found: list[str] = []
+    with contextlib.suppress(ValueError):
+        for value in values:
+            found += [normalize_domain(address.rpartition("@")[2]) for address in addresses_in(value)]
+        return list(dict.fromkeys(found))
+    return None

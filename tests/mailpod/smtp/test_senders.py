@@ -1,0 +1,137 @@
+"""Who sent it, at the MX port: the field that says so, Junk, and 550."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from tests.harness.zone import Zone
+from tests.mailpod.smtp.server import Client, Server, serving
+
+from mailpod.net.peer import Peer
+from mailpod.smtp import connection
+
+ZONE = (
+    'good.example TXT "v=spf1 ip4:192.0.2.1 -all"',
+    '_dmarc.good.example TXT "v=DMARC1; p=reject"',
+    'strict.example TXT "v=spf1 -all"',
+    '_dmarc.strict.example TXT "v=DMARC1; p=reject"',
+    'careful.example TXT "v=spf1 -all"',
+    '_dmarc.careful.example TXT "v=DMARC1; p=quarantine"',
+)
+ALICE, BOB, DAVE = "alice@example.com", "bob@example.com", "dave@small.example"
+
+
+@asynccontextmanager
+async def from_afar(
+    monkeypatch: pytest.MonkeyPatch, zone: Zone | None = None, **settings: Any
+) -> AsyncIterator[tuple[Server, Client]]:
+    monkeypatch.setattr(connection, "peer_of", lambda _: Peer("192.0.2.1", 1, False))
+    async with serving(**settings) as server, server.client() as client:
+        server.services.resolver = (zone or Zone(*ZONE)).resolver()
+        await client.hello()
+        yield server, client
+
+
+def mail(author: str, more: bytes = b"") -> bytes:
+    return more + f"From: {author}\r\nSubject: x\r\n\r\nbody\r\n".encode()
+
+
+async def folder(server: Server, address: str, name: str) -> int:
+    entry = await server.services.directory.lookup(address)
+    assert entry is not None
+    account = await server.services.store.open(await server.services.directory.account(entry))
+    try:
+        await account.refresh()
+        return len(list(account.mailbox(name).uids))
+    finally:
+        account.release()
+
+
+async def test_authenticated(monkeypatch: pytest.MonkeyPatch) -> None:
+    forged = b"Authentication-Results: mx.example.com; dkim=pass header.d=bank.example\r\n"
+    async with from_afar(monkeypatch) as (server, client):
+        reply = await client.message(mail("A <a@good.example>", forged), ALICE, sender="a@good.example")
+        assert reply.startswith("250")
+        (stored,) = await server.inbox(ALICE)
+        assert b"bank.example" not in stored
+        assert (
+            b"Authentication-Results: mx.example.com;\r\n\tspf=pass smtp.mailfrom=good.example;\r\n\tdkim=none;\r\n"
+            b"\tdmarc=pass header.from=good.example\r\nReceived: "
+        ) in stored
+
+
+async def test_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with from_afar(monkeypatch) as (server, client):
+        reply = await client.message(mail("a@strict.example"), ALICE, sender="a@good.example")
+        assert reply == (
+            "550 5.7.1 The message is not authenticated as from strict.example, whose DMARC policy refuses such"
+        )
+        assert await server.inbox(ALICE) == []
+        assert (await client.message(mail("a@good.example"), ALICE, sender="a@good.example")).startswith("250")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        mail("a@careful.example"),
+        mail("a@good.example", b"From: b@good.example\r\n"),
+        mail("a@good.example, <<broken"),
+        mail(", ".join(f"a@d{n}.example" for n in range(9))),
+    ],
+)
+async def test_junk(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    async with from_afar(monkeypatch) as (server, client):
+        assert (await client.message(content, ALICE, sender="a@good.example")).startswith("250")
+        assert (await client.message(content, ALICE, BOB, sender="a@good.example")).startswith("250")
+        await server.services.spool.idle()
+        assert [await folder(server, ALICE, name) for name in ("INBOX", "Junk")] == [0, 2]
+        assert [await folder(server, BOB, name) for name in ("INBOX", "Junk")] == [0, 1]
+
+
+async def test_of_several_authors_the_strictest_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with from_afar(monkeypatch) as (_, client):
+        reply = await client.message(mail("a@good.example, b@strict.example"), ALICE, sender="a@good.example")
+        assert reply.startswith("550 5.7.1")
+
+
+async def test_a_domain_that_only_wants_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with from_afar(monkeypatch) as (server, client):
+        for recipients in ((DAVE,), (DAVE, ALICE)):
+            assert (await client.message(mail("a@strict.example"), *recipients)).startswith("250")
+        await server.services.spool.idle()
+        stored = await server.inbox(DAVE)
+        assert len(stored) == 2 and all(b"dmarc=fail (p=reject) header.from=strict.example" in one for one in stored)
+
+
+async def test_a_dns_that_does_not_answer_refuses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    zone = Zone(*ZONE)
+    zone.failing |= {"strict.example", "_dmarc.strict.example"}
+    async with from_afar(monkeypatch, zone) as (server, client):
+        assert (await client.message(mail("a@strict.example"), ALICE, sender="a@strict.example")).startswith("250")
+        (stored,) = await server.inbox(ALICE)
+        assert b"spf=temperror" in stored and b"dmarc=temperror" in stored
+
+
+class Silent(Zone):
+    async def ask(self, name: str, type: str) -> Any:
+        await asyncio.sleep(3600)
+
+
+async def test_a_dns_that_is_silent_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with from_afar(monkeypatch, Silent(), authres={"timeout": 0.1}) as (server, client):
+        signed = b"DKIM-Signature: v=1; a=rsa-sha256; d=strict.example; s=s; h=from; bh=aaaa; b=aaaa\r\n"
+        assert (await client.message(mail("a@strict.example", signed), ALICE)).startswith("250")
+        (stored,) = await server.inbox(ALICE)
+        assert stored.count(b"=temperror") == 3
+
+
+async def test_checks_off_and_clients_that_are_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for settings in ({"enabled": False}, {"unchecked_networks": ["192.0.2.0/24"]}):
+        async with from_afar(monkeypatch, authres=settings) as (server, client):
+            assert (await client.message(mail("a@strict.example"), ALICE)).startswith("250")
+            (stored,) = await server.inbox(ALICE)
+            assert b"Authentication-Results" not in stored
