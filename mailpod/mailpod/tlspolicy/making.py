@@ -31,8 +31,10 @@ def make_reporter(services: Services) -> Reporter:
         signed = await services.signer.sign(
             message, domain=sender.domain, owner=sender.domain, seconds=now, queue_id=entry_id
         )
-        # RFC 3464 has no notice for this: a report that cannot be delivered is nobody's business
-        entry = SpoolEntry(entry_id, sender="", recipients=(recipient,), created=now)
+        # where it is an address here, its mailboxes; the null reverse-path: nobody is told when it fails
+        found = await services.directory.resolve(recipient)
+        recipients = tuple(dict.fromkeys(mailbox.address for mailbox in found)) or (recipient,)
+        entry = SpoolEntry(entry_id, sender="", recipients=recipients, created=now)
         await services.spool.accept(entry, signed + message)
 
     return Reporter(

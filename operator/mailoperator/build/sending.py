@@ -11,7 +11,8 @@ def with_outbound(settings: PodSettings, outbound: Outbound | None) -> PodSettin
     wanted = outbound or Outbound()
     dane = wanted.dane == "Enabled"
     dns = settings.dns.model_copy(update={"resolver": wanted.resolver, "trusted": dane})
-    policy = settings.tls_policy.model_copy(update={"mta_sts": wanted.mta_sts == "Enabled", "dane": dane})
+    told = {"mta_sts": wanted.mta_sts == "Enabled", "dane": dane, "report": wanted.tls_reports == "Enabled"}
+    policy = settings.tls_policy.model_copy(update=told)
     return settings.model_copy(update={"dns": dns, "tls_policy": policy})
 
 

@@ -104,7 +104,10 @@ def test_other_domains_are_found_and_trusted_as_written() -> None:
         True,
         False,
     )
-    told = _settings(outbound={"resolver": "192.0.2.1:53", "mtaSts": "Disabled", "dane": "Enabled"})
+    assert plain.tls_policy.report
+    written = {"resolver": "192.0.2.1:53", "mtaSts": "Disabled", "dane": "Enabled", "tlsReports": "Disabled"}
+    told = _settings(outbound=written)
+    assert not told.tls_policy.report
     assert (told.dns.resolver, told.dns.trusted, told.tls_policy.mta_sts, told.tls_policy.dane) == (
         "192.0.2.1:53",
         True,
