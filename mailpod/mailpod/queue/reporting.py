@@ -59,7 +59,15 @@ class Reporting:
             metrics.NOTICES.labels(found.kind, "withheld").inc()
             return
         made, now = notice_id(entry.id, about), self._services.clock.now()
-        message = compose(found, hostname=self._services.settings.hostname, to=entry.sender, notice_id=made, now=now)
+        settings = self._services.settings
+        message = compose(
+            found,
+            hostname=settings.hostname,
+            to=entry.sender,
+            notice_id=made,
+            now=now,
+            whole_up_to=settings.queue.notice_whole_bytes,
+        )
         to = await self._recipients(entry.sender)
         options = dict.fromkeys(to, _NO_REPORT)
         notice = SpoolEntry(

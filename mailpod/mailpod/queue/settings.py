@@ -24,3 +24,6 @@ class QueueSettings(BaseModel):
     retry_first: float = Field(5, gt=0, description="wait after the first failed hand-out; it doubles")
     retry_longest: float = Field(1800, gt=0, description="longest wait between two hand-outs")
     parallel: int = Field(16, gt=0, description="hand-outs at once")
+    notice_whole_bytes: int = Field(
+        2**20, ge=0, description="the largest message that a failure notice has whole, where the sender asked for that"
+    )

@@ -11,11 +11,10 @@ from typing import Final
 
 from mailpod.smtp.syntax import SyntaxProblem
 from mailpod.store.outbound import RecipientOptions
+from mailpod.xtext import xtext_decoded, xtext_encoded
 
 _MAX_ENVID: Final = 100  # RFC 3461 §4.4
 _MAX_ORCPT: Final = 500  # RFC 3461 §4.2
-_XTEXT: Final = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*")
-_HEXCHAR: Final = re.compile(r"\+([0-9A-F]{2})")
 _ADDRESS_TYPE: Final = re.compile(r"[A-Za-z0-9-]+")
 # RFC 6533 §3: ORCPT of an address beyond ASCII, with its own escapes, or as UTF-8 where MAIL said SMTPUTF8
 _UTF8_ADDRESS: Final = re.compile(r"(?:[!-*,-<>-\[\]-~\u0080-\U0010ffff]|\\x\{[0-9A-F]{2,6}\})+")
@@ -80,16 +79,3 @@ def original_recipient(address: str) -> str:
         return f"rfc822;{xtext_encoded(address)}"
     plain = (char if "!" <= char <= "~" and char not in "+=\\" else rf"\x{{{ord(char):02X}}}" for char in address)
     return "utf-8;" + "".join(plain)
-
-
-def xtext_encoded(text: str) -> str:
-    """RFC 3461 §4 xtext of ASCII."""
-    return "".join(char if "!" <= char <= "~" and char not in "+=" else f"+{ord(char):02X}" for char in text)
-
-
-def xtext_decoded(text: str) -> str | None:
-    """What xtext stands for; None where it is not xtext, or stands for something beyond ASCII."""
-    if not _XTEXT.fullmatch(text):
-        return None
-    decoded = _HEXCHAR.sub(lambda found: chr(int(found[1], 16)), text)
-    return decoded if decoded.isascii() else None

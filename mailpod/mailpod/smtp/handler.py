@@ -81,7 +81,10 @@ class Handler:
             return self._literal() if literal else "553 5.1.3 Bad address"
         domain = await self._services.directory.domain(normal.domain)
         if domain is None:
-            return self._elsewhere(envelope, address, normal, options[0])
+            if session.identity is None:
+                return _RELAY
+            await submission.add_elsewhere(self._services, session.identity, envelope, address, options[0])
+            return "250 2.1.5 OK"
         return await self._add(envelope, normal, domain, options[0])
 
     async def handle_DATA(self, server: MailSmtp, session: MailSession, envelope: MailEnvelope) -> str:
@@ -188,15 +191,6 @@ class Handler:
         return (entry.quota_bytes is not None and octets + size > entry.quota_bytes) or (
             entry.quota_messages is not None and messages >= entry.quota_messages
         )
-
-    def _elsewhere(self, envelope: MailEnvelope, address: str, normal: Address, options: RecipientOptions) -> str:
-        """Another domain's, from those who log in; RFC 5321 §2.4: its local part is as it was written."""
-        if self._role != "submission":
-            return _RELAY
-        recipient = f"{address.rpartition('@')[0]}@{normal.domain}"
-        envelope.recipients.setdefault(recipient, Recipient(None, recipient, options))
-        envelope.rcpt_tos.append(recipient)
-        return "250 2.1.5 OK"
 
     def _literal(self) -> str:
         return _LITERAL if self._role == "submission" else _RELAY

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mailpod.addresses import normalize
-from mailpod.errors import MailError
+from mailpod.errors import MailError, TooBig, Unavailable
 from mailpod.smtp import submitted, trace
+from mailpod.smtp.session import Recipient
 
 if TYPE_CHECKING:
     from mailpod.auth.identity import Identity
     from mailpod.services import Services
+    from mailpod.smtp.session import MailEnvelope
+    from mailpod.store.outbound import RecipientOptions
 
 
 class NotYours(MailError):
@@ -63,6 +66,24 @@ def count_recipient(services: Services, identity: Identity) -> None:
     """Raises TooFast."""
     if not services.rates.take(identity.address, services.clock.elapsed()):
         raise TooFast
+
+
+async def add_elsewhere(
+    services: Services, identity: Identity, envelope: MailEnvelope, address: str, options: RecipientOptions
+) -> None:
+    """A recipient of a domain that is not served here, with the local part as it was written (RFC 5321 §2.4).
+
+    The size that the sender's own domain takes is the most that leaves it. Raises TooBig, Unavailable.
+    """
+    domain = await services.directory.domain(identity.entry.domain)
+    if domain is None:
+        raise Unavailable
+    if envelope.declared_size is not None and envelope.declared_size > domain.max_message_bytes:
+        raise TooBig
+    envelope.max_bytes = min(envelope.max_bytes or domain.max_message_bytes, domain.max_message_bytes)
+    to = f"{address.rpartition('@')[0]}@{normalize(address).domain}"
+    envelope.recipients.setdefault(to, Recipient(None, to, options))
+    envelope.rcpt_tos.append(to)
 
 
 async def prepare(services: Services, identity: Identity, content: bytes, *, sender: str, queue_id: str) -> Ready:

@@ -13,11 +13,10 @@ from mailpod.smtp.dsn import (
     original_recipient,
     take_options,
     take_reporting,
-    xtext_decoded,
-    xtext_encoded,
 )
 from mailpod.smtp.syntax import SyntaxProblem
 from mailpod.store.outbound import RecipientOptions, SpoolEntry
+from mailpod.xtext import xtext_decoded, xtext_encoded
 
 
 @pytest.mark.parametrize(
