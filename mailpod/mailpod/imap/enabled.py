@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mailpod.errors import MailError
+
+
+class UidRequired(MailError):
+    """RFC 9586 §3: a message number once UIDONLY is enabled."""
+
+    imap = ("BAD", "UIDREQUIRED")
+    text = "Message numbers cannot be used once UIDONLY is enabled"
+
 
 @dataclass(slots=True)
 class Enabled:
@@ -11,11 +20,20 @@ class Enabled:
 
     condstore: bool = False
     qresync: bool = False
+    uidonly: bool = False
+    rev2: bool = False
 
     def enable(self, name: str) -> bool:
         """False for what is not known."""
-        if name not in ("CONDSTORE", "QRESYNC"):
-            return False
-        self.condstore = True  # RFC 7162 §3.2.3: QRESYNC enables CONDSTORE too
-        self.qresync = self.qresync or name == "QRESYNC"
+        match name:
+            case "CONDSTORE":
+                self.condstore = True
+            case "QRESYNC":
+                self.condstore = self.qresync = True  # RFC 7162 §3.2.3: it enables CONDSTORE too
+            case "UIDONLY":
+                self.uidonly = True
+            case "IMAP4REV2":
+                self.rev2 = True
+            case _:
+                return False
         return True

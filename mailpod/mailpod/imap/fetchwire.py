@@ -30,13 +30,13 @@ class Lines:
 
     __slots__ = ("_columns", "_count", "_glue", "empty")
 
-    def __init__(self, sequence: Sequence[int]) -> None:
+    def __init__(self, sequence: Sequence[int], name: str = "FETCH") -> None:
         self._count = len(sequence)
         self._columns: list[Iterable[bytes]] = []
         self._glue = b"* "
         self.empty = True  # no item yet
         self.numbers(sequence)
-        self._glue = b" FETCH ("
+        self._glue = b" %b (" % name.encode("ascii")
 
     def item(self, name: bytes) -> None:
         """Begin an item: its name, and the space before it."""

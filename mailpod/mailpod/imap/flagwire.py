@@ -15,32 +15,35 @@ def flag_lines(
     flags: Iterable[int],
     table: Sequence[bytes],
     modseqs: Iterable[int] | None = None,
+    name: str = "FETCH",
 ) -> bytes:
     """`* n FETCH (UID u FLAGS (…) MODSEQ (m))` a message, without UID or MODSEQ where those are None. `flags` index
-    `table`, which holds the flags' wire form without parentheses."""
+    `table`, which holds the flags' wire form without parentheses. `name` is that of the response."""
     if not sequence:
         return b""
     after = ")\r\n* " if modseqs is None else " MODSEQ ("
     ends = [f" FLAGS ({wire.decode('ascii')}){after}" for wire in table]
     if uids is None:
-        ends = [f" FETCH ({end[1:]}" for end in ends]
-    columns: list[Iterable[str]] = [] if uids is None else [[" FETCH (UID "] * len(sequence), map(str, uids)]
+        ends = [f" {name} ({end[1:]}" for end in ends]
+    columns: list[Iterable[str]] = [] if uids is None else [[f" {name} (UID "] * len(sequence), map(str, uids)]
     columns.append(map(ends.__getitem__, flags))
     if modseqs is not None:
         columns += (map(str, modseqs), ["))\r\n* "] * len(sequence))
     return _lines(sequence, columns)
 
 
-def number_lines(sequence: Sequence[int], uids: Iterable[int] | None, modseqs: Iterable[int] | None) -> bytes:
+def number_lines(
+    sequence: Sequence[int], uids: Iterable[int] | None, modseqs: Iterable[int] | None, name: str = "FETCH"
+) -> bytes:
     """`* n FETCH (UID u MODSEQ (m))` a message, without what is None: not both."""
     if not sequence:
         return b""
     count = len(sequence)
     columns: list[Iterable[str]] = []
     if uids is not None:
-        columns += ([" FETCH (UID "] * count, map(str, uids))
+        columns += ([f" {name} (UID "] * count, map(str, uids))
     if modseqs is not None:
-        columns += ([" FETCH (MODSEQ (" if uids is None else " MODSEQ ("] * count, map(str, modseqs))
+        columns += ([f" {name} (MODSEQ (" if uids is None else " MODSEQ ("] * count, map(str, modseqs))
     columns.append([")\r\n* " if modseqs is None else "))\r\n* "] * count)
     return _lines(sequence, columns)
 

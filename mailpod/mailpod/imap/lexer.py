@@ -52,6 +52,7 @@ class Frame:
     literals: list[bytes] = field(default_factory=list)
     pending: bool = False
     messages: int = 0  # literals that are whole messages
+    utf8: bool = False  # mailbox names, RFC 9051 §5.1; else in modified UTF-7
 
 
 class Cursor:
@@ -191,9 +192,9 @@ class Cursor:
 
     def _name(self, wire: bytes) -> str:
         try:
-            return utf7.decode(wire)
+            return wire.decode("utf-8") if self._frame.utf8 else utf7.decode(wire)
         except ValueError:
-            raise BadCommand("Mailbox name is not valid modified UTF-7") from None
+            raise BadCommand(f"Mailbox name is not valid {'UTF-8' if self._frame.utf8 else 'modified UTF-7'}") from None
 
     def _quoted(self) -> bytes:
         found = self.match(_QUOTED)

@@ -94,10 +94,23 @@ def append_message_to_come(segment: bytes) -> None:
 class Parser:
     """Feed: call next() with the buffer after every arrival, until it gives None."""
 
-    __slots__ = ("_asked", "_blank", "_frame", "_left", "_literal", "_ready", "_refused", "_scanned", "_used", "limits")
+    __slots__ = (
+        "_asked",
+        "_blank",
+        "_frame",
+        "_left",
+        "_literal",
+        "_ready",
+        "_refused",
+        "_scanned",
+        "_used",
+        "limits",
+        "utf8",
+    )
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self.utf8 = False  # mailbox names
         self._scanned = 0  # octets of the buffer known to hold no line feed
         self._ready: Rejected | None = None
         self._asked: NeedLiteral | None = None
@@ -194,7 +207,7 @@ class Parser:
         return self._finish()
 
     def _add(self, segment: bytes) -> None:
-        self._frame = self._frame or Frame()
+        self._frame = self._frame or Frame(utf8=self.utf8)
         self._frame.segments.append(segment)
         self._used += len(segment)
 

@@ -27,7 +27,8 @@ def responses(view: View, known: Resync) -> list[bytes]:
     unsure = within(among, [range(_undisturbed(view, known) + 1, view.mailbox.uidnext)])
     positions = [range(view.exists)] if known.known is None else resolve(known.known, view, uid=True)
     changed = view.changed_since(known.modseq, positions)
-    return [vanished(view, known.modseq, unsure), *(view.flags_wire(part, uid=True, modseq=True) for part in changed)]
+    uid = not view.enabled.uidonly
+    return [vanished(view, known.modseq, unsure), *(view.flags_wire(part, uid, modseq=True) for part in changed)]
 
 
 def vanished(view: View, modseq: int, among: Sequence[range]) -> bytes:

@@ -15,8 +15,10 @@ from itertools import compress
 from typing import TYPE_CHECKING, Final
 
 from mailpod.errors import Damaged, Expunged
+from mailpod.imap.enabled import UidRequired
 from mailpod.imap.fetchbody import PageSections, Reader
 from mailpod.imap.fetchwire import positions_of, row_uids
+from mailpod.imap.lexer import BadCommand
 from mailpod.imap.searchpages import Test, age_test, date_test, email_id_test, has_field, header_test, size_test
 from mailpod.imap.searchtext import Needle
 from mailpod.imap.sections import Section
@@ -103,10 +105,14 @@ class Search:
             case Not(inner):
                 return _minus(open_, await self._among(inner, open_))
             case Seq(wanted):
+                if self._view.enabled.uidonly and not wanted.saved:
+                    raise UidRequired
                 return _within(open_, existing(wanted, self._view))
             case Uid(wanted):
                 return _within(open_, resolve(wanted, self._view, uid=True))
             case Recent(present):
+                if self._view.enabled.rev2:
+                    raise BadCommand("IMAP4rev2 has no RECENT, NEW and OLD")  # RFC 9051 App. E
                 recent = _within(open_, list(self._view.recent_positions()))
                 return recent if present else _minus(open_, recent)
             case Modseq(n):

@@ -20,6 +20,7 @@ from mailpod.errors import AccountClosed, Busy, MailError, TooBig
 from mailpod.imap import reply
 from mailpod.imap.capability import capabilities
 from mailpod.imap.commands import COMMANDS
+from mailpod.imap.enabled import UidRequired
 from mailpod.imap.lexer import BadCommand
 from mailpod.imap.parser import NeedLiteral, Rejected
 from mailpod.imap.reply import Done, Held
@@ -222,6 +223,8 @@ class ImapSession(Session):
         try:
             if self.state not in rule.states:
                 raise self._wrong_state(command.name)
+            if rule.numbers and self.enabled.uidonly:
+                raise UidRequired
             done = await rule.run(self, command.args)
         except Leaving:
             done = None

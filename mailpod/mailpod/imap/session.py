@@ -132,6 +132,10 @@ class Session(Wire):
         finally:
             self._line = None
 
+    def names_in_utf8(self, utf8: bool) -> None:
+        """Mailbox names come in UTF-8 from the next command on (RFC 9051 §5.1), not in modified UTF-7."""
+        self._parser.utf8 = utf8
+
     def log_in(self, identity: Identity, account: Account) -> None:
         """The session owns `account`'s hold from here on."""
         settings = self.services.settings.imap

@@ -29,9 +29,10 @@ SELECTED: Final = frozenset([State.SELECTED])
 class Rule:
     """`run(session, args)` raises MailError for NO and BAD, and returns None for a plain OK.
 
-    `expunge`: EXPUNGE responses may come before its reply.
+    `expunge`: EXPUNGE responses may come before its reply. `numbers`: it names messages by their numbers.
     """
 
     run: Callable[[Any, Any], Awaitable[Done | Held | None]]
     states: frozenset[State]
     expunge: bool = True
+    numbers: bool = False

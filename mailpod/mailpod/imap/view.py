@@ -143,7 +143,7 @@ class View:
     def by_recency(self, part: range) -> Iterator[tuple[range, bool]]:
         """`part` cut into pieces that are wholly \\Recent or not."""
         at = part.start
-        for recent in self.recent_positions():
+        for recent in () if self.enabled.rev2 else self.recent_positions():
             start, stop = max(recent.start, at), min(recent.stop, part.stop)
             if start >= stop:
                 continue
@@ -166,17 +166,30 @@ class View:
         for piece, recent in self.by_recency(part):
             uids = self.uids[piece.start : piece.stop] if uid else None
             wires = with_recent(table) if recent else table
-            numbers, modseqs = range(piece.start + 1, piece.stop + 1), self.modseq_column(piece) if modseq else None
-            out.append(flag_lines(numbers, uids, self.flag_column(piece), wires, modseqs))
+            numbers, name = self.named(piece)
+            modseqs = self.modseq_column(piece) if modseq else None
+            out.append(flag_lines(numbers, uids, self.flag_column(piece), wires, modseqs, name))
         return b"".join(out)
+
+    def named(self, part: range) -> tuple[Sequence[int], str]:
+        """How the client names these messages, and the response that does."""
+        if self.enabled.uidonly:
+            return self.uids[part.start : part.stop], "UIDFETCH"  # RFC 9586 §3.3
+        return range(part.start + 1, part.stop + 1), "FETCH"
 
     def numbers_wire(self, part: range, uid: bool, modseq: bool) -> bytes:
         """FETCH responses with UID or MODSEQ, or both."""
         uids = self.uids[part.start : part.stop] if uid else None
         modseqs = self.modseq_column(part) if modseq else None
-        return number_lines(range(part.start + 1, part.stop + 1), uids, modseqs)
+        numbers, name = self.named(part)
+        return number_lines(numbers, uids, modseqs, name)
 
     # What the client is told.
+
+    def sizes(self) -> bytes:
+        """EXISTS, and RECENT unless the client speaks IMAP4rev2, which knows no \\Recent (RFC 9051 App. E)."""
+        exists = b"* %d EXISTS\r\n" % self.exists
+        return exists if self.enabled.rev2 else exists + b"* %d RECENT\r\n" % self.recent
 
     def poll(self, allow_expunge: bool) -> list[bytes]:
         """Untagged responses for what changed since the last poll: EXPUNGE, EXISTS, RECENT, FETCH, in this order.
@@ -238,8 +251,8 @@ class View:
         uids = [self.uids[seq - 1] for seq in reversed(gone)]
         self._vanished.clear()
         self.uids, self.exists = self.mailbox.uids, self.exists - len(gone)
-        if self.enabled.qresync and uids:
-            return [b"* VANISHED %b\r\n" % wire(uids)]  # RFC 7162 §3.2.10: in place of EXPUNGE
+        if uids and (self.enabled.qresync or self.enabled.uidonly):
+            return [b"* VANISHED %b\r\n" % wire(uids)]  # RFC 7162 §3.2.10, RFC 9586 §3.4: in place of EXPUNGE
         return [b"".join(map(b"* %d EXPUNGE\r\n".__mod__, gone))]
 
     def _tell_new(self, out: list[bytes]) -> None:
@@ -257,7 +270,7 @@ class View:
             return
         self.exists = exists
         self._claim(last + 1)
-        out.append(b"* %d EXISTS\r\n* %d RECENT\r\n" % (exists, self.recent))
+        out.append(self.sizes())
 
     def _tell_flags(self) -> list[bytes]:
         flagged, self._flagged = sorted(self._flagged), set()
@@ -267,7 +280,8 @@ class View:
         else:
             parts = runs(sorted(seq - 1 for seq in map(self.seq_of, flagged) if seq))
         # RFC 7162 §3.1: MODSEQ in each once CONDSTORE is enabled; §3.2.4: UID too with QRESYNC
-        return [self.flags_wire(part, self.enabled.qresync, self.enabled.condstore) for part in parts]
+        uid = self.enabled.qresync and not self.enabled.uidonly
+        return [self.flags_wire(part, uid, self.enabled.condstore) for part in parts]
 
     def _claim(self, first_new: int) -> None:
         """What is \\Recent among the messages from `first_new` on, which are being told now."""

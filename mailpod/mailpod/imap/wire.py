@@ -14,6 +14,7 @@ from mailpod.imap import utf7
 _ATOM: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 _ASTRING: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\]+')
 _NOT_QUOTABLE: Final = re.compile(rb"[\x00\r\n\x80-\xff]")
+_CONTROL: Final = re.compile(r"[\x00\r\n\ud800-\udfff]")
 _NOT_TEXT: Final = re.compile(r"[\x00-\x1f\x7f-\U0010ffff]")
 
 
@@ -40,9 +41,11 @@ def astring(value: bytes) -> bytes:
     return string(value)
 
 
-def mailbox(name: str) -> bytes:
-    """A mailbox name in modified UTF-7."""
-    return astring(utf7.encode(name))
+def mailbox(name: str, utf8: bool = False) -> bytes:
+    """A mailbox name in modified UTF-7, or for IMAP4rev2 in UTF-8 (RFC 9051 §5.1, §9 quoted)."""
+    if not utf8 or name.isascii():
+        return astring(name.encode("ascii") if utf8 else utf7.encode(name))
+    return b'"%b"' % _CONTROL.sub("", name).encode("utf-8").replace(b"\\", b"\\\\").replace(b'"', b'\\"')
 
 
 def parenthesized(items: Iterable[bytes]) -> bytes:

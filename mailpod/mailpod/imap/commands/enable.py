@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from mailpod.imap.session import Session
     from mailpod.imap.syntax import EnableArgs
 
+_SPELLING: Final = {"IMAP4REV2": "IMAP4rev2"}
+
 
 async def run(session: Session, args: EnableArgs) -> None:
-    known = [name.encode("ascii") for name in dict.fromkeys(args.names) if session.enabled.enable(name)]
-    session.send(b" ".join([b"* ENABLED", *known]) + b"\r\n")
+    known = [name for name in dict.fromkeys(args.names) if session.enabled.enable(name)]
+    session.names_in_utf8(session.enabled.rev2)
+    words = (_SPELLING.get(name, name).encode("ascii") for name in known)
+    session.send(b" ".join([b"* ENABLED", *words]) + b"\r\n")

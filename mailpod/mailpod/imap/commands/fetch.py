@@ -52,7 +52,7 @@ async def run(session: Session, args: FetchArgs) -> None:
     A message that another session expunged is answered as long as its data is there (RFC 2180 §4.1.1).
     """
     view = session.view
-    plan = _plan(args)
+    plan = _plan(args, implicit_uid=args.uid and not view.enabled.uidonly)
     if "MODSEQ" in plan.names:
         session.enabled.condstore = True  # RFC 7162 §3.1
     positions = resolve(args.set, view, args.uid)
@@ -79,11 +79,11 @@ def _changed(session: Session, view: View, args: FetchArgs, since: int, position
     return view.changed_since(since, positions)
 
 
-def _plan(args: FetchArgs) -> _Plan:
+def _plan(args: FetchArgs, implicit_uid: bool) -> _Plan:
     sections = [section for section in map(section_of, args.items) if section is not None]
     names = [item.name for item in args.items if isinstance(item, FetchAttr) and section_of(item) is None]
-    if args.uid and "UID" not in names:
-        names.insert(0, "UID")  # RFC 3501 §6.4.8
+    if implicit_uid and "UID" not in names:
+        names.insert(0, "UID")  # RFC 3501 §6.4.8; RFC 9586 §3.3 names messages by it already
     return _Plan(tuple(names), tuple(sections), any(map(marks_seen, args.items)))
 
 
@@ -159,7 +159,8 @@ class _Fetch:
         view, plan = self._view, self._plan
         uids = row_uids(page, rows)
         positions = positions_of(view, uids)
-        lines = Lines([seq for part in positions for seq in range(part.start + 1, part.stop + 1)])
+        named = [view.named(part) for part in positions]
+        lines = Lines([number for numbers, _ in named for number in numbers], named[0][1])
         newly = self._seen and "FLAGS" not in plan.names and not self._seen.isdisjoint(uids)
         flags = flags_of(view, positions) if newly or "FLAGS" in plan.names else []
         if flags:

@@ -31,7 +31,8 @@ async def run(session: Session, args: ListArgs) -> None:
     if args.items:
         await session.account.refresh()
     matcher = Matcher(args.reference, args.patterns)
-    for count, found in enumerate(list(_Listing(session.account, args).lines(matcher)), 1):
+    listing = Listing(session.account, args, session.enabled.rev2)
+    for count, found in enumerate(list(listing.lines(matcher)), 1):
         name, response, selectable = found
         session.send(response)
         mailbox = session.account.mailboxes.get(name) if args.items and selectable else None
@@ -42,11 +43,12 @@ async def run(session: Session, args: ListArgs) -> None:
     await session.drained()
 
 
-class _Listing:
+class Listing:
     """The names of an account at one moment, and what is said of each."""
 
-    def __init__(self, account: Account, args: ListArgs) -> None:
+    def __init__(self, account: Account, args: ListArgs, utf8: bool) -> None:
         self._args = args
+        self._utf8 = utf8
         self._mailboxes = account.mailboxes
         self._subscribed = account.subscriptions
         self._parents = {parent for name in self._mailboxes for parent in superiors(name)}
@@ -61,7 +63,8 @@ class _Listing:
         above = self._above_hidden(names, chosen) if "RECURSIVEMATCH" in self._args.selection else ()
         told = set(filter(matcher, above))
         for name in sorted(chosen | told, key=order):
-            response = line(b"LIST", self._attributes(name), name, self._bases if name in told else ())
+            below = self._bases if name in told else ()
+            response = line(b"LIST", self.attributes(name), name, below=below, utf8=self._utf8)
             # RFC 5819 §2: no STATUS of what is not selectable, or is listed for CHILDINFO only
             yield name, response, name in self._mailboxes and name in chosen
 
@@ -80,7 +83,7 @@ class _Listing:
         mailbox = self._mailboxes.get(name)
         return mailbox.special_use if mailbox is not None else None
 
-    def _attributes(self, name: str) -> list[bytes]:
+    def attributes(self, name: str) -> list[bytes]:
         args, out = self._args, list[bytes]()
         if name not in self._mailboxes:
             out.append(b"\\NonExistent" if args.extended else b"\\Noselect")  # RFC 5258 §3: the latter follows
@@ -99,8 +102,10 @@ def order(name: str) -> tuple[bool, str]:
     return name != "INBOX", name
 
 
-def line(response: bytes, attributes: Iterable[bytes], name: str, below: Iterable[str] = ()) -> bytes:
+def line(
+    response: bytes, attributes: Iterable[bytes], name: str, *, below: Iterable[str] = (), utf8: bool = False
+) -> bytes:
     """`* LIST (attributes) "/" name`, with CHILDINFO where `below` says what is below."""
     info = wire.parenthesized(b'"%b"' % option.encode("ascii") for option in below)
     data = b' ("CHILDINFO" %b)' % info if below else b""
-    return b'* %b %b "/" %b%b\r\n' % (response, wire.parenthesized(attributes), wire.mailbox(name), data)
+    return b'* %b %b "/" %b%b\r\n' % (response, wire.parenthesized(attributes), wire.mailbox(name, utf8), data)

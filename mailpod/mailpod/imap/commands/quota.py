@@ -37,7 +37,7 @@ async def run_root(session: Session, args: MailboxArgs) -> None:
     """Raises NoSuchMailbox, Unavailable."""
     await session.account.refresh()
     mailbox = session.account.mailbox(args.mailbox)
-    session.send(b'* QUOTAROOT %b ""\r\n' % wire.mailbox(mailbox.name))
+    session.send(b'* QUOTAROOT %b ""\r\n' % wire.mailbox(mailbox.name, session.enabled.rev2))
     session.send(_quota(session))
 
 

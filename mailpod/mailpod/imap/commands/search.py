@@ -11,6 +11,7 @@ from mailpod.errors import MailError
 from mailpod.imap.lexer import BadCommand
 from mailpod.imap.results import esearch, highest, kept, numbers_of
 from mailpod.imap.search import Search
+from mailpod.imap.syntax import Return
 
 if TYPE_CHECKING:
     from mailpod.imap.session import Session
@@ -33,6 +34,9 @@ async def answer(session: Session, args: SearchArgs, name: bytes, searched: Awai
         if saves and not isinstance(error, BadCommand):
             view.saved = array("I")  # RFC 5182 §2.1: after a NO the result is empty
         raise
+    if args.returns is None and view.enabled.rev2:
+        session.send(esearch(view, session.tag, args, Return(frozenset(("ALL",))), positions))  # RFC 9051 §6.4.4
+        return
     if args.returns is None:
         session.send(found(view, args, name, positions))
         return

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mailpod.imap import resync
+from mailpod.imap.commands.listing import Listing, line
+from mailpod.imap.enabled import UidRequired
 from mailpod.imap.lexer import BadCommand
 from mailpod.imap.reply import Done
+from mailpod.imap.syntax import ListArgs
 from mailpod.imap.view import SYSTEM_FLAGS, View, flags_line
 
 if TYPE_CHECKING:
@@ -29,6 +32,8 @@ async def run_examine(session: Session, args: SelectArgs) -> Done:
 async def _open(session: Session, args: SelectArgs, read_only: bool) -> None:
     if args.resync is not None and not session.enabled.qresync:
         raise BadCommand("QRESYNC is not enabled")  # RFC 7162 §3.2.5
+    if args.resync is not None and args.resync.numbers is not None and session.enabled.uidonly:
+        raise UidRequired  # RFC 9586 §3.2
     session.enabled.condstore = session.enabled.condstore or args.condstore
     # RFC 3501 §6.3.1: the old mailbox is deselected even when the new one cannot be selected
     if session.selected is not None:
@@ -38,6 +43,9 @@ async def _open(session: Session, args: SelectArgs, read_only: bool) -> None:
     view = View(session.account, session.account.mailbox(args.mailbox), read_only, session.enabled)
     session.selected = view
     session.send(_responses(view))
+    if session.enabled.rev2:  # RFC 9051 §6.3.2
+        attributes = Listing(session.account, ListArgs("", ()), utf8=True).attributes(view.mailbox.name)
+        session.send(line(b"LIST", attributes, view.mailbox.name, utf8=True))
     if args.resync is not None:
         session.send(resync.responses(view, args.resync))
 
@@ -45,8 +53,9 @@ async def _open(session: Session, args: SelectArgs, read_only: bool) -> None:
 def _responses(view: View) -> list[bytes]:
     mailbox = view.mailbox
     first_unseen = mailbox.first_unseen()
-    out = [flags_line(mailbox), b"* %d EXISTS\r\n* %d RECENT\r\n" % (view.exists, view.recent)]
-    if first_unseen is not None:
+    out = [flags_line(mailbox), view.sizes()]
+    # RFC 9051 App. E and RFC 9586 §3: UNSEEN is a message number, and neither has it
+    if first_unseen is not None and not (view.enabled.rev2 or view.enabled.uidonly):
         out.append(b"* OK [UNSEEN %d] First unseen\r\n" % (first_unseen + 1))
     if view.read_only:
         out.append(b"* OK [PERMANENTFLAGS ()] None can be changed\r\n")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from mailpod.imap import wire
 from mailpod.imap.commands.expunge import DELETED
+from mailpod.imap.lexer import BadCommand
 
 if TYPE_CHECKING:
     from mailpod.imap.session import Session
@@ -25,10 +26,12 @@ async def run(session: Session, args: StatusArgs) -> None:
 
 def line(session: Session, mailbox: Mailbox, items: Sequence[str]) -> bytes:
     """`* STATUS name (…)`, for LIST too."""
+    if "RECENT" in items and session.enabled.rev2:
+        raise BadCommand("IMAP4rev2 has no RECENT")  # RFC 9051 App. E
     if "HIGHESTMODSEQ" in items:
         session.enabled.condstore = True  # RFC 7162 §3.1
     values = (b"%b %b" % (item.encode("ascii"), _value(session, mailbox, item)) for item in items)
-    return b"* STATUS %b %b\r\n" % (wire.mailbox(mailbox.name), wire.parenthesized(values))
+    return b"* STATUS %b %b\r\n" % (wire.mailbox(mailbox.name, session.enabled.rev2), wire.parenthesized(values))
 
 
 def _value(session: Session, mailbox: Mailbox, item: str) -> bytes:

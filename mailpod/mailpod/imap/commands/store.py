@@ -51,12 +51,12 @@ async def run(session: Session, args: StoreArgs) -> Done | None:
 
 
 def _tell(session: Session, view: View, args: StoreArgs, stored: Sequence[range]) -> None:
-    condstore = view.enabled.condstore
+    condstore, uid = view.enabled.condstore, args.uid and not view.enabled.uidonly
     for part in stored:
         if not args.silent:
-            session.send(view.flags_wire(part, args.uid, condstore))
+            session.send(view.flags_wire(part, uid, condstore))
         elif condstore:  # RFC 7162 §3.1.3: .SILENT does not keep the new MODSEQ from the client
-            session.send(view.numbers_wire(part, args.uid, modseq=True))
+            session.send(view.numbers_wire(part, uid, modseq=True))
 
 
 class _Modified(Expunged):

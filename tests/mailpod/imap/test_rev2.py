@@ -1,0 +1,87 @@
+"""IMAP4rev2 once it is enabled: RFC 9051, what differs from RFC 3501 (App. E)."""
+
+from __future__ import annotations
+
+import pytest
+from tests.mailpod.imap.dialogue import Client, World
+
+from mailpod.store import NewMessage
+
+
+@pytest.fixture
+async def client(world: World) -> Client:
+    client = await world.login()
+    assert await client.ok(b"ENABLE imap4rev2") == [b"* ENABLED IMAP4rev2"]
+    return client
+
+
+async def test_select(client: Client, world: World) -> None:
+    account = await world.account()
+    await account.append("Sent", [NewMessage(b"a"), NewMessage(b"b")])
+    sent = account.mailbox("Sent")
+    assert await client.ok(b"SELECT Sent") == [
+        b"* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft)",
+        b"* 2 EXISTS",
+        b"* OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft \\*)] Keywords may be added",
+        b"* OK [UIDNEXT 3] Predicted next UID",
+        b"* OK [UIDVALIDITY %d] UIDs are valid" % sent.uidvalidity,
+        b"* OK [MAILBOXID (%b)] Ok" % sent.object_id.encode(),
+        b"* OK [HIGHESTMODSEQ %d] Highest" % sent.highest_modseq,
+        b'* LIST (\\HasNoChildren \\Sent) "/" Sent',
+    ]
+    assert (await client.ok(b"EXAMINE INBOX"))[0] == b"* OK [CLOSED] Previous mailbox is closed"
+
+
+async def test_no_recent(client: Client, world: World) -> None:
+    account = await world.account()
+    await client.ok(b"SELECT INBOX")
+    await account.append("INBOX", [NewMessage(b"a")])
+    assert await client.ok(b"NOOP") == [b"* 1 EXISTS"]
+    assert await client.ok(b"FETCH 1 FLAGS") == [b"* 1 FETCH (FLAGS ())"]
+    assert await client.ok(b"FETCH 1 (RFC822.SIZE FLAGS)") == [b"* 1 FETCH (RFC822.SIZE 1 FLAGS ())"]
+    for command in (b"SEARCH RECENT", b"SEARCH NEW", b"SEARCH NOT OLD", b"STATUS INBOX (RECENT)"):
+        assert (await client.refused(command)).startswith(b"a BAD"), command
+
+
+async def test_search_answers_esearch(client: Client, world: World) -> None:
+    await (await world.account()).append("INBOX", [NewMessage(b"a"), NewMessage(b"b"), NewMessage(b"c")])
+    await client.ok(b"SELECT INBOX")
+    assert await client.ok(b"SEARCH 1,3") == [b'* ESEARCH (TAG "a") ALL 1,3']
+    assert await client.ok(b"UID SEARCH ALL") == [b'* ESEARCH (TAG "a") UID ALL 1:3']
+    assert await client.ok(b"SEARCH SEEN") == [b'* ESEARCH (TAG "a")']
+
+
+async def test_names_are_utf8(client: Client, world: World) -> None:
+    old = await world.login()
+    await client.ok('CREATE "Entwürfe & mehr"'.encode())
+    await client.ok(b"CREATE {5+}\r\n\xe2\x98\x83&-")
+    assert await client.ok(b'LIST "" (E* "\xe2\x98\x83*")') == [
+        '* LIST () "/" "Entwürfe & mehr"'.encode(),
+        b'* LIST () "/" "\xe2\x98\x83&-"',
+    ], "& has no meaning of its own any more"
+    assert await old.ok(b'LIST "" E*') == [b'* LIST (\\HasNoChildren) "/" "Entw&APw-rfe &- mehr"']
+    assert await client.ok('STATUS "Entwürfe & mehr" (MESSAGES)'.encode()) == [
+        '* STATUS "Entwürfe & mehr" (MESSAGES 0)'.encode()
+    ]
+    assert (await client.ok('SELECT "Entwürfe & mehr"'.encode()))[-1] == (
+        '* LIST (\\HasNoChildren) "/" "Entwürfe & mehr"'.encode()
+    )
+    assert (await client.refused(b'CREATE "\xff"')).startswith(b"a BAD")
+    await client.ok(b"SUBSCRIBE {5+}\r\n\xe2\x98\x83&-")
+    assert await client.ok(b'LSUB "" *') == [b'* LSUB () "/" "\xe2\x98\x83&-"']
+
+
+async def test_nothing_changes_for_who_did_not_ask(world: World) -> None:
+    client = await world.login()
+    await client.ok(b"ENABLE CONDSTORE")
+    answer = await client.ok(b"SELECT INBOX")
+    assert b"* 0 RECENT" in answer
+    assert not any(line.startswith(b"* LIST") for line in answer)
+    assert await client.ok(b"SEARCH ALL") == [b"* SEARCH"]
+
+
+async def test_status_of_rev2(client: Client) -> None:
+    assert await client.ok(b"STATUS INBOX (MESSAGES UNSEEN DELETED SIZE UIDNEXT)") == [
+        b"* STATUS INBOX (MESSAGES 0 UNSEEN 0 DELETED 0 SIZE 0 UIDNEXT 1)"
+    ]
+    assert await client.ok(b"NAMESPACE") == [b'* NAMESPACE (("" "/")) NIL NIL']
