@@ -93,6 +93,7 @@ __all__ = [
     "remove_left",
 ]
 
+_MOST_FORWARDED: Final = 500  # mailboxes that one address leads to
 ROLES: Final = frozenset({"postmaster", "abuse"})  # RFC 2142 §4 and §5: always accepted
 K = TypeVar("K")
 V = TypeVar("V")
@@ -152,6 +153,16 @@ class Directory:
             found = await self._mailboxes(base, domain)
         return found
 
+    async def recipients(self, address: str) -> list[MailboxEntry]:
+        """Every mailbox that a message for `address` is brought to: as `resolve`, then forwarded, or else caught.
+
+        [] if it is unknown. Raises Unavailable.
+        """
+        found = await self.resolve(address)
+        if not found:
+            found = await self._caught(address)
+        return await self._forwarded(found) if any(entry.forward_to for entry in found) else found
+
     async def domain(self, name: str) -> DomainEntry | None:
         """A domain that is served, None otherwise. Raises Unavailable."""
         try:
@@ -188,12 +199,52 @@ class Directory:
 
     async def _mailboxes(self, local: str, domain: DomainEntry) -> list[MailboxEntry]:
         entry = await self._read(address_key(domain.name, local))
+        if entry is None and local in domain.groups:
+            return await self._group(domain.groups[local])
         if entry is None and local in ROLES and domain.postmaster:
             entry = await self._target(domain.postmaster)
         if isinstance(entry, AliasEntry):
             found = await asyncio.gather(*map(self._target, entry.targets))
             return [target for target in found if target is not None]
         return [entry] if isinstance(entry, MailboxEntry) else []
+
+    async def _group(self, members: Sequence[str]) -> list[MailboxEntry]:
+        """The mailboxes of members, who are mailboxes and aliases, each once."""
+        found = await asyncio.gather(*map(self._member, members))
+        return list({entry.address: entry for entries in found for entry in entries}.values())
+
+    async def _member(self, address: str) -> list[MailboxEntry]:
+        local, domain = normalize(address)
+        entry = await self._read(address_key(domain, local))
+        if isinstance(entry, AliasEntry):
+            targets = await asyncio.gather(*map(self._target, entry.targets))
+            return [target for target in targets if target is not None]
+        return [entry] if isinstance(entry, MailboxEntry) else []
+
+    async def _caught(self, address: str) -> list[MailboxEntry]:
+        try:
+            domain = await self.domain(normalize(address).domain)
+        except ValueError:
+            return []
+        return await self._member(domain.catch_all) if domain is not None and domain.catch_all else []
+
+    async def _forwarded(self, found: list[MailboxEntry]) -> list[MailboxEntry]:
+        """Where forwarding leads, step by step, each mailbox once. Mail that would reach nobody stays where it is.
+
+        A target of a domain that is not served here is passed over: forwarding stays inside (OPERATOR.md rule 39).
+        """
+        reached: dict[str, MailboxEntry] = {}
+        seen = {entry.address for entry in found}
+        waiting = list(found)
+        while waiting and len(seen) <= _MOST_FORWARDED:
+            entry = waiting.pop(0)
+            targets = [] if entry.suspended else [await self.resolve(target) for target in entry.forward_to]
+            if entry.keep_copy or not any(targets):
+                reached[entry.address] = entry
+            fresh = {target.address: target for several in targets for target in several if target.address not in seen}
+            seen |= fresh.keys()
+            waiting += fresh.values()
+        return list(reached.values()) or found
 
     async def _target(self, address: str) -> MailboxEntry | None:
         target: Address = normalize(address)

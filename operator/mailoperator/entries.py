@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 
 from mailoperator.manifests import Key, Manifests
-from mailoperator.model import Mailbox, MailDomain
-from mailoperator.references import domain_key
+from mailoperator.model import Group, Mailbox, MailDomain
+from mailoperator.references import domain_key, domain_names
 from mailpod.addresses import Address
 from mailpod.directory import AliasEntry, DomainEntry, Entry, MailboxEntry
 
@@ -62,17 +62,14 @@ def _age(mailbox: Mailbox) -> tuple[str, str]:
     return created, mailbox.metadata.name if created else ""  # times are whole seconds
 
 
-def domain_names(domain: MailDomain) -> list[str]:
-    """Domains in which each address of this one is an address, its own first."""
-    return [domain.spec.domain_name, *domain.spec.alias_domains]
-
-
 def domain_entry(domain: MailDomain, postmaster: Address | None) -> DomainEntry:
     return DomainEntry(
         name=domain.spec.domain_name,
         hostname=domain.hostname,
         max_message_bytes=domain.spec.max_message_size,
         sender_policies=domain.spec.sender_policies.lower(),
+        groups={group.local_part: _members(group, domain) for group in domain.spec.groups},
+        catch_all=str(Address(domain.spec.catch_all, domain.spec.domain_name)) if domain.spec.catch_all else None,
         postmaster=str(postmaster) if postmaster else None,
         mta_sts=(domain.spec.mta_sts_policy or "").lower(),
         owner=_owner(domain),
@@ -80,8 +77,12 @@ def domain_entry(domain: MailDomain, postmaster: Address | None) -> DomainEntry:
     )
 
 
+def _members(group: Group, domain: MailDomain) -> tuple[str, ...]:
+    return tuple(str(Address(member, domain.spec.domain_name)) for member in group.members)
+
+
 def mailbox_entry(mailbox: Mailbox, domain: MailDomain, verifier: str) -> MailboxEntry:
-    address, defaults = address_of(mailbox, domain), domain.spec.mailbox_defaults
+    address, defaults, forwarding = address_of(mailbox, domain), domain.spec.mailbox_defaults, mailbox.spec.forwarding
     protocols = defaults.protocols if mailbox.spec.protocols is None else mailbox.spec.protocols
     return MailboxEntry(
         address=str(address),
@@ -92,6 +93,8 @@ def mailbox_entry(mailbox: Mailbox, domain: MailDomain, verifier: str) -> Mailbo
         quota_messages=mailbox.spec.quota.messages or defaults.quota.messages,
         protocols=tuple(wire for name, wire in PROTOCOLS.items() if name in protocols),
         suspended=mailbox.spec.suspended,
+        forward_to=tuple(forwarding.to) if forwarding else (),
+        keep_copy=forwarding is None or forwarding.keep_copy == "Enabled",
         owner=_owner(mailbox),
         generation=mailbox.metadata.generation,
     )

@@ -20,7 +20,7 @@ from typing import Final
 
 from mailoperator.banner import User, banner
 from mailoperator.build.sending import with_outbound
-from mailoperator.entries import address_of, build_entries, domain_names
+from mailoperator.entries import address_of, build_entries
 from mailoperator.follow import Follower
 from mailoperator.localkeys import KEYS, keep_keys
 from mailoperator.localonly import check_local, left_aside
@@ -30,7 +30,7 @@ from mailoperator.model_outbound import Outbound
 from mailoperator.passwords import Hasher, passwords
 from mailoperator.pods import PodFailed, Pods
 from mailoperator.ports import Ports, reachable
-from mailoperator.references import check, domain_key
+from mailoperator.references import check, domain_key, domain_names
 from mailpod.config import BucketSettings, CertificateFiles, HintSettings, LmtpSettings, PodSettings, WebSettings
 from mailpod.directory import Ambiguous, Entry, ObjectStore, Publisher, StorageError, SystemClock, public_key
 

@@ -20,8 +20,8 @@ from mailoperator.model_base import (
     Protocol,
     Rule,
 )
-from mailoperator.model_domain import RESERVED_LOCAL_PARTS, MailboxDefaults, MailDomain, MailDomainSpec
-from mailoperator.model_mailbox import Mailbox, MailboxSpec, PasswordRef, Quota
+from mailoperator.model_domain import RESERVED_LOCAL_PARTS, Group, MailboxDefaults, MailDomain, MailDomainSpec
+from mailoperator.model_mailbox import Forwarding, Mailbox, MailboxSpec, PasswordRef, Quota
 from mailoperator.model_scheduling import Affinity, Toleration, TopologySpread
 from mailoperator.model_secret import Secret
 from mailoperator.model_server import Autoscaling, Monitoring, PodTemplate, Resources, Server, Service
@@ -48,6 +48,8 @@ __all__ = [
     "DomainName",
     "DomainUsage",
     "Encryption",
+    "Forwarding",
+    "Group",
     "IssuerRef",
     "LocalPart",
     "MailDomain",

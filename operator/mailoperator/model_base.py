@@ -26,7 +26,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from mailpod.addresses import normalize_domain, normalize_local_part
+from mailpod.addresses import normalize, normalize_domain, normalize_local_part
 
 API_VERSION: Final = "mailpod.dev/v1alpha1"
 
@@ -190,6 +190,12 @@ LocalPart: TypeAlias = Annotated[
 ]
 AliasLocalPart: TypeAlias = Annotated[
     str, StringConstraints(max_length=128), AfterValidator(_alias_local_part), _LOCAL_PART
+]
+MailAddress: TypeAlias = Annotated[
+    str,
+    StringConstraints(max_length=254),
+    AfterValidator(lambda written: str(normalize(written))),
+    Schema({"pattern": r"^[^\x00-\x1f\x7f]+@[^\x00- @\x7f]+$"}),
 ]
 Protocol: TypeAlias = Literal["Submission", "IMAP", "POP3"]
 Protocols: TypeAlias = Annotated[list[Protocol], Field(max_length=3), Unique()]

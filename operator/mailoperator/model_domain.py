@@ -8,7 +8,19 @@ from typing import Annotated, Final, Literal, TypeAlias, get_args
 
 from pydantic import Field
 
-from mailoperator.model_base import DomainName, Model, Object, ObjectRef, Protocols, Rule, Unique, fixed, rule
+from mailoperator.model_base import (
+    DomainName,
+    LocalPart,
+    Model,
+    Object,
+    ObjectRef,
+    Protocols,
+    Rule,
+    Unique,
+    by_key,
+    fixed,
+    rule,
+)
 from mailoperator.model_mailbox import Quota
 from mailoperator.model_outbound import Outbound
 from mailoperator.model_server import Server
@@ -31,6 +43,15 @@ class MailboxDefaults(Model):
     """The most that a mailbox may hold."""
     protocols: Protocols = ["Submission", "IMAP", "POP3"]
     """What may be logged in to."""
+
+
+class Group(Model):
+    """An address that stands for several."""
+
+    local_part: LocalPart
+    """What is before the @. A Mailbox that has it, also as an alias, goes before the group."""
+    members: Annotated[list[LocalPart], Field(min_length=1, max_length=100), Unique()]
+    """Local parts of the domain's Mailboxes, or of their aliases, each of which gets a copy."""
 
 
 class MailDomainSpec(Model):
@@ -57,6 +78,10 @@ class MailDomainSpec(Model):
     """Local parts that stand for the domain's owner, which no Mailbox gets unless they stand here."""
     max_message_size: Annotated[Bytes, Field(json_schema_extra={"default": "50Mi"})] = parse_quantity("50Mi")
     """The largest message that is taken, as a quantity."""
+    groups: Annotated[list[Group], Field(max_length=50), by_key("localPart")] = []
+    """Addresses with several members."""
+    catch_all: LocalPart | None = None
+    """The local part whose Mailbox gets what is for no other address of the domain; by default it is refused."""
     sender_policies: Literal["Enforce", "Report"] = "Enforce"
     """Whether mail that fails DMARC is refused, or goes to Junk, as its author's domain wants; or is only marked."""
     mailbox_defaults: MailboxDefaults = MailboxDefaults()

@@ -11,6 +11,7 @@ from pydantic import Field, StrictBool, StrictInt, StringConstraints, model_vali
 from mailoperator.model_base import (
     AliasLocalPart,
     LocalPart,
+    MailAddress,
     Matching,
     Model,
     Object,
@@ -18,6 +19,7 @@ from mailoperator.model_base import (
     ObjectRef,
     Protocols,
     Rule,
+    Toggle,
     Unique,
     fixed,
 )
@@ -48,6 +50,15 @@ class Quota(Model):
     """Number of messages."""
 
 
+class Forwarding(Model):
+    """Where mail goes on to."""
+
+    to: Annotated[list[MailAddress], Field(min_length=1, max_length=20), Unique()]
+    """Addresses of domains that the same pods serve. Others are passed over."""
+    keep_copy: Toggle = "Enabled"
+    """Whether the mail stays here, too."""
+
+
 class MailboxSpec(Model):
     """One address with mail of its own."""
 
@@ -62,6 +73,8 @@ class MailboxSpec(Model):
     """What is before the @; by default the object's name."""
     aliases: Annotated[list[AliasLocalPart], Field(max_length=100), Unique()] = []
     """Other local parts of the domain whose mail comes here too."""
+    forwarding: Forwarding | None = None
+    """Where its mail goes on to; by default nowhere."""
     password_secret_ref: PasswordRef | None = None
     """Without it a password is generated, and its Secret is named in the status."""
     quota: Quota = Quota()

@@ -11,7 +11,7 @@ from mailpod.addresses import Address
 
 def check(found: Manifests) -> None:
     """Raises ManifestError with every reference that leads nowhere and every address claimed twice."""
-    problems = [*_domains(found), *_mailboxes(found), *_addresses(found)]
+    problems = [*_domains(found), *_mailboxes(found), *_addresses(found), *_members(found), *_forwards(found)]
     if problems:
         raise ManifestError(problems)
 
@@ -82,6 +82,36 @@ def _mailboxes(found: Manifests) -> Iterator[str]:
             password_secret(mailbox, found)
         except ValueError as error:
             yield f"{found.place(mailbox)}: spec.passwordSecretRef: {error}"
+
+
+def _members(found: Manifests) -> Iterator[str]:
+    """Groups and catchAll name local parts of the domain's Mailboxes."""
+    known: dict[Key, set[str]] = {}
+    for mailbox in found.mailboxes.values():
+        known.setdefault(domain_key(mailbox), set()).update((mailbox.local_part, *mailbox.spec.aliases))
+    for domain in found.domains.values():
+        named = [("spec.catchAll", domain.spec.catch_all)] if domain.spec.catch_all else []
+        for number, group in enumerate(domain.spec.groups):
+            if group.local_part in known.get(domain.key, ()):
+                yield f"{found.place(domain)}: spec.groups[{number}]: {group.local_part} is a Mailbox's already"
+            named += [(f"spec.groups[{number}].members[{at}]", member) for at, member in enumerate(group.members)]
+        for where, local in named:
+            if local not in known.get(domain.key, ()):
+                yield f"{found.place(domain)}: {where}: no Mailbox of {domain.title} has {local}"
+
+
+def _forwards(found: Manifests) -> Iterator[str]:
+    served = {name for domain in found.domains.values() for name in domain_names(domain)}
+    for mailbox in found.mailboxes.values():
+        for number, target in enumerate(mailbox.spec.forwarding.to if mailbox.spec.forwarding else ()):
+            if target.rpartition("@")[2] not in served:
+                where = f"{found.place(mailbox)}: spec.forwarding.to[{number}]"
+                yield f"{where}: {target} is of no domain here, and mail is forwarded to no others in this version"
+
+
+def domain_names(domain: MailDomain) -> list[str]:
+    """Domains in which each address of this one is an address, its own first."""
+    return [domain.spec.domain_name, *domain.spec.alias_domains]
 
 
 def _addresses(found: Manifests) -> Iterator[str]:

@@ -51,6 +51,40 @@ def test_the_cluster_s_examples_are_good_here_too() -> None:
     assert not found.secrets, "passwords are made"
 
 
+ADDRESSES = """\
+  groups: [{localPart: Team, members: [alice, info]}]
+  catchAll: info
+"""
+
+
+def test_groups_and_catch_all_hold_in_every_domain(tmp_path: Path) -> None:
+    text = DOMAIN + "  aliasDomains: [example.net]\n" + ADDRESSES + ALICE + "  aliases: [info]\n"
+    entries = build_entries(loaded(tmp_path, text), {("default", "alice"): "$argon2id$x"})
+    for entry in (entry for entry in entries if isinstance(entry, DomainEntry)):
+        assert entry.groups == {"team": ("alice@example.com", "info@example.com")}
+        assert entry.catch_all == "info@example.com"
+
+
+def test_forwarding_stays_inside(tmp_path: Path) -> None:
+    inside = DOMAIN + ALICE + "  forwarding: {to: [Bob@Example.COM], keepCopy: Disabled}\n"
+    (entry,) = (
+        entry
+        for entry in build_entries(loaded(tmp_path, inside), {("default", "alice"): "$argon2id$x"})
+        if isinstance(entry, MailboxEntry)
+    )
+    assert (entry.forward_to, entry.keep_copy) == (("bob@example.com",), False)
+    outside = told(tmp_path, inside.replace("Bob@Example.COM", "me@far.example"))
+    assert "spec.forwarding.to[0]: me@far.example is of no domain here" in outside
+
+
+def test_members_are_somebody(tmp_path: Path) -> None:
+    wrong = told(tmp_path, DOMAIN + ADDRESSES + ALICE)
+    assert "spec.catchAll: no Mailbox of MailDomain default/example has info" in wrong
+    assert "spec.groups[0].members[1]: no Mailbox of MailDomain default/example has info" in wrong
+    taken = told(tmp_path, DOMAIN + "  groups: [{localPart: alice, members: [alice]}]\n" + ALICE)
+    assert "spec.groups[0]: alice is a Mailbox's already" in taken
+
+
 def test_alias_domains_have_every_address(tmp_path: Path) -> None:
     found = loaded(tmp_path, DOMAIN + "  aliasDomains: [example.net]\n" + ALICE + "  aliases: [info]\n")
     entries = build_entries(found, {("default", "alice"): "$argon2id$x"})

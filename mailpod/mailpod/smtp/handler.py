@@ -161,7 +161,7 @@ class Handler:
     async def _add(
         self, envelope: MailEnvelope, address: Address, domain: DomainEntry, options: RecipientOptions
     ) -> str:
-        entries = await self._services.directory.resolve(str(address))
+        entries = await self._services.directory.recipients(str(address))
         if not entries:
             return _UNKNOWN
         if all(entry.suspended for entry in entries):

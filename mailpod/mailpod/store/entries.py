@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from mailpod.store.names import address_key, domain_key
 
 READER: Final = 1  # what this version can read; entries name what they need
-WRITER: Final = 2  # the fields that this version knows and writes
+WRITER: Final = 3  # the fields that this version knows and writes
 _CONTEXT: Final = b"mailpod directory 1\n"
 
 
@@ -53,6 +53,8 @@ class MailboxEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
     quota_messages: int | None = None
     protocols: tuple[str, ...] = ("smtp", "imap", "pop3")  # that may be logged in to; smtp is submission
     suspended: bool = False
+    forward_to: tuple[str, ...] = ()  # addresses of domains that are served here
+    keep_copy: bool = True  # of what is forwarded
     owner: str = ""  # uid of the Mailbox resource
     generation: int = 0  # of the Mailbox resource
     version: int = 0
@@ -87,6 +89,8 @@ class DomainEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", t
     sender_policies: str = "enforce"  # or "report": what DMARC wants of mail that comes in is only written down
     postmaster: str | None = None  # the address whose mailbox gets postmaster@ and abuse@
     mta_sts: str = ""  # the mode of its MTA-STS policy (RFC 8461 §5); empty: it has none
+    groups: dict[str, tuple[str, ...]] = {}  # by local part, normalised: addresses of the members
+    catch_all: str | None = None  # the address whose mailbox gets what is nobody else's
     owner: str = ""
     generation: int = 0
     version: int = 0

@@ -122,6 +122,47 @@ async def test_one_alias_for_several() -> None:
             assert b" for <team@example.com>;" in stored
 
 
+@pytest.mark.parametrize(
+    ("named", "mailboxes"),
+    [
+        ("away", {"away", "bob"}),
+        ("gone", {"bob", "alice"}),
+        ("chain", {"bob", "alice"}),
+        ("round", {"round"}),
+        ("out", {"out"}),
+    ],
+)
+async def test_forwarding(named: str, mailboxes: set[str]) -> None:
+    async with serving() as server, server.client() as client:
+        await client.hello()
+        assert (await client.message(MAIL, f"{named}@example.com", "info@example.com"))[:3] == "250"
+        await server.services.spool.idle()
+        for name in ("alice", "bob", "away", "gone", "round", "about", "out", "chain"):
+            found = await server.inbox(f"{name}@example.com")
+            assert len(found) == (name in mailboxes or name == "alice"), name
+
+
+async def test_groups_and_what_is_nobody_elses() -> None:
+    async with serving() as server, server.client() as client:
+        await client.hello()
+        assert (await client.message(MAIL, "Staff+x@all.example"))[:3] == "250"
+        assert (await client.message(MAIL, "whoever@all.example"))[:3] == "250"
+        assert (await client.message(MAIL, "frank@all.example"))[:3] == "250"
+        await server.services.spool.idle()
+        assert [len(await server.inbox(f"{name}@all.example")) for name in ("erin", "frank")] == [2, 2]
+
+
+async def test_what_is_caught_is_nobodys_own() -> None:
+    """The mailbox that catches all logs in by its own name, and sends as nobody else."""
+    async with serving("submission") as server, server.client() as client:
+        await client.hello()
+        assert (await client.say(f"AUTH PLAIN {plain('whoever@all.example', PASSWORD)}"))[:3] == "535"
+        assert (await client.say(f"AUTH PLAIN {plain('erin@all.example', PASSWORD)}"))[:3] == "235"
+        for sender in ("whoever", "staff", "frank"):
+            assert (await client.say(f"MAIL FROM:<{sender}@all.example>"))[:3] == "553"
+        assert (await client.say("MAIL FROM:<erin+x@all.example>"))[:3] == "250"
+
+
 async def test_full_mailbox() -> None:
     async with serving() as server, server.client() as client:
         await client.hello()
