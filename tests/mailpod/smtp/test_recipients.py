@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from tests.harness.peer import Peer, running
 from tests.harness.zone import Zone
@@ -61,14 +63,58 @@ async def test_rcpt(address: str, reply: str) -> None:
         '"victim@far.example"@example.com',
         "victim@far.example,alice@example.com",
         "victim@far.example:alice@example.com",
+        "VICTIM@FAR.EXAMPLE",
+        "victim@Far.Example",
+        "victim@xn--bcher-kva.example",
+        "victim@bücher.example",
+        "victim@far。example",
+        "victim@far.example\u200b",
+        "victim@example.com.far.example",
+        "victim@sub.example.com",
+        "victim@example.com.",
+        "victim@.example.com",
+        "victim@example..com",
+        "victim@example",
+        "victim@localhost",
+        "victim@127.0.0.1",
+        "victim@[192.0.2.1]",
+        "victim@[IPv6:2001:db8::1]",
+        "victim@[example.com]",
+        "alice@[127.0.0.1]",
+        "@far.example:victim",
+        "@far.example:victim@far.example",
+        "@example.com,@far.example:victim@far.example",
+        "@[127.0.0.1]:victim@far.example",
+        '"victim"@far.example',
+        '"victim@far.example"',
+        '"victim\\@far.example"@example.com',
+        '"far.example!victim"@example.com',
+        '"victim%far.example"@example.com',
+        "far.example!example.com!victim@far.example",
+        "far.example!victim%example.com",
+        "victim%far.example%example.com@example.com",
+        "victim%example.com@far.example",
+        "victim(@example.com)@far.example",
+        "victim@far.example(@example.com)",
+        "victim@far.example;alice@example.com",
+        "victim@far.example alice@example.com",
+        "victim@far.example@example.com",
+        "alice@example.com%far.example",
+        "victim/far.example@example.com",
+        "victim:far.example@example.com",
+        "/etc/passwd@far.example",
+        "|cat@far.example",
     ],
 )
-async def test_nobody_is_relayed_for(address: str) -> None:
-    async with serving() as server, server.client() as client:
-        await client.hello()
-        await client.say("MAIL FROM:<alice@example.com>")
-        reply = await client.say(f"RCPT TO:<{address}>")
-        assert reply[0] == "5", reply
+@pytest.mark.parametrize("role", ["mx", "lmtp", "submission"])
+async def test_nobody_is_relayed_for(address: str, role: Literal["mx", "lmtp", "submission"]) -> None:
+    async with serving(role, lmtp={"networks": ["127.0.0.1"]}) as server, server.client() as client:
+        await client.reply()
+        await client.say("LHLO c" if role == "lmtp" else "EHLO c")
+        await client.say("MAIL FROM:<alice@example.com> SMTPUTF8")
+        for written in (f"<{address}>", address):
+            reply = await client.say(f"RCPT TO:{written}")
+            assert reply[0] == "5", reply
 
 
 async def test_utf8_address() -> None:
