@@ -83,6 +83,63 @@ DASHBOARD: Final = Dashboard(
             ),
         ),
         Row(
+            "Out",
+            (
+                graph(
+                    "Recipients elsewhere",
+                    "By what an attempt gave. delayed: it is tried again for days; failed: the sender gets a notice.",
+                    "mps",
+                    (
+                        'sum by (outcome) (rate(mailpod_outbound_recipients_total{job=~"$job"}[$__rate_interval]))',
+                        "{{outcome}}",
+                    ),
+                    stack=True,
+                ),
+                graph(
+                    "Sessions with other servers",
+                    "failed: no connection. All of them: port 25 is closed to us, as clouds like to have it.",
+                    "cps",
+                    (
+                        'sum by (outcome) (rate(mailpod_outbound_sessions_total{job=~"$job"}[$__rate_interval]))',
+                        "{{outcome}}",
+                    ),
+                ),
+                graph(
+                    "Attempts under way",
+                    "Of each pod. At its limit for long: the queue is longer than the pods can send.",
+                    "short",
+                    (f'sum by ({BY}) (mailpod_outbound_deliveries_running{{job=~"$job"}})', WHICH),
+                ),
+                graph(
+                    "TLS with other servers",
+                    "By the policy that held (sts, dane; none: as good as they offer) and how it went.",
+                    "cps",
+                    (
+                        'sum by (policy, outcome) (rate(mailpod_outbound_tls_total{job=~"$job"}[$__rate_interval]))',
+                        "{{policy}} {{outcome}}",
+                    ),
+                ),
+                graph(
+                    "DKIM signatures",
+                    "Of submitted messages. no_key, failed: it left unsigned, and others may not believe it.",
+                    "mps",
+                    (
+                        'sum by (outcome) (rate(mailpod_dkim_signed_total{job=~"$job"}[$__rate_interval]))',
+                        "{{outcome}}",
+                    ),
+                ),
+                graph(
+                    "Notices",
+                    "To senders, of what became of their mail. withheld: the sender may be forged.",
+                    "cps",
+                    (
+                        'sum by (kind, outcome) (rate(mailpod_notices_total{job=~"$job"}[$__rate_interval]))',
+                        "{{kind}} {{outcome}}",
+                    ),
+                ),
+            ),
+        ),
+        Row(
             "Into mailboxes",
             (
                 graph(

@@ -113,6 +113,42 @@ DASHBOARD: Final = Dashboard(
             ),
         ),
         Row(
+            "Out",
+            (
+                graph(
+                    "Recipients elsewhere",
+                    "By what an attempt gave. Only delayed: other servers are not reached, or do not want us.",
+                    "mps",
+                    (
+                        'sum by (outcome) (rate(mailpod_outbound_recipients_total{job=~"$job"}[$__rate_interval]))',
+                        "{{outcome}}",
+                    ),
+                    stack=True,
+                    link="mailpod-mailflow",
+                ),
+                graph(
+                    "Sessions with other servers",
+                    "failed: no connection.",
+                    "cps",
+                    (
+                        'sum by (outcome) (rate(mailpod_outbound_sessions_total{job=~"$job"}[$__rate_interval]))',
+                        "{{outcome}}",
+                    ),
+                    link="mailpod-mailflow",
+                ),
+                graph(
+                    "DKIM signatures",
+                    "Of submitted messages: anything but signed is not believed by others.",
+                    "mps",
+                    (
+                        'sum by (outcome) (rate(mailpod_dkim_signed_total{job=~"$job"}[$__rate_interval]))',
+                        "{{outcome}}",
+                    ),
+                    link="mailpod-mailflow",
+                ),
+            ),
+        ),
+        Row(
             "To clients",
             (
                 graph(

@@ -211,3 +211,16 @@ def begin() -> None:
         HINTS.labels(what)
     for operation in ("create", "put", "get", "get_range", "get_head", "list", "delete", "upload"):
         BUCKET_REQUESTS.labels(operation, "error", "")
+    for outcome in ("relayed", "passed", "delayed", "failed"):
+        OUTBOUND_RECIPIENTS.labels(outcome)
+    for outcome in ("opened", "reused", "failed"):
+        OUTBOUND_SESSIONS.labels(outcome)
+    for outcome in ("signed", "no_key", "failed"):
+        DKIM_SIGNED.labels(outcome)
+    for outcome in ("sent", "failed"):
+        TLS_REPORTS.labels(outcome)
+    for policy in ("none", "sts", "dane", "requiretls", "fixed"):
+        OUTBOUND_TLS.labels(policy, "ok")
+    for kind in ("failed", "delayed", "delivered"):
+        for outcome in ("sent", "withheld"):
+            NOTICES.labels(kind, outcome)

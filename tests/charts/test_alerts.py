@@ -93,6 +93,28 @@ CASES = [
         "Accepted messages of n/mail could not be delivered to some of their recipients.",
     ),
     Case(
+        "MailpodOutboundDelayed",
+        70,
+        {
+            f'mailpod_outbound_recipients_total{{{POD}, outcome="delayed"}}': "0+3x90",
+            f'mailpod_outbound_recipients_total{{{POD}, outcome="relayed"}}': "0+1x90",
+        },
+        {
+            f'mailpod_outbound_recipients_total{{{POD}, outcome="delayed"}}': "0+1x90",
+            f'mailpod_outbound_recipients_total{{{POD}, outcome="relayed"}}': "0+3x90",
+        },
+        _JOB,
+        "75% of the attempts of n/mail to send mail elsewhere are put off.",
+    ),
+    Case(
+        "MailpodNotSigned",
+        30,
+        {f'mailpod_dkim_signed_total{{{POD}, outcome="no_key"}}': "0+1x40"},
+        {f'mailpod_dkim_signed_total{{{POD}, outcome="signed"}}': "0+1x40"},
+        _JOB,
+        "n/mail sends messages without a DKIM signature: others may not believe them.",
+    ),
+    Case(
         "MailpodMemoryBudgetExhausted",
         15,
         {f"mailpod_budget_used_bytes{{{POD}}}": "95x30", f"mailpod_budget_limit_bytes{{{POD}}}": "100x30"},

@@ -11,6 +11,12 @@ from charts.dashboards.model import Panel
 _METRIC = r"(?:mailpod_|process_)\w+|\bup\b"
 _SELECTOR = re.compile(rf"({_METRIC})(\{{[^}}]*\}})?")
 _VALUES = {"$job": "pods", "$operator": "operator", "$__rate_interval": "10s"}
+_MESSAGES = (
+    "_messages_",
+    "_spool_",
+    "_outbound_recipients_",
+    "_dkim_signed_",
+)  # what counts messages, or copies of them
 _TYPED = {"$writes": "0.005", "$reads": "0.0004", "$storage": "0.023"}
 
 
@@ -51,5 +57,5 @@ def unit_of(expression: str) -> set[str]:
         return {"percentunit"}
     if all(name.endswith("_total") for name in names):
         assert "rate(" in expression, expression
-        return {"mps"} if any("messages" in name or "spool" in name for name in names) else {"ops", "reqps", "cps"}
+        return {"mps"} if any(word in name for name in names for word in _MESSAGES) else {"ops", "reqps", "cps"}
     return {"none", "short"}

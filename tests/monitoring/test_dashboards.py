@@ -129,7 +129,7 @@ def absent(found: Prometheus, expression: str) -> list[str]:
 
 
 async def test_every_expression_has_series_and_faults_show(make_mailpod: MakeMailpod, tmp_path: Path) -> None:
-    server = make_mailpod(3, start=False, pods=PODS)
+    server = make_mailpod(3, start=False, pods=PODS, outbound={"resolver": "127.0.0.1:9"})
 
     async def look(scene: Scene) -> None:
         began = time.time()
@@ -142,6 +142,8 @@ async def test_every_expression_has_series_and_faults_show(make_mailpod: MakeMai
         await seen('sum(rate(mailpod_smtp_refusals_total{code="550 5.1.1"}[$__rate_interval]))', lambda rate: rate > 0)
         await seen("sum(rate(mailpod_messages_over_quota_total[$__rate_interval]))", lambda rate: rate > 0)
         await seen('sum(rate(mailpod_spool_handouts_total{outcome="delivered"}[10s]))', lambda rate: rate > 0)
+        await seen('sum(mailpod_dkim_signed_total{outcome="signed"})', lambda count: count > 0)
+        await seen('sum(mailpod_outbound_recipients_total{outcome="delayed"})', lambda count: count > 0)
         await asyncio.to_thread(scene.load.guess_passwords)
         await seen('sum(mailpod_logins_total{outcome="failed"})', lambda count: count == 4)
         await seen("sum(mailpod_login_throttled_total)", lambda count: count >= 1)

@@ -135,6 +135,7 @@ class HandOut:
                 mailbox,
                 self.entry.sender,
                 [self.message],
+                queue_id=self.entry.id,
                 delivery_id=delivery,
                 within_quota=False,
                 folder=self.entry.folder,

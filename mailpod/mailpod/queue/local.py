@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mailpod import metrics
+from mailpod import logs, metrics
 from mailpod.errors import AccountClosed, AccountMissing, NoSuchMailbox, OverQuota
 from mailpod.store import Limits, NewMessage
 
@@ -21,13 +21,14 @@ async def deliver(
     sender: str,
     message: Sequence[bytes],
     *,
+    queue_id: str,
     delivery_id: str | None = None,
     within_quota: bool = True,
     folder: str = "INBOX",
 ) -> Appended:
     """Commit a message, given in pieces, into a folder of the mailbox, INBOX where it has no such folder (any more).
 
-    Returns when that is durable.
+    Returns when that is durable. `queue_id` is what the message is called in the logs: there it meets the UID by which clients know it.
 
     An account that was closed, or is not there, is looked up once more past the directory's cache (STORE.md rule 15).
     Raises OverQuota if `within_quota`, Unavailable, AccountReadOnly.
@@ -45,6 +46,8 @@ async def deliver(
         messages, octets = metrics.delivered(entry.domain)
         messages.inc()
         octets.inc(len(new.data))
+        seen_as = {"uidvalidity": added.uidvalidity, "uid": added.uids[0]}
+        logs.event("mail.delivered", id=queue_id, user=entry.address, folder=folder, **seen_as)
     return added
 
 

@@ -124,7 +124,8 @@ class Handler:
             head, content, envelope.junk = checked.field + head, checked.content, checked.junk
         recipients = list(envelope.recipients.values())
         if len(recipients) == 1 and (only := recipients[0]).entry and "SUCCESS" not in only.options.notify:
-            await deliver(self._services, only.entry, sender, [head, content], folder=envelope.folder)
+            pieces = [head, content]
+            await deliver(self._services, only.entry, sender, pieces, queue_id=queue_id, folder=envelope.folder)
         else:
             user = identity.address if identity is not None else ""
             spooled = envelope.entry(queue_id, user, self._services.clock.now())

@@ -87,7 +87,7 @@ class LmtpHandler(Handler):
             while waiting:
                 named = waiting.pop()
                 try:
-                    await self._hand_over(named, envelope, message, mailboxes)
+                    await self._hand_over(named, envelope, message, mailboxes, queue_id)
                     done[named] = f"250 2.1.5 OK, delivered as {queue_id}"
                 except MailError as error:
                     done[named] = replies.from_error(error)
@@ -97,7 +97,12 @@ class LmtpHandler(Handler):
         return done
 
     async def _hand_over(
-        self, named: str, envelope: MailEnvelope, message: list[bytes], mailboxes: dict[str, asyncio.Future[None]]
+        self,
+        named: str,
+        envelope: MailEnvelope,
+        message: list[bytes],
+        mailboxes: dict[str, asyncio.Future[None]],
+        queue_id: str,
     ) -> None:
         """Into the mailbox behind an address, once whatever it is called. Raises MailError."""
         services, sender = self._services, envelope.mail_from or ""
@@ -109,7 +114,8 @@ class LmtpHandler(Handler):
             return
         [entry] = entries
         if entry.address not in mailboxes:
-            mailboxes[entry.address] = asyncio.ensure_future(_deliver(services, entry, sender, message))
+            delivering = _deliver(services, entry, sender, message, queue_id)
+            mailboxes[entry.address] = asyncio.ensure_future(delivering)
         await asyncio.shield(mailboxes[entry.address])
 
     def _record_each(self, session: MailSession, envelope: MailEnvelope, queue_id: str, done: dict[str, str]) -> None:
@@ -121,5 +127,5 @@ class LmtpHandler(Handler):
             self._record(session, envelope, queue_id, "refused" if refused.startswith("5") else "deferred")
 
 
-async def _deliver(services: Services, entry: MailboxEntry, sender: str, message: list[bytes]) -> None:
-    await deliver(services, entry, sender, message)
+async def _deliver(services: Services, entry: MailboxEntry, sender: str, message: list[bytes], queue_id: str) -> None:
+    await deliver(services, entry, sender, message, queue_id=queue_id)
