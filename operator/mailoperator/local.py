@@ -30,11 +30,12 @@ from mailoperator.model_outbound import Outbound
 from mailoperator.passwords import Hasher, passwords
 from mailoperator.pods import PodFailed, Pods
 from mailoperator.ports import Ports, reachable
-from mailoperator.references import check, domain_key, domain_names
+from mailoperator.references import check, domain_key, domain_names, smarthost_credentials
 from mailpod.config import BucketSettings, CertificateFiles, HintSettings, LmtpSettings, PodSettings, WebSettings
 from mailpod.directory import Ambiguous, Entry, ObjectStore, Publisher, StorageError, SystemClock, public_key
 
 _THIS_HOST: Final = [ip_network("127.0.0.0/8"), ip_network("::1")]  # who may hand over by LMTP
+_SMARTHOST: Final = "smarthost"  # folder of its credentials
 _LOOK_SECONDS: Final = 0.5  # between two looks at the manifests
 _REPAIR_SECONDS: Final = 300.0  # between two comparisons of an unchanged set with the bucket
 _RETRY_SECONDS: Final = 3.0  # after the bucket failed
@@ -226,13 +227,18 @@ class Local:
             hints=self._hints(pod),
             web=WebSettings(port_offset=self._options.ports.offset, by_address=True),
         )
-        return with_outbound(settings, self._outbound())
+        return self._with_outbound(settings)
 
-    def _outbound(self) -> Outbound:
-        """Of the first MailDomain that says something: local mode has one set of pods for all."""
-        said = (domain.spec.outbound for domain in self._world.found.domains.values())
-        found = next(filter(None, said), Outbound())
-        return found.model_copy(update={"resolver": self._options.resolver}) if self._options.resolver else found
+    def _with_outbound(self, settings: PodSettings) -> PodSettings:
+        """As the first MailDomain says that says something: local mode has one set of pods for all."""
+        found = self._world.found
+        domain = next((each for each in found.domains.values() if each.spec.outbound), None)
+        outbound = domain.spec.outbound if domain and domain.spec.outbound else Outbound()
+        if self._options.resolver:
+            outbound = outbound.model_copy(update={"resolver": self._options.resolver})
+        for key, value in (smarthost_credentials(domain, found) if domain else {}).items():
+            self._state.write(f"{_SMARTHOST}/{key}", value)
+        return with_outbound(settings, outbound, (self._state.path / _SMARTHOST).absolute())
 
     def _hints(self, pod: int) -> HintSettings | None:
         ports = self._options.ports

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import StringConstraints
+from pydantic import Field, StrictInt, StringConstraints
 
-from mailoperator.model_base import Matching, Model, Toggle
+from mailoperator.model_base import DomainName, Matching, Model, ObjectRef, Toggle, rule
+
+Hours: TypeAlias = Annotated[StrictInt, Field(ge=1, le=168)]
 
 _RESOLVER = r"^([0-9]{1,3}(\.[0-9]{1,3}){3}|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"
+
+
+class Smarthost(Model):
+    """The server that all mail to other domains is handed to."""
+
+    host: DomainName
+    """Its name, which its certificate must have."""
+    port: Annotated[StrictInt, Field(ge=1, le=65535)] = 587
+    """Its port."""
+    tls: Literal["StartTLS", "Implicit", "None"] = "StartTLS"
+    """How TLS begins. None is for one in a network that nobody else is on."""
+    credentials_secret_ref: ObjectRef | None = None
+    """A Secret with the label `mailpod.dev/use: smarthost` and the keys `username` and `password`."""
+
+    @rule(
+        "!has(self.credentialsSecretRef) || self.tls != 'None'",
+        "credentialsSecretRef needs TLS: the password would go in the clear",
+        ".credentialsSecretRef",
+    )
+    def _password_is_hidden(self) -> bool:
+        return self.credentials_secret_ref is None or self.tls != "None"
 
 
 class Outbound(Model):
@@ -19,6 +42,12 @@ class Outbound(Model):
         | None
     ) = None
     """The DNS server to ask, as ADDRESS:PORT; by default the pods' own."""
+    smarthost: Smarthost | None = None
+    """Hand all mail to other domains to this server; by default it goes to the servers of its recipients."""
+    expire_after_hours: Hours = 120
+    """How long a message is tried before its sender is told that it failed."""
+    delay_notice_after_hours: Hours = 4
+    """After how long its sender is told that it waits."""
     mta_sts: Toggle = "Enabled"
     """Whether what a domain asks for by MTA-STS is obeyed."""
     dane: Toggle = "Disabled"

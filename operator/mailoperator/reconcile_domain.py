@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 from mailoperator import conditions as c
 from mailoperator.build import names
 from mailoperator.build.inputs import BucketInputs, BuildInputs
+from mailoperator.build.sending import smarthost_secret
 from mailoperator.children import Running, bring_about, bring_about_served, known_apis, running
 from mailoperator.conditions import Condition
 from mailoperator.context import PAUSED, Context, StorageFailed, StorageReport
@@ -29,6 +30,7 @@ from mailoperator.gather import (
 from mailoperator.keyedqueue import Retry
 from mailoperator.kube import ApiError
 from mailoperator.model import MailDomain
+from mailoperator.offered import Refused, offered, value
 from mailoperator.status import write_status
 from mailoperator.withdrawing import withdraw_gone
 from mailoperator.world import Key, key_of
@@ -126,6 +128,7 @@ class _Visit:
         self._fields |= {"servedDomains": len(members), "selector": names.selector_text(domain)}
         report = await ctx.plane.prepare(domain)
         self.say(report.condition)
+        await self._smarthost(domain)
         ctx.leader.check()
         await self._keys(domain, members if domain in members else [domain, *members])
         if report.bucket is None:
@@ -138,6 +141,19 @@ class _Visit:
         self.say(_available(done))
         if not report.condition.holds:
             self.delay = _LATER
+
+    async def _smarthost(self, domain: MailDomain) -> None:
+        """Its Secret must be offered and whole before pods wait for it. Raises Unusable, ApiError."""
+        name = smarthost_secret(domain.spec.outbound)
+        if name is None:
+            return
+        try:
+            secret = await offered(self.ctx.kube, domain.metadata.namespace, name, "smarthost")
+            missing = [key for key in ("username", "password") if not value(secret, key)]
+            if missing:
+                raise Refused(c.SECRET_INVALID, f"Secret {name} has no {' and no '.join(missing)}")
+        except Refused as refused:
+            raise Unusable(c.bad(c.AVAILABLE, refused.reason, f"outbound.smarthost: {refused.message}")) from None
 
     async def _keys(self, host: MailDomain, members: list[MailDomain]) -> None:
         """Of all that it serves; those for whom something changed are told."""

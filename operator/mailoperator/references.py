@@ -47,6 +47,21 @@ def password_secret(mailbox: Mailbox, found: Manifests) -> tuple[Secret, str] | 
     raise ValueError(f"{secret.title} has no key {ref.key or 'password, nor verifier'}")
 
 
+def smarthost_credentials(domain: MailDomain, found: Manifests) -> dict[str, str]:
+    """`username` and `password` for the domain's smarthost; {} where none are named. Raises ValueError."""
+    outbound = domain.spec.outbound
+    ref = outbound.smarthost.credentials_secret_ref if outbound and outbound.smarthost else None
+    if ref is None:
+        return {}
+    secret = found.secrets.get((domain.metadata.namespace, ref.name))
+    if secret is None:
+        raise ValueError(f"no Secret {domain.metadata.namespace}/{ref.name}")
+    values = {key: secret.value(key) for key in ("username", "password")}
+    if missing := [key for key, value in values.items() if not value]:
+        raise ValueError(f"{secret.title} has no key {missing[0]}")
+    return {key: value for key, value in values.items() if value}
+
+
 def _domains(found: Manifests) -> Iterator[str]:
     claimed: dict[str, Object] = {}
     for domain in found.domains.values():
@@ -56,6 +71,10 @@ def _domains(found: Manifests) -> Iterator[str]:
             other = claimed.setdefault(name, domain)
             if other is not domain:
                 yield f'{found.place(domain)}: {where}: "{name}" is {other.title}\'s already'
+        try:
+            smarthost_credentials(domain, found)
+        except ValueError as error:
+            yield f"{found.place(domain)}: spec.outbound.smarthost.credentialsSecretRef: {error}"
         ref = domain.spec.postmaster_ref
         if ref and (domain.metadata.namespace, ref.name) not in found.mailboxes:
             yield f"{found.place(domain)}: spec.postmasterRef.name: no Mailbox {domain.metadata.namespace}/{ref.name}"

@@ -73,6 +73,9 @@ def _secrets_of(spec: Raw, name: str) -> Iterator[str]:
     for holder, field in ((spec.get("tls") or {}, "secretRef"), (server.get("storage") or {}, "credentialsSecretRef")):
         if ref := holder.get(field):
             yield ref.get("name", "")
+    smarthost = (spec.get("outbound") or {}).get("smarthost") or {}
+    if ref := smarthost.get("credentialsSecretRef"):
+        yield ref.get("name", "")
 
 
 class World:

@@ -118,6 +118,17 @@ CASES = [
         [domain(servedByRef=REF, server={})],
     ),
     Case(
+        "credentialsSecretRef needs TLS",
+        "MailDomain",
+        [
+            domain(outbound={"smarthost": {"host": "relay.example.com", "credentialsSecretRef": REF}}),
+            domain(outbound={"smarthost": {"host": "relay.example.com", "tls": "None"}}),
+        ],
+        [
+            domain(outbound={"smarthost": {"host": "relay.example.com", "tls": "None", "credentialsSecretRef": REF}}),
+        ],
+    ),
+    Case(
         "servedByRef and outbound exclude each other",
         "MailDomain",
         [domain(outbound={"resolver": "192.0.2.1:53"}), domain(outbound={"resolver": "[2001:db8::1]:53"})],

@@ -18,10 +18,11 @@ from mailoperator.certificate import is_good_for, self_signed
 from mailoperator.follow import Follower
 from mailoperator.localkeys import keep_keys
 from mailoperator.localstate import LocalState, StateError
-from mailoperator.manifests import Manifests, load
+from mailoperator.manifests import ManifestError, Manifests, load
 from mailoperator.passwords import Hasher, passwords
 from mailoperator.pods import Pods
 from mailoperator.ports import MAX_PODS, PortError, Ports
+from mailoperator.references import check, smarthost_credentials
 from mailpod.dkim.keys import SigningKeys
 
 MAILBOXES = """\
@@ -356,3 +357,33 @@ def test_the_banner_shows_what_a_person_needs_to_log_in() -> None:
     assert "in Secret b" in text(1)  # only a hash is known
     assert "pod 1 (pid 8): SMTP 12025" in text(2)
     assert "each pod's own ports" not in text(1)
+
+
+# -- the smarthost
+
+
+RELAYED = """\
+apiVersion: mailpod.dev/v1alpha1
+kind: MailDomain
+metadata: {name: example}
+spec:
+  domainName: example.com
+  outbound: {smarthost: {host: relay.example.net, credentialsSecretRef: {name: relay}}}
+"""
+
+
+def test_a_smarthosts_credentials_come_from_its_secret(tmp_path: Path) -> None:
+    file = tmp_path / "mail.yaml"
+    secret = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: relay}\nstringData: {username: u%s}\n"
+    for more, wrong in (
+        ("", "no Secret default/relay"),
+        (secret % "", "Secret default/relay has no key password"),
+    ):
+        file.write_text(RELAYED + more)
+        with pytest.raises(ManifestError, match=f"credentialsSecretRef: {wrong}"):
+            check(load([file]))
+    file.write_text(RELAYED + secret % ", password: p")
+    found = load([file])
+    check(found)
+    [domain] = found.domains.values()
+    assert smarthost_credentials(domain, found) == {"username": "u", "password": "p"}

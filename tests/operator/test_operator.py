@@ -386,3 +386,28 @@ async def test_without_storage_there_are_no_pods(cluster: Cluster) -> None:
     assert cluster.condition("MailDomain", "host").reason == c.STORAGE_UNAVAILABLE
     assert cluster.condition("Mailbox", "alice").reason == c.DOMAIN_NOT_READY
     assert not cluster.plane.entries
+
+
+async def test_pods_wait_for_a_smarthosts_secret_that_is_offered_and_whole(cluster: Cluster) -> None:
+    smarthost = {"host": "relay.test", "credentialsSecretRef": {"name": "relay"}}
+    data = {"username": "dQ==", "password": "cA=="}
+
+    def secret(labels: dict[str, str], data: dict[str, str]) -> dict[str, Any]:
+        metadata = {"name": "relay", "namespace": "n", "labels": labels}
+        return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
+
+    offered = {"mailpod.dev/use": "smarthost"}
+    cluster.kube.user_applies(domain("host", "host.test", server={}, outbound={"smarthost": smarthost}))
+    for written, reason in (
+        (None, c.SECRET_MISSING),
+        (secret({}, data), c.SECRET_NOT_OFFERED),
+        (secret(offered, {"username": "dQ=="}), c.SECRET_INVALID),
+    ):
+        if written is not None:
+            cluster.kube.user_applies(written)
+        await cluster.run()
+        assert cluster.condition("MailDomain", "host").reason == reason
+        assert ("apps/v1", "Deployment", "n", "host") not in cluster.kube.objects
+    cluster.kube.user_applies(secret(offered, data))
+    await cluster.run()
+    assert cluster.condition("MailDomain", "host").reason == c.NO_PODS_READY

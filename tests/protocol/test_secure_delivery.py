@@ -20,7 +20,7 @@ from tests.protocol.world import World, tlsa_record
 
 ENFORCED = "version: STSv1\nmode: enforce\nmx: {}\nmax_age: 86400\n"
 DANE = {"smtp_tls_security_level": "dane", "smtp_dns_support_level": "dnssec"}
-DOMAINS = ("strict.test", "bad.test", "testing.test", "dane.test", "wrong.test", "bogus.test")
+DOMAINS = ("strict.test", "bad.test", "testing.test", "dane.test", "wrong.test", "bogus.test", "unnamed.test")
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +146,13 @@ def test_a_null_mx_comes_back_at_once(world: World, ours: Mailpod) -> None:
     send(ours, ["bob@null.test"])
     notice = wait_arrived(ours.target(), ours.accounts[0], before + 1)[-1]
     assert b"bob@null.test" in notice and b"5.1.10" in notice
+
+
+def test_a_smarthost_takes_what_no_dns_knows(world: World, theirs: Postfix) -> None:
+    smarthost = {"host": "mx.two.test", "port": 25}
+    relayed = world.mailpod("four.test", outbound={"smarthost": smarthost})
+    wait_there(theirs, send(relayed, ["bob@unnamed.test"]))
+    assert tls(relayed, "fixed", "ok") == 1
 
 
 def test_two_mailpods_requiretls_and_what_is_counted_for_reports(world: World, ours: Mailpod, theirs: Postfix) -> None:

@@ -10,7 +10,8 @@ from typing import Any, Final
 from mailoperator.build import listeners, names
 from mailoperator.build.configmap import FILE
 from mailoperator.build.inputs import BuildInputs, Object
-from mailoperator.build.podsettings import CLOSE_SECONDS, CONFIG, CREDENTIALS, DRAIN_SECONDS, KEYS
+from mailoperator.build.podsettings import CLOSE_SECONDS, CONFIG, CREDENTIALS, DRAIN_SECONDS, KEYS, SMARTHOST
+from mailoperator.build.sending import smarthost_secret
 from mailoperator.build.server import behind_proxy, resources_of, server_of, takes_lmtp
 from mailoperator.model import MailDomain
 
@@ -36,7 +37,7 @@ def build_container(domain: MailDomain, inputs: BuildInputs) -> Object:
             "readOnlyRootFilesystem": True,
         },
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
-        "volumeMounts": _mounts(inputs),
+        "volumeMounts": _mounts(domain, inputs),
         **_probes(),
     }
     if inputs.image_pull_policy:
@@ -63,6 +64,11 @@ def build_volumes(domain: MailDomain, inputs: BuildInputs) -> list[Object]:
             "items": [{"key": CREDENTIALS.name, "path": CREDENTIALS.name}],
         }
         volumes.append({"name": "bucket", "secret": credentials})
+    if smarthost := smarthost_secret(domain.spec.outbound):
+        files = [{"key": key, "path": key} for key in ("username", "password")]
+        volumes.append(
+            {"name": "smarthost", "secret": {"secretName": smarthost, "defaultMode": _READABLE, "items": files}}
+        )
     return volumes + [_key_volume(domain, number) for number in range(names.KEY_SECRETS)]
 
 
@@ -72,11 +78,13 @@ def _key_volume(domain: MailDomain, number: int) -> Object:
     return {"name": f"keys-{number:02d}", "secret": secret}
 
 
-def _mounts(inputs: BuildInputs) -> list[Object]:
+def _mounts(domain: MailDomain, inputs: BuildInputs) -> list[Object]:
     """Whole folders: a subPath would never see a Secret change."""
     mounts: list[Object] = [{"name": "config", "mountPath": str(CONFIG), "readOnly": True}]
     if inputs.bucket.credentials_secret:
         mounts.append({"name": "bucket", "mountPath": str(CREDENTIALS.parent), "readOnly": True})
+    if smarthost_secret(domain.spec.outbound):
+        mounts.append({"name": "smarthost", "mountPath": str(SMARTHOST), "readOnly": True})
     numbers = [f"{number:02d}" for number in range(names.KEY_SECRETS)]
     return mounts + [{"name": f"keys-{n}", "mountPath": str(KEYS / n), "readOnly": True} for n in numbers]
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from mailoperator.build import listeners, names
 from mailoperator.build.inputs import BuildInputs, Object
-from mailoperator.build.sending import resolver_port
+from mailoperator.build.sending import outward_ports, resolver_port
 from mailoperator.build.server import behind_proxy, server_of
 from mailoperator.model import MailDomain
 
@@ -19,8 +19,7 @@ def build_network_policy(domain: MailDomain, inputs: BuildInputs) -> Object | No
     pods = {"matchLabels": names.selector(domain)}
     hints = [_port(listeners.HINTS, "UDP")]
     dns = resolver_port(domain.spec.outbound)
-    # 25: other domains' servers; 443: their MTA-STS policies
-    tcp = sorted({dns, 25, 443, bucket_port(inputs.bucket.endpoint)})
+    tcp = sorted(outward_ports(domain.spec.outbound) | {bucket_port(inputs.bucket.endpoint)})
     mail = [_port(port) for port in listeners.inside(proxied=behind_proxy(domain)).values()]
     return {
         "apiVersion": "networking.k8s.io/v1",

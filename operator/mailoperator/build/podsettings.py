@@ -20,6 +20,7 @@ from mailoperator.model import MailDomain
 from mailpod.config import BucketSettings, HintSettings, LmtpSettings, PodSettings, ProxySettings
 
 CONFIG: Final = Path("/etc/mailpod")
+SMARTHOST: Final = CONFIG / "smarthost"
 KEYS: Final = CONFIG / "keys"
 CREDENTIALS: Final = CONFIG / "bucket" / "credentials"
 DRAIN_SECONDS: Final = 25
@@ -54,7 +55,7 @@ def pod_settings(domain: MailDomain, inputs: BuildInputs, resources: dict[str, A
         store=plain.store.model_copy(update=store),
         smtp=plain.smtp.model_copy(update={"max_message_bytes": largest}),
     )
-    return with_outbound(settings, domain.spec.outbound)
+    return with_outbound(settings, domain.spec.outbound, SMARTHOST)
 
 
 def _networks(written: list[str]) -> list[IPv4Network | IPv6Network]:

@@ -114,3 +114,16 @@ def test_other_domains_are_found_and_trusted_as_written() -> None:
         False,
         True,
     )
+
+
+def test_a_smarthosts_credentials_are_mounted_by_name() -> None:
+    smarthost = {"host": "relay.example.com", "port": 2525, "credentialsSecretRef": {"name": "relay"}}
+    outbound = {"smarthost": smarthost, "expireAfterHours": 24, "delayNoticeAfterHours": 1}
+    told = _settings(outbound=outbound).outbound
+    assert told.smarthost is not None
+    assert (told.smarthost.host, told.smarthost.port, told.smarthost.tls) == ("relay.example.com", 2525, "starttls")
+    assert (told.expiry, told.delay_notice) == (86400, 3600)
+    spec = child("Deployment", domain(outbound=outbound))["spec"]["template"]["spec"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
+    assert mounts["smarthost"] == str(told.smarthost.credentials)
+    assert "relay" in [volume["secret"]["secretName"] for volume in spec["volumes"] if "secret" in volume]
