@@ -13,6 +13,7 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from .homes import Homes
 from .ops import PageRef, Record
@@ -80,6 +81,7 @@ class Columns:
         self.recent_dirty = False
         self.segments: list[Segment] = []
         self.search: list[SearchRef] = []  # replaced, never changed in place
+        self.derived: dict[object, Any] = {}  # what readers made of the whole, to be used again
         self.base = StateBase()
         self.relocated: dict[int, list[Move]] = {}
         self._log: deque[tuple[int, Sequence[int], Sequence[int]]] = deque()

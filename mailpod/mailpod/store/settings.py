@@ -55,7 +55,7 @@ class StoreSettings(BaseModel):
     )
     copy_inline_messages: int = Field(64, ge=0, description="COPY and MOVE of more write their records as pages")
     search_due: int = Field(
-        256, ge=0, description="messages of a mailbox without search postings before some are written; 0: never"
+        64, ge=0, description="messages of a mailbox without search postings before some are written; 0: never"
     )
     search_batch: int = Field(512, ge=1, le=4096, description="messages whose postings are made in memory at once")
     search_segment: int = Field(4096, ge=1, le=65_535, description="messages in one segment of search postings")

@@ -23,7 +23,7 @@ from .incarnations import AccountRef
 from .indexing import index
 from .names import checkpoint_key
 from .objects import AlreadyExists, Ambiguous, NotFound, StorageError
-from .ops import PageRef
+from .ops import PageRef, Recent
 from .packing import pack
 from .page import BadPage, decode_table
 from .planning import Fetched, Plan, abandon_plan, adopt_plan, encode_plan, fetch_moved, make_plan
@@ -92,8 +92,7 @@ class Upkeep:
 
     async def _tend(self, account: Account) -> None:
         try:
-            while await self.index(account):
-                await self.checkpoint(account)  # where something was committed meanwhile; else the next one has them
+            await self._index_all(account)
             while await self.pack(account):
                 await self.checkpoint(account)
             # a collection reads all that are younger than GRACE: so each is read about once, however many they are
@@ -126,6 +125,16 @@ class Upkeep:
         """
         async with self._packing:
             return await pack(self._store, account, force=force, dead=self._dead.pop(account.ref, ()))
+
+    async def _index_all(self, account: Account) -> None:
+        """Search postings of all that is due, and a checkpoint that names them."""
+        published = True
+        while await self.index(account):
+            published = await self.checkpoint(account)
+        if not published and account.log.state.head == account.log.base:
+            # A checkpoint is of a commit: one that says nothing new, so that the work is not lost with this pod
+            await account.commit_operation(Recent(account.mailbox("INBOX").id, 1))
+            await self.checkpoint(account)
 
     async def index(self, account: Account) -> bool:
         """Write the search postings of a batch of messages, if it is due. Raises as `pack`."""

@@ -336,6 +336,7 @@ def test_lines_that_are_no_commands() -> None:
 
 _WORDS = st.sampled_from(
     b"a UID FETCH SEARCH APPEND LIST STORE ( ) {3} {3+} BODY[ ] 1:* \\Seen * NOT OR FLAGS & { } <0.1>".split()
+    + b"SORT THREAD ~{3} BINARY[1] (REVERSE DATE) UTF-8 REFERENCES ALL PREVIEW (LAZY)".split()
     + b' |\r\n|{3}\r\n|{3+}\r\n|\n|\r|\0|"'.split(b"|")
 )
 
@@ -356,7 +357,10 @@ def test_after_anything_a_command_is_found(data: bytes) -> None:
     )
 
 
-@pytest.mark.parametrize("shape", [b"a SEARCH %b ALL\r\n", b"a FETCH 1%b FLAGS\r\n", b'a LIST "" %b\r\n', b"%b\r\n"])
+@pytest.mark.parametrize(
+    "shape",
+    [b"a SEARCH %b ALL\r\n", b"a FETCH 1%b FLAGS\r\n", b'a LIST "" %b\r\n', b"%b\r\n", b"a SORT (%b) UTF-8 ALL\r\n"],
+)
 @pytest.mark.parametrize("filler", [b" ", b",1", b"%", b"(", b'"', b"\\", b"NOT ", b"{1+}\r\n"])
 def test_time_is_linear(shape: bytes, filler: bytes) -> None:
     """Eight times the input may cost that many times as much, with much noise; sixty-four times would be quadratic.

@@ -112,6 +112,20 @@ async def test_uids_a_search_and_no_expunge(at: Desk) -> None:
     assert answer == b"* THREAD (3)\r\n* 1 EXPUNGE\r\nOK UID THREAD completed\r\n"
 
 
+async def test_what_is_remembered_follows_the_mailbox(at: Desk) -> None:
+    await at.deliver(mail("a"), mail("b", "a"))
+    ann = at.select()
+    for _ in range(2):
+        assert await ann.say("THREAD REFERENCES UTF-8 ALL") == b"* THREAD (1 2)\r\nOK THREAD completed\r\n"
+    await at.deliver(mail("c", "b"))
+    await ann.say("NOOP")
+    assert (await ann.say("THREAD REFERENCES UTF-8 ALL")).startswith(b"* THREAD (1 2 3)\r\n")
+    await at.account.expunge(ann.view.mailbox, [1])
+    await ann.say("NOOP")
+    assert (await ann.say("THREAD REFERENCES UTF-8 ALL")).startswith(b"* THREAD (1 2)\r\n")
+    assert (await ann.say("UID THREAD REFERENCES UTF-8 ALL")).startswith(b"* THREAD (2 3)\r\n")
+
+
 @pytest.mark.parametrize("command", ["THREAD REFS UTF-8 ALL", "THREAD REFERENCES ALL", "THREAD REFERENCES UTF-8"])
 async def test_what_is_refused(at: Desk, command: str) -> None:
     assert (await at.select().say(command)).startswith(b"BAD")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from mailpod.mime.folding import fold
@@ -163,3 +165,20 @@ async def test_fsck_takes_them_for_no_garbage() -> None:
     names = {ref.id for each in account.mailbox("INBOX").search for ref in (each.terms, each.postings)}
     checked = await check_bucket(world.objects, CheckOptions("", True, ()))
     assert not [item for item in checked.findings.items if item.object.rpartition("/")[2] in names]
+
+
+async def test_they_are_published_without_a_client_s_commit() -> None:
+    """A checkpoint is of a commit, so the last postings of a mailbox that then rests need one of their own."""
+    world = await make_world(**(SMALL | {"checkpoint_commits": 2, "checkpoint_header_bytes": 1}))
+    store = world.pod()
+    account = await store.open(world.ref)
+    for number in range(12):
+        await account.append("INBOX", [NewMessage(letter(number))])
+    modseq = account.mailbox("INBOX").highest_modseq
+    for _ in range(500):
+        await asyncio.sleep(0.01)
+        other = await world.pod().open(world.ref)
+        if [each.terms.last for each in other.mailbox("INBOX").search][-1:] >= [9]:
+            break
+    assert len(await narrowed(other, "number 0003")) < 5
+    assert other.mailbox("INBOX").highest_modseq == modseq, "clients notice nothing"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mailpod.imap.commands.search import begin
@@ -9,19 +12,44 @@ from mailpod.imap.sortcolumns import Ids, Subject, dates, ids, subjects
 from mailpod.imap.threads import by_references, by_subject
 
 if TYPE_CHECKING:
+    from mailpod.imap.search import Search
     from mailpod.imap.session import Session
     from mailpod.imap.syntax import ThreadArgs
+    from mailpod.imap.view import View
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Threads of a whole mailbox: the same for as long as its messages are (an expunge puts a new array there)."""
+
+    uids: array[int]
+    exists: int
+    wire: bytes
 
 
 async def run(session: Session, args: ThreadArgs) -> None:
     """Raises what reading messages raises."""
     view, search = session.view, begin(session, args.search)
+    positions = await search.run(args.search.key)
+    whole = len(positions) == view.exists and view.uids is view.mailbox.uids
+    key = (args.algorithm, args.search.uid)
+    known: _Known | None = view.mailbox.derived.get(key) if whole else None
+    if known is None or known.uids is not view.uids or known.exists != view.exists:
+        wire, count = await _threads(view, search, args, positions)
+        known = _Known(view.uids, view.exists, wire)
+        if whole and count == view.exists:
+            view.mailbox.derived[key] = known
+    session.send(b"* THREAD %b\r\n" % known.wire if known.wire else b"* THREAD\r\n")
+
+
+async def _threads(view: View, search: Search, args: ThreadArgs, positions: Sequence[int]) -> tuple[bytes, int]:
+    """The threads, and how many messages are in them: those whose page is gone are left out."""
     references = args.algorithm == "REFERENCES"
     found: list[int] = []
     sent: list[int] = []
     about: list[Subject] = []
     named: list[Ids] = []
-    async for page, rows, part in search.pages(await search.run(args.search.key)):
+    async for page, rows, part in search.pages(positions):
         found += part
         sent += dates(page, rows)
         about += subjects(page, rows)
@@ -29,5 +57,4 @@ async def run(session: Session, args: ThreadArgs) -> None:
             named += ids(page, rows)
     forest = by_references(named, about, sent) if references else by_subject(about, sent)
     numbers = [view.uids[at] for at in found] if args.search.uid else [at + 1 for at in found]
-    threads = forest.wire(numbers)
-    session.send(b"* THREAD %b\r\n" % threads if threads else b"* THREAD\r\n")
+    return forest.wire(numbers), len(found)

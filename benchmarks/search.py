@@ -1,0 +1,83 @@
+"""SEARCH, SORT and THREAD in a mailbox of 10,000, in ms. `python -m benchmarks.search`.
+
+The first row of BODY is asked of a server that just started. Every answer is compared with what the messages hold: a
+message too many, or one missed, ends the run.
+"""
+
+from __future__ import annotations
+
+import time
+
+from benchmarks.common import Options, Sample, Table, main
+from benchmarks.fetch import MESSAGES, Filled
+from benchmarks.mail_mix import mix
+from benchmarks.raw import Raw, Wrong, login
+from benchmarks.systems import System
+
+QUIET = 0.03  # seconds of CPU in one second
+PATIENCE = 600.0
+
+
+def settled(system: System) -> None:
+    """Wait until the server has no more work of its own, such as writing search postings."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        before = system.cpu_seconds()
+        time.sleep(1)
+        if system.cpu_seconds() - before < QUIET:
+            return
+
+
+def holding(count: int, word: bytes) -> int:
+    """How many messages of the mix hold this in their bodies."""
+    return sum(word in message.partition(b"\r\n\r\n")[2] for message in mix(count))
+
+
+def words_of(count: int) -> tuple[bytes, bytes]:
+    """Two neighbouring words that few messages hold, and one that many do."""
+    *_, message = mix(min(count, 50))
+    line = message.partition(b"charset=utf-8\r\n\r\n")[2].split(b"\r\n")[0].split(b" ")
+    return b" ".join(line[2:4]), max(line, key=len)
+
+
+def ask(raw: Raw, row: str, command: bytes, expected: int | None, system: System, table: Table) -> None:
+    took, data = raw.timed(command)
+    name = command.split(b" ")[0]
+    [line] = [each for each in data.split(b"\r\n") if each.startswith(b"* " + name)]
+    found = len(line.replace(b"(", b" ").split()) - 2
+    if expected is not None and found != expected:
+        raise Wrong(f"{command!r}: {found} messages for {expected}")
+    table.add(row, system, Sample(took * 1000))
+
+
+def search(system: System, options: Options, table: Table) -> None:
+    filled = Filled.of(system, options.scaled(MESSAGES))
+    count = filled.count
+    settled(system)
+    rare, common = words_of(count)
+    bodies = [
+        ("a rare string", rare, holding(count, rare)),
+        ("a common word", common, holding(count, common)),
+        ("none", b"no such thing", 0),
+    ]
+    system.restart()
+    raw = login(system.target(), filled.account)
+    for when in ("first after a restart", "again"):
+        for what, word, expected in bodies:
+            command = b'SEARCH BODY "%b"' % word
+            ask(raw, f"SEARCH BODY in {count:,}, {what}, {when}, ms", command, expected, system, table)
+    senders = sum(number % 97 == 7 for number in range(count))
+    for row, command, expected in (
+        ("SEARCH UNSEEN", b"SEARCH UNSEEN", None),
+        ("SEARCH FROM", b'SEARCH FROM "sender7@"', senders),
+        ("SORT (DATE)", b"SORT (DATE) UTF-8 ALL", count),
+        ("SORT (SUBJECT)", b"SORT (SUBJECT) UTF-8 ALL", count),
+        ("THREAD REFERENCES", b"THREAD REFERENCES UTF-8 ALL", count),
+    ):
+        raw.timed(command)
+        ask(raw, f"{row} in {count:,}, again, ms", command, expected, system, table)
+    raw.close()
+
+
+if __name__ == "__main__":
+    main(search)
