@@ -28,7 +28,7 @@ async def deliver(
 ) -> Appended:
     """Commit a message, given in pieces, into a folder of the mailbox, INBOX where it has no such folder (any more).
 
-    Returns when that is durable. `queue_id` is what the message is called in the logs: there it meets the UID by which clients know it.
+    Returns when that is durable. `queue_id` is what the message is called in the logs.
 
     An account that was closed, or is not there, is looked up once more past the directory's cache (STORE.md rule 15).
     Raises OverQuota if `within_quota`, Unavailable, AccountReadOnly.
@@ -46,8 +46,14 @@ async def deliver(
         messages, octets = metrics.delivered(entry.domain)
         messages.inc()
         octets.inc(len(new.data))
-        seen_as = {"uidvalidity": added.uidvalidity, "uid": added.uids[0]}
-        logs.event("mail.delivered", id=queue_id, user=entry.address, folder=folder, **seen_as)
+        logs.event(
+            "mail.delivered",
+            id=queue_id,
+            user=entry.address,
+            folder=folder,
+            uidvalidity=added.uidvalidity,
+            uid=added.uids[0],
+        )
     return added
 
 
