@@ -10,7 +10,7 @@ import __future__
 import importlib
 import inspect
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import CodeType, FunctionType
@@ -41,11 +41,11 @@ class Mutation:
 def mutated(mutation: Mutation) -> Iterator[None]:
     """The code, with this change in it. Raises Stale."""
     with ExitStack() as undo:
-        for where, old, new in mutation.edits:
+        for where in dict.fromkeys(where for where, _, _ in mutation.edits):
             function = _function(where)
-            before = function.__code__
-            function.__code__ = _changed(function, where, old, new)
-            undo.callback(_restore, function, before)
+            undo.callback(_restore, function, function.__code__)
+            edits = [(old, new) for each, old, new in mutation.edits if each == where]
+            function.__code__ = _changed(function, where, edits)
         yield
 
 
@@ -67,10 +67,13 @@ def _function(where: str) -> FunctionType:
     return found
 
 
-def _changed(function: FunctionType, where: str, old: str, new: str) -> CodeType:
+def _changed(function: FunctionType, where: str, edits: Sequence[tuple[str, str]]) -> CodeType:
+    """All edits of a function at once: changed code has no source of its own to read again."""
     source = textwrap.dedent(inspect.getsource(function))
-    if source.count(old) != 1:
-        raise Stale(f"{where}: {old!r} is there {source.count(old)} times")
+    for old, new in edits:
+        if source.count(old) != 1:
+            raise Stale(f"{where}: {old!r} is there {source.count(old)} times")
+        source = source.replace(old, new)
     flags = __future__.annotations.compiler_flag
-    module = compile(source.replace(old, new), where, "exec", flags, dont_inherit=True)
+    module = compile(source, where, "exec", flags, dont_inherit=True)
     return next(part for part in module.co_consts if isinstance(part, CodeType) and part.co_name == function.__name__)
