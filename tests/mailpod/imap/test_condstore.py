@@ -52,6 +52,15 @@ async def test_seen_by_reading_tells_its_modseq(at: Desk) -> None:
     )
 
 
+async def test_seen_by_reading_among_flags_asked_for(at: Desk) -> None:
+    ann = at.select()
+    await ann.say("FETCH 1 MODSEQ")
+    assert await ann.say("FETCH 1 (FLAGS BODY[TEXT])") == (
+        b"* 1 FETCH (FLAGS (\\Seen) MODSEQ (%d) BODY[TEXT] {10}\r\nHi there\r\n)\r\nOK FETCH completed\r\n"
+        % at.account.head
+    )
+
+
 async def test_changedsince(at: Desk) -> None:
     ann = at.select()
     before = at.account.head

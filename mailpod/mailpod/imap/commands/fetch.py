@@ -24,6 +24,7 @@ from mailpod.imap.sets import runs
 from mailpod.imap.syntax import FetchAttr
 
 if TYPE_CHECKING:
+    from mailpod.imap.enabled import Enabled
     from mailpod.imap.session import Session
     from mailpod.imap.syntax import FetchArgs
     from mailpod.imap.view import View
@@ -52,7 +53,7 @@ async def run(session: Session, args: FetchArgs) -> None:
     A message that another session expunged is answered as long as its data is there (RFC 2180 §4.1.1).
     """
     view = session.view
-    plan = _plan(args, implicit_uid=args.uid and not view.enabled.uidonly)
+    plan = _plan(args, view.enabled)
     if "MODSEQ" in plan.names:
         session.enabled.condstore = True  # RFC 7162 §3.1
     positions = resolve(args.set, view, args.uid)
@@ -79,12 +80,15 @@ def _changed(session: Session, view: View, args: FetchArgs, since: int, position
     return view.changed_since(since, positions)
 
 
-def _plan(args: FetchArgs, implicit_uid: bool) -> _Plan:
+def _plan(args: FetchArgs, enabled: Enabled) -> _Plan:
     sections = [section for section in map(section_of, args.items) if section is not None]
     names = [item.name for item in args.items if isinstance(item, FetchAttr) and section_of(item) is None]
-    if implicit_uid and "UID" not in names:
+    if args.uid and "UID" not in names and not enabled.uidonly:
         names.insert(0, "UID")  # RFC 3501 §6.4.8; RFC 9586 §3.3 names messages by it already
-    return _Plan(tuple(names), tuple(sections), any(map(marks_seen, args.items)))
+    seen = any(map(marks_seen, args.items))
+    if seen and enabled.condstore and "FLAGS" in names and "MODSEQ" not in names:
+        names.append("MODSEQ")  # RFC 7162 §3.1: flags that this command changes come with their MODSEQ
+    return _Plan(tuple(names), tuple(sections), seen)
 
 
 async def _flags(session: Session, view: View, plan: _Plan, positions: Sequence[range]) -> None:
