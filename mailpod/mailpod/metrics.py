@@ -91,6 +91,9 @@ CERTIFICATE_EXPIRY = Gauge(
 )
 
 # smtp
+CLIENTS_REFUSED = Counter(
+    "mailpod_client_refusals_total", "Recipients refused for the client's address: blocklist, rate.", ["reason"]
+)
 AUTHENTICATED = Counter(
     "mailpod_sender_checks_total",
     "Checks of who sent what comes in: spf, dkim (each signature) and dmarc, by their result.",

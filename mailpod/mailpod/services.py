@@ -58,6 +58,8 @@ class Services:
     """Messages for several mailboxes; the pod starts and stops it."""
     rates: Rates = field(init=False, repr=False)
     """How many recipients users write to."""
+    client_rates: Rates | None = field(init=False, repr=False)
+    """The same by a client's network, where that is limited."""
     resolver: Resolver = field(init=False, repr=False)
     """The DNS."""
     tls_policies: TlsPolicies = field(init=False, repr=False)
@@ -70,4 +72,6 @@ class Services:
         self.tls_policies = make_policies(self.settings.tls_policy, self.resolver, self.clock)
         self.spool = Spool(self)
         self.rates = Rates(self.settings.smtp.max_recipients_per_hour)
+        per_client = self.settings.smtp.max_client_recipients_per_hour
+        self.client_rates = Rates(per_client) if per_client else None
         self.tls_reports = make_reporter(self)

@@ -12,6 +12,7 @@ from pydantic import Field, StrictInt, StringConstraints
 from mailoperator.model_base import (
     ATOMIC_LIST,
     AnnotationMap,
+    DomainName,
     LabelMap,
     Matching,
     Model,
@@ -225,6 +226,10 @@ class Server(Model):
     """What may be said about the pods."""
     monitoring: Monitoring = Monitoring()
     """Monitoring by the Prometheus operator."""
+    blocklists: Annotated[list[DomainName], Field(max_length=10), Unique()] = []
+    """DNS blocklists: a client of port 25 that is on one of them is refused, naming the list."""
+    client_recipients_per_hour: Annotated[StrictInt, Field(ge=1, le=100_000_000)] | None = None
+    """How many recipients one client of port 25 may write to, by its address (IPv6: its /64), in each pod."""
     network_policy: Toggle = "Disabled"
     """Whether a NetworkPolicy is made that lets in nothing but mail, probes and metrics."""
 

@@ -1,4 +1,4 @@
-"""How many recipients a user may write to: a stolen password shall not send a million messages.
+"""How many recipients a user may write to: a stolen password shall not send a million messages. Or a client may.
 
 Each user has a bucket of tokens that fills within the hour. It is this pod's own: with several pods a user may reach as
 many times the number as there are pods.

@@ -16,6 +16,7 @@ from mailpod.addresses import Address, normalize
 from mailpod.errors import MailError, OverQuota, TooBig
 from mailpod.queue.local import deliver
 from mailpod.smtp import submission, trace
+from mailpod.smtp.clients import check_client
 from mailpod.smtp.senders import checked_sender
 from mailpod.smtp.session import Recipient
 
@@ -72,6 +73,8 @@ class Handler:
             return _NEEDS_UTF8
         if session.identity is not None:
             submission.count_recipient(self._services, session.identity)
+        if self._role == "mx":
+            await check_client(self._services, session, address)
         if "@" not in address:
             return await self._postmaster(envelope, address, options[0])
         try:

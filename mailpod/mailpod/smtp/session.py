@@ -87,6 +87,8 @@ class MailSession(Session):
         self.identity: Identity | None = None
         self.tls: tuple[str, str] | None = None  # version and cipher
         self.failed_logins = 0
+        self.blocklists_asked = False
+        self.listed: str | None = None  # the blocklist that the client is on
 
 
 @dataclass(slots=True)

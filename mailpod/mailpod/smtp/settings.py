@@ -17,6 +17,13 @@ class SmtpSettings(BaseModel):
     max_recipients_per_hour: int = Field(
         2000, gt=0, description="that one user may write to, in each pod; what was not used adds up to one hour's"
     )
+    max_client_recipients_per_hour: int | None = Field(
+        None, gt=0, description="that one client of the MX port (IPv6: a /64) may write to, in each pod"
+    )
+    blocklists: list[str] = Field(
+        default_factory=list, description="DNS zones; a client of the MX port that is on one of them is refused"
+    )
+    blocklist_timeout: float = Field(5, gt=0, description="for all of them together; who does not answer lists nobody")
     max_line_bytes: int = Field(2048, ge=512, description="a command with its CRLF; RFC 5321 §4.5.3.1.4 asks for 512")
     max_auth_line_bytes: int = Field(12288, ge=12288, description="a line of an AUTH exchange; RFC 4954 §4")
     max_received: int = Field(50, ge=30, description="Received fields before it is a loop; RFC 5321 §6.3")

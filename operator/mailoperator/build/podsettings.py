@@ -53,9 +53,20 @@ def pod_settings(domain: MailDomain, inputs: BuildInputs, resources: dict[str, A
         message_budget_bytes=room.messages,
         hints=HintSettings(port=listeners.HINTS, peers=[f"{names.headless(domain)}:{listeners.HINTS}"], keys=[KEYS]),
         store=plain.store.model_copy(update=store),
-        smtp=plain.smtp.model_copy(update={"max_message_bytes": largest}),
+        smtp=plain.smtp.model_copy(update={"max_message_bytes": largest, **_clients(domain)}),
     )
     return with_outbound(settings, domain.spec.outbound, SMARTHOST)
+
+
+def _clients(domain: MailDomain) -> dict[str, Any]:
+    """What is not written is left out: a pod of an older image does not know it."""
+    server = server_of(domain)
+    found: dict[str, Any] = {}
+    if server.blocklists:
+        found["blocklists"] = server.blocklists
+    if server.client_recipients_per_hour is not None:
+        found["max_client_recipients_per_hour"] = server.client_recipients_per_hour
+    return found
 
 
 def _networks(written: list[str]) -> list[IPv4Network | IPv6Network]:

@@ -127,3 +127,9 @@ def test_a_smarthosts_credentials_are_mounted_by_name() -> None:
     mounts = {mount["name"]: mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
     assert mounts["smarthost"] == str(told.smarthost.credentials)
     assert "relay" in [volume["secret"]["secretName"] for volume in spec["volumes"] if "secret" in volume]
+
+
+def test_what_clients_may_do_is_told() -> None:
+    limits = {"blocklists": ["dnsbl.example"], "clientRecipientsPerHour": 500}
+    told = parse(child("ConfigMap", domain(limits))["data"]["pod.json"]).smtp
+    assert (told.blocklists, told.max_client_recipients_per_hour) == (["dnsbl.example"], 500)
