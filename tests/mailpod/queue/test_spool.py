@@ -135,12 +135,12 @@ async def test_one_mailbox_that_cannot_be_reached_is_tried_again(bucket: Broken)
 
 async def test_a_mailbox_that_is_gone_is_told_to_the_sender(bucket: Broken) -> None:
     services = await pod(bucket)
-    left = entry(services, ALICE, "gone@example.com", sender="carol@example.com", user="carol@example.com")
+    left = entry(services, ALICE, "removed@example.com", sender="carol@example.com", user="carol@example.com")
     await services.spool.accept(left, MESSAGE)
     await services.spool.idle()
     assert len(await inbox(services, ALICE)) == 1
     (notice,) = await inbox(services, "carol@example.com")
-    assert notice.startswith(b"Return-Path: <>\r\n") and b"gone@example.com" in notice and b"5.1.1" in notice
+    assert notice.startswith(b"Return-Path: <>\r\n") and b"removed@example.com" in notice and b"5.1.1" in notice
     assert await bucket.list("outbound/") == []
 
 
@@ -148,7 +148,7 @@ async def test_a_mailbox_that_is_gone_is_told_to_the_sender(bucket: Broken) -> N
 async def test_nobody_is_told_who_may_be_forged(bucket: Broken, fields: dict[str, str]) -> None:
     services = await pod(bucket)
     await services.spool.accept(
-        entry(services, "gone@example.com", **{"sender": "carol@example.com", **fields}), MESSAGE
+        entry(services, "removed@example.com", **{"sender": "carol@example.com", **fields}), MESSAGE
     )
     await services.spool.idle()
     assert await inbox(services, "carol@example.com") == []
@@ -170,11 +170,11 @@ async def test_an_old_entry_is_not_handed_out(bucket: Broken) -> None:
 async def test_an_entry_of_format_1_that_was_given_up(bucket: Broken) -> None:
     """Its results were words, and it waited for notices to exist."""
     services = await pod(bucket)
-    left = entry(services, ALICE, "gone@example.com", sender="carol@example.com", format=1)
+    left = entry(services, ALICE, "removed@example.com", sender="carol@example.com", format=1)
     await services.spool.outbound.create(left, MESSAGE)
-    results = b'{"alice@example.com":"delivered","gone@example.com":"5.1.1 no such mailbox"}'
+    results = b'{"alice@example.com":"delivered","removed@example.com":"5.1.1 no such mailbox"}'
     await bucket.create(f"outbound/{left.id}/result-000000", [results])
-    await bucket.create(f"outbound/{left.id}/undelivered", [b'{"gone@example.com":"5.1.1 no such mailbox"}'])
+    await bucket.create(f"outbound/{left.id}/undelivered", [b'{"removed@example.com":"5.1.1 no such mailbox"}'])
     services.spool.start()
     await settled(bucket)
     await services.spool.stop()
