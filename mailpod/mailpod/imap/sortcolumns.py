@@ -5,6 +5,7 @@ Invariant: each column is derived from the page alone and kept with it, so that 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
@@ -12,12 +13,16 @@ from mailpod.imap.derived import derive, take
 from mailpod.imap.searchtext import field_values
 from mailpod.mime.charsets import decode
 from mailpod.mime.collation import casemap
-from mailpod.mime.envelopes import Address, heads
+from mailpod.mime.envelopes import Address, heads, subject_of
 from mailpod.mime.msgids import message_ids
 from mailpod.mime.text import decode_header, parse_date, subject_base
 
 if TYPE_CHECKING:
     from mailpod.store import Page
+
+_ID_FIELDS: Final = re.compile(
+    rb"^(message-id|references|in-reply-to)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.IGNORECASE | re.MULTILINE
+)
 
 Column: TypeAlias = "Callable[[Page, Sequence[int]], Sequence[Any]]"
 
@@ -41,7 +46,7 @@ def subjects(page: Page, rows: Sequence[int]) -> Sequence[Subject]:
 
 
 def _subject(envelope: bytes) -> Subject:
-    base, reply = subject_base(decode_header(heads(envelope).subject or b""))
+    base, reply = subject_base(decode_header(subject_of(envelope) or b""))
     return Subject(casemap(base), reply)
 
 
@@ -65,17 +70,13 @@ def ids(page: Page, rows: Sequence[int]) -> Sequence[Ids]:
 
 
 def _ids(fields: bytes) -> Ids:
-    own = _first_ids(fields, b"message-id")
-    references = _first_ids(fields, b"references")
+    found = {name.lower(): value for name, value in reversed(_ID_FIELDS.findall(fields))}  # of several the first counts
+    own = message_ids(found.get(b"message-id", b""))
+    references = message_ids(found.get(b"references", b""))
     if not references:
         # RFC 5256 §3 REFERENCES: else "the first (if any) valid message ID found in the In-Reply-To header line"
-        references = _first_ids(fields, b"in-reply-to")[:1]
+        references = message_ids(found.get(b"in-reply-to", b""))[:1]
     return Ids(own[0] if own else b"", tuple(references))
-
-
-def _first_ids(fields: bytes, name: bytes) -> list[bytes]:
-    values = field_values(fields, name)
-    return message_ids(values[0]) if values else []
 
 
 def _mailbox(address: Address | None) -> str:

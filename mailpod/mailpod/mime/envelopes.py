@@ -18,6 +18,7 @@ _FIRST: Final = rb"(?:NIL|\(\((%b) %b (%b) (%b)\)(?:%b)*\))" % (*((_STRING,) * 4
 _USUAL: Final = re.compile(
     rb"\(%b (%b) %b %b %b %b %b " % (_STRING, _STRING, _FIRST, _LIST, _LIST, _FIRST, _FIRST), re.DOTALL
 )
+_SUBJECT_ONLY: Final = re.compile(rb"\(%b (%b) " % (_STRING, _STRING), re.DOTALL)
 _ESCAPE: Final = re.compile(rb"\\(.)", re.DOTALL)
 _SUBJECT, _FROM, _TO, _CC = 1, 2, 5, 6
 
@@ -46,6 +47,12 @@ def heads(envelope: bytes) -> Heads:
         return _slowly(envelope)
     subject, *words = usual.groups()
     return Heads(_text(subject), *(_address(words[at : at + 3]) for at in (0, 3, 6)))
+
+
+def subject_of(envelope: bytes) -> bytes | None:
+    """`heads(envelope).subject`."""
+    usual = _SUBJECT_ONLY.match(envelope)
+    return _text(usual[1]) if usual else _slowly(envelope).subject
 
 
 def _address(words: list[bytes | None]) -> Address | None:

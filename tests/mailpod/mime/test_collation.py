@@ -9,7 +9,7 @@ from tests.mailpod.mime.grammar import read
 from tests.mailpod.mime.strategies import messages
 
 from mailpod.mime.collation import casemap
-from mailpod.mime.envelopes import Address, Heads, heads
+from mailpod.mime.envelopes import Address, Heads, heads, subject_of
 from mailpod.mime.scan import scan
 
 
@@ -48,4 +48,5 @@ def test_any_envelope(message: bytes) -> None:
     def first(at: int) -> Address | None:
         return Address(fields[at][0][0], fields[at][0][2], fields[at][0][3]) if fields[at] else None
 
+    assert subject_of(envelope) == fields[1]
     assert heads(envelope) == Heads(fields[1], first(2), first(5), first(6))
