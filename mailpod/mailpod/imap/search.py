@@ -46,7 +46,7 @@ from mailpod.imap.view import View
 
 if TYPE_CHECKING:
     from mailpod.net.budget import Budget
-    from mailpod.store import Page
+    from mailpod.store import Page, Where
 
 Positions = Sequence[int]
 _HEADER: Final = Section(b"", (), "HEADER")
@@ -164,7 +164,7 @@ class Search:
     async def _by_header(self, key: Header, open_: Positions) -> Positions:
         """A field that pages do not keep: they still say which messages have it."""
         needle, out = Needle(key.value), []
-        open_ = await self._narrowed(needle, open_)
+        open_ = await self._narrowed(needle, "header", open_)
         async for page, rows, positions in self.pages(open_):
             there = has_field(key.name, page, rows)
             rows, positions = list(compress(rows, there)), list(compress(positions, there))
@@ -176,16 +176,16 @@ class Search:
                     at += 1
         return out
 
-    async def _narrowed(self, needle: Needle, open_: Positions) -> Positions:
+    async def _narrowed(self, needle: Needle, where: Where, open_: Positions) -> Positions:
         """Without those whose text surely does not hold the string."""
         view = self._view
         uids = [view.uids[at] for at in open_]
-        left = await view.account.narrow(view.mailbox, needle.folded, uids)
+        left = await view.account.narrow(view.mailbox, needle.folded, uids, where)
         return open_ if len(left) == len(uids) else [view.seq_of(uid) - 1 for uid in left]
 
     async def _by_text(self, needle: Needle, headers: bool, open_: Positions) -> Positions:
         out = []
-        open_ = await self._narrowed(needle, open_)
+        open_ = await self._narrowed(needle, "text" if headers else "body", open_)
         async for page, rows, positions in self.pages(open_):
             reader = Reader(self._view.account, self._budget, [page.location(row) for row in rows])
             async with aclosing(reader):

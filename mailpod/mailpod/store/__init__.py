@@ -7,6 +7,7 @@ from .lifecycle import new_account
 from .mailbox import Changes, Mailbox
 from .message import NewMessage
 from .page import Location, Page
+from .searching import Where
 from .settings import StoreSettings
 from .store import Store
 
@@ -23,5 +24,6 @@ __all__ = [
     "Page",
     "Store",
     "StoreSettings",
+    "Where",
     "new_account",
 ]

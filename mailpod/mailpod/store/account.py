@@ -23,6 +23,7 @@ from .mailbox import Mailbox
 from .message import NewMessage
 from .ops import Close, Operation
 from .page import Location
+from .searching import Where
 from .state import State
 from .uploads import Uploads
 
@@ -282,9 +283,9 @@ class Account:
         """Whole messages, in order, read ahead. Raises as `body`."""
         return self._finder.bodies(at)
 
-    async def narrow(self, mailbox: Mailbox, text: str, uids: Sequence[int]) -> Sequence[int]:
-        """Those of `uids` (ascending) whose text may hold `text`, folded (mime/folding.py); all if none is known."""
-        return await self._store.searching.narrow(self.prefix, mailbox, text, uids)
+    async def narrow(self, mailbox: Mailbox, text: str, uids: Sequence[int], where: Where) -> Sequence[int]:
+        """Those of `uids` (ascending) that may hold `text`, folded (mime/folding.py), there; all if none is known."""
+        return await self._store.searching.narrow(self.prefix, mailbox, text, uids, where)
 
 
 def _ascending(uids: Sequence[int]) -> Sequence[int]:

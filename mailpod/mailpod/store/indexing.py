@@ -23,7 +23,7 @@ from .mailbox import Mailbox
 from .objects import NotFound
 from .ops import PageRef
 from .page import Location, Page, checksum
-from .postings import Builder, SearchRef, joined, trigrams
+from .postings import IN_HEADER, Builder, SearchRef, joined, trigrams
 
 if TYPE_CHECKING:
     from .account import Account
@@ -46,8 +46,9 @@ class _Text:
         """None where the message must always be read."""
         if self.data is None:
             return None
-        found: set[str] = set()
-        for text in decoded_text(self.data, self.parts, self.header_size, headers=True):
+        texts = decoded_text(self.data, self.parts, self.header_size, headers=True)
+        found = {IN_HEADER + each for each in trigrams(fold(next(texts, "")))}  # the first is the message's own header
+        for text in texts:
             found |= trigrams(fold(text))
             if len(found) > _TRIGRAMS:
                 return None

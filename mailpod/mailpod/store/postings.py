@@ -3,6 +3,7 @@
 Invariants
 - A segment answers for exactly the messages in its `uids`; a string is in a message's text only if the message's row is
   in the rows of all its trigrams, or one of `always`. So what it leaves out need not be read, and nothing more is true.
+- The trigrams of a message's own header are apart from those of its body: BODY does not find what headers say.
 - Blocks are read one by one: each has its own checksum, in the page of terms.
 """
 
@@ -31,6 +32,7 @@ _BLOCK: Final = 32 << 10  # octets of a block before compression
 _FEW: Final = 8  # rows that are written as they are
 _ASKED: Final = 12  # trigrams of one string that are looked up
 _MOST_ROWS: Final = 1 << 16
+IN_HEADER: Final = "\0"  # before a trigram of the message's own header
 
 
 class SearchRef(msgspec.Struct, frozen=True, array_like=True):
@@ -81,11 +83,11 @@ def trigrams(text: str) -> set[str]:
     return {text[at : at + 3] for at in range(len(text) - 2)}
 
 
-def asked(text: str) -> list[bytes]:
-    """The trigrams to look up for a folded string: all, or some from everywhere in it."""
+def asked(text: str, mark: str = "") -> list[bytes]:
+    """The trigrams to look up for a folded string: all, or some from everywhere in it. `mark` may be IN_HEADER."""
     distinct = list(dict.fromkeys(text[at : at + 3] for at in range(len(text) - 2)))
     step = max(1, -(-len(distinct) // _ASKED))
-    return [_key(each) for each in distinct[::step]]
+    return [_key(mark + each) for each in distinct[::step]]
 
 
 def _key(trigram: str) -> bytes:

@@ -10,7 +10,7 @@ import asyncio
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from pyroaring import BitMap
 
@@ -19,9 +19,11 @@ from .bodies import Cache
 from .columns import Columns
 from .objects import NotFound, ObjectStore, StorageError
 from .page import BadPage
-from .postings import SearchRef, Terms, asked, read_block, read_terms, unpack_rows
+from .postings import IN_HEADER, SearchRef, Terms, asked, read_block, read_terms, unpack_rows
 from .settings import StoreSettings
 
+Where: TypeAlias = Literal["header", "body", "text"]
+_MARKS: Final[dict[Where, tuple[str, ...]]] = {"header": (IN_HEADER,), "body": ("",), "text": (IN_HEADER, "")}
 SHORTEST: Final = 3  # characters of a string that postings can say something of
 _AT_ONCE: Final = 8  # segments
 
@@ -35,12 +37,13 @@ class Searching:
         self._blocks: Cache[dict[bytes, bytes]] = Cache(settings.search_cache_bytes)
         self.octets = 0
 
-    async def narrow(self, prefix: str, box: Columns, text: str, uids: Sequence[int]) -> Sequence[int]:
-        """Those of `uids` (ascending) whose text may hold `text`, which is folded (mime/folding.py)."""
+    async def narrow(self, prefix: str, box: Columns, text: str, uids: Sequence[int], where: Where) -> Sequence[int]:
+        """Those of `uids` (ascending) that may hold `text`, which is folded (mime/folding.py), there."""
         segments = [each for each in box.search if uids and each.terms.first <= uids[-1] and each.terms.last >= uids[0]]
         if len(text) < SHORTEST or not segments:
             return uids
-        wanted, slots = asked(text), asyncio.Semaphore(_AT_ONCE)
+        wanted = [asked(text, mark) for mark in _MARKS[where]]
+        slots = asyncio.Semaphore(_AT_ONCE)
 
         async def ask(segment: SearchRef) -> BitMap:
             async with slots:
@@ -57,11 +60,13 @@ class Searching:
         out += uids[at:]
         return array("I", out)
 
-    async def _ruled_out(self, prefix: str, box: Columns, segment: SearchRef, wanted: Sequence[bytes]) -> BitMap:
-        """UIDs of the segment whose messages do not hold all trigrams."""
+    async def _ruled_out(
+        self, prefix: str, box: Columns, segment: SearchRef, wanted: Sequence[Sequence[bytes]]
+    ) -> BitMap:
+        """UIDs of the segment whose messages do not hold all trigrams of any of these strings."""
         try:
             terms = await self._load_terms(prefix, segment)
-            found = await self._rows(prefix, segment, terms, wanted)
+            found = [await self._rows(prefix, segment, terms, each) for each in wanted]
         except (NotFound, BadPage) as error:
             event("store.search.lost", level="warning", account=prefix, page=segment.terms.id, error=repr(error))
             if segment in box.search:  # and what is behind it: what is indexed is always the beginning
@@ -69,7 +74,7 @@ class Searching:
             return BitMap()
         except StorageError:
             return BitMap()
-        return terms.covered - terms.uids_of(found | terms.always)
+        return terms.covered - terms.uids_of(BitMap.union(*found, terms.always))
 
     async def _rows(self, prefix: str, segment: SearchRef, terms: Terms, wanted: Sequence[bytes]) -> BitMap:
         blocks = dict.fromkeys(terms.block_of(trigram) for trigram in wanted)

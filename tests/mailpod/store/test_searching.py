@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from mailpod.mime.folding import fold
-from mailpod.store import Account, NewMessage, Store
-from mailpod.store.check import CheckOptions, check_bucket
+from mailpod.store import Account, NewMessage, Store, Where
+from mailpod.store.check import CheckOptions, check_bucket, describe
 
 from .faults import World, make_world
 
@@ -45,9 +45,9 @@ async def publish(store: Store, account: Account) -> None:
     assert await store.checkpoint(account)
 
 
-async def narrowed(account: Account, text: str) -> list[int]:
+async def narrowed(account: Account, text: str, where: Where = "text") -> list[int]:
     box = account.mailbox("INBOX")
-    return list(await account.narrow(box, fold(text), list(box.uids)))
+    return list(await account.narrow(box, fold(text), list(box.uids), where))
 
 
 async def test_only_candidates_are_left() -> None:
@@ -61,6 +61,14 @@ async def test_only_candidates_are_left() -> None:
     read = store.searching.octets
     await narrowed(account, "number 0042")
     assert store.searching.octets == read, "what was read is kept"
+
+
+async def test_headers_and_bodies_are_apart() -> None:
+    _, _, account = await filled(8)
+    assert await narrowed(account, "alpha", "header") == [1, 6]
+    assert await narrowed(account, "alpha", "body") == []
+    assert await narrowed(account, "letter number", "body") == list(range(1, 9))
+    assert await narrowed(account, "letter number", "header") == []
 
 
 async def test_the_tail_is_scanned() -> None:
@@ -182,3 +190,11 @@ async def test_they_are_published_without_a_client_s_commit() -> None:
             break
     assert len(await narrowed(other, "number 0003")) < 5
     assert other.mailbox("INBOX").highest_modseq == modseq, "clients notice nothing"
+
+
+async def test_inspect_shows_them() -> None:
+    world, _, account = await filled(8)
+    shown = await describe.Account.open(world.objects, world.ref.prefix)
+    [segment] = (await shown.checkpoint(account.log.base))["boxes"][0]["search"]
+    assert (await shown.page(segment["terms"]["id"]))["uids"] == list(range(1, 9))
+    assert (await shown.page(segment["postings"]["id"]))["kind"] == "postings"

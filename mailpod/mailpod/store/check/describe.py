@@ -31,6 +31,7 @@ from mailpod.store.page import (
     decode_table,
     unlittle,
 )
+from mailpod.store.postings import POSTINGS, TERMS, read_terms
 from mailpod.store.state import State
 
 
@@ -137,6 +138,11 @@ class Account:
                 found = decode_delivery(data, checksum(data))
                 ids = [found.ids[at : at + 16].hex() for at in range(0, len(found.ids), 16)]
                 return out | {"kind": "delivery", "day": moment(found.day * 86400)[:10], "ids": ids}
+            if kind == TERMS:
+                terms = read_terms(data, checksum(data))
+                return out | {"kind": "terms", "uids": list(terms.uids), "blocks": len(terms.firsts)}
+            if kind == POSTINGS:
+                return out | {"kind": "postings"}
         except BadPage as error:
             raise NotThere(f"page {name} is damaged: {error}") from None
         raise NotThere(f"page {name} is of a kind that this version does not know: {kind}")
