@@ -11,7 +11,7 @@ from mailpod.dns.resolver import Resolver
 from mailpod.net.follow import Followers
 from mailpod.net.rates import Rates
 from mailpod.queue.spool import Spool
-from mailpod.tlspolicy.making import make_reporter
+from mailpod.tlspolicy.making import Kept, make_reporter
 from mailpod.tlspolicy.policies import TlsPolicies, make_policies
 from mailpod.tlspolicy.reporter import Reporter
 
@@ -69,7 +69,7 @@ class Services:
 
     def __post_init__(self) -> None:
         self.resolver = Resolver(self.settings.dns, self.clock)
-        self.tls_policies = make_policies(self.settings.tls_policy, self.resolver, self.clock)
+        self.tls_policies = make_policies(self.settings.tls_policy, self.resolver, self.clock, Kept(self))
         self.spool = Spool(self)
         self.rates = Rates(self.settings.smtp.max_recipients_per_hour)
         per_client = self.settings.smtp.max_client_recipients_per_hour

@@ -1,4 +1,7 @@
-"""The pod's reporter: TLS reports are the postmaster's mail, of the domain that the server's name lies in."""
+"""What needs a pod's other parts: MTA-STS policies kept in its bucket, and its reports to other domains.
+
+TLS reports are mail of the postmaster of the domain that the server's name lies in.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,33 @@ import random
 from typing import TYPE_CHECKING
 
 from mailpod.store.outbound import SpoolEntry
+from mailpod.store.stspolicies import KeptPolicy, StsPolicies
 from mailpod.store.tlsreports import TlsReports
 from mailpod.tlspolicy.report import Sender
 from mailpod.tlspolicy.reporter import Means, Reporter
 
 if TYPE_CHECKING:
     from mailpod.services import Services
+
+
+class Kept:
+    """MTA-STS policies in the pod's bucket."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._made: StsPolicies | None = None
+
+    async def load(self, domain: str) -> tuple[KeptPolicy, float] | None:
+        return await self._policies.load(domain)
+
+    async def keep(self, domain: str, policy: KeptPolicy) -> None:
+        await self._policies.keep(domain, policy)
+
+    @property
+    def _policies(self) -> StsPolicies:
+        if self._made is None:
+            self._made = StsPolicies(self._services.store.objects, self._services.clock)
+        return self._made
 
 
 def make_reporter(services: Services) -> Reporter:

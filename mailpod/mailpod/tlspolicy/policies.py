@@ -21,7 +21,7 @@ from mailpod.tlspolicy.policy import Check, Policy, opportunistic
 from mailpod.tlspolicy.roots import NoRoots, Roots
 from mailpod.tlspolicy.settings import TlsPolicySettings
 from mailpod.tlspolicy.sts import StsPolicy
-from mailpod.tlspolicy.stscache import Fetches, StsCache
+from mailpod.tlspolicy.stscache import Fetches, Keeper, StsCache
 from mailpod.tlspolicy.tally import Tally
 
 _MOST_TLSA = 50  # records of one host
@@ -31,10 +31,16 @@ class TlsPolicies:
     """One per pod."""
 
     def __init__(
-        self, settings: TlsPolicySettings, resolver: Resolver, roots: Roots, fetcher: Fetches, clock: Clock
+        self,
+        settings: TlsPolicySettings,
+        resolver: Resolver,
+        roots: Roots,
+        fetcher: Fetches,
+        clock: Clock,
+        keeper: Keeper | None = None,
     ) -> None:
         self._settings, self._resolver, self._roots, self._clock = settings, resolver, roots, clock
-        self._sts = StsCache(settings, resolver, fetcher, clock)
+        self._sts = StsCache(settings, resolver, fetcher, clock, keeper)
         self.tally = Tally(settings.report_policies)
 
     async def policy_for(self, domain: str, *, secure: bool, require_tls: bool = False, ignore: bool = False) -> Policy:
@@ -150,10 +156,12 @@ class TlsPolicies:
         return found.records[:_MOST_TLSA] if found.authentic else ()
 
 
-def make_policies(settings: TlsPolicySettings, resolver: Resolver, clock: Clock) -> TlsPolicies:
+def make_policies(
+    settings: TlsPolicySettings, resolver: Resolver, clock: Clock, keeper: Keeper | None = None
+) -> TlsPolicies:
     """Those of a pod."""
     roots = Roots(settings.ca_file)
-    return TlsPolicies(settings, resolver, roots, _Fetching(settings, resolver, roots), clock)
+    return TlsPolicies(settings, resolver, roots, _Fetching(settings, resolver, roots), clock, keeper)
 
 
 class _Fetching:

@@ -11,7 +11,7 @@ from mailpod.tlspolicy.names import fits
 
 Mode: TypeAlias = Literal["enforce", "testing", "none"]
 
-_MODES: Final = frozenset({"enforce", "testing", "none"})
+MODES: Final = frozenset({"enforce", "testing", "none"})
 _MOST_HOSTS: Final = 1000
 _VERSION: Final = "v=STSv1"
 _DELIMITER: Final = re.compile(r"[ \t]*;[ \t]*")
@@ -85,7 +85,7 @@ def _policy(fields: dict[str, str], hosts: list[str]) -> StsPolicy:
     if fields.get("version") != "STSv1":
         raise ValueError("the policy's version is not STSv1")
     mode, age = fields.get("mode", ""), fields.get("max_age", "")
-    if mode not in _MODES:
+    if mode not in MODES:
         raise ValueError("the policy's mode is none of enforce, testing and none")
     if not _AGE.fullmatch(age):
         raise ValueError("the policy's max_age is no number")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from tests.harness.zone import Zone
 
+from mailpod.store.memory import MemoryObjects
+from mailpod.store.objects import StorageError
+from mailpod.store.stspolicies import StsPolicies
 from mailpod.tlspolicy.failure import CannotFetch, Failure
 from mailpod.tlspolicy.settings import TlsPolicySettings
 from mailpod.tlspolicy.sts import StsPolicy
@@ -44,11 +47,21 @@ class Site:
 
 
 class World:
-    def __init__(self, there: StsPolicy | None = OLD, *, announced: str | None = "1", capacity: int = 100) -> None:
-        self.clock, self.zone, self.site = HandClock(), Zone(ttl=0), Site(there)
+    def __init__(
+        self,
+        there: StsPolicy | None = OLD,
+        *,
+        announced: str | None = "1",
+        capacity: int = 100,
+        other: World | None = None,
+    ) -> None:
+        """`other`: a pod of the same bucket."""
+        self.clock, self.zone, self.site = other.clock if other else HandClock(), Zone(ttl=0), Site(there)
         self.announce(announced)
         settings = TlsPolicySettings(cache_entries=capacity)
-        self.cache = StsCache(settings, self.zone.resolver(self.clock), self.site, self.clock)
+        self.bucket = other.bucket if other else MemoryObjects(self.clock)
+        keeper = StsPolicies(self.bucket, self.clock)
+        self.cache = StsCache(settings, self.zone.resolver(self.clock), self.site, self.clock, keeper)
 
     def announce(self, number: str | None) -> None:
         self.zone.remove("_mta-sts.example")
@@ -115,10 +128,32 @@ async def test_a_policy_of_a_short_age_is_fetched_again_in_time() -> None:
     assert world.site.asked == 2
 
 
+async def test_another_pod_knows_what_one_had() -> None:
+    """So that who can block DNS and HTTPS need not only wait for a restart."""
+    first = World()
+    await first.after(0)
+    second = World(None, announced=None, other=first)
+    assert await second.after(DAY) == OLD
+    assert await second.after(5 * DAY) == OLD
+    assert await second.after(DAY + 1) is None
+
+
+async def test_without_the_bucket_a_policy_is_remembered_all_the_same() -> None:
+    world = World()
+
+    async def fails(*_: object) -> None:
+        raise StorageError("away")
+
+    world.bucket.get_with_time = world.bucket.put = fails  # type: ignore[method-assign, assignment]
+    assert await world.after(0) == OLD
+    assert await world.after(DAY / 2) == OLD
+    assert world.site.asked == 1
+
+
 async def test_few_domains_are_remembered() -> None:
     world = World(capacity=1)
     await world.after(0)
     world.zone.add('_mta-sts.another TXT "v=STSv1; id=1"')
     await world.cache.find("another")
     await world.after(0)
-    assert world.site.asked == 3
+    assert world.site.asked == 2  # and the first is read from the bucket again
