@@ -24,6 +24,7 @@ SETTINGS = {
         "claim_seconds": CLAIM, "dot_within": 4, "dot_timeout": 3, "retry_first": 1, "retry_longest": 5,
         "backoff_first": 1,
     },
+    "smtp": {"max_recipients_per_hour": 100_000},
     "queue": {"takeover_seconds": 0.5, "sweep_seconds": 2},
 }  # fmt: skip
 SUBMITTERS = 4

@@ -48,8 +48,12 @@ class Elsewhere:
         self.notices: set[tuple[str, str]] = set()  # notice, recipient that it is about
         self.recorded: dict[tuple[str, str], float] = {}  # when an outcome of 2xx was written down first
 
+    def deleting(self, key: str) -> None:
+        if key.endswith("/message"):  # gone is settled
+            self.created(key.removesuffix("message") + "done", b"")
+
     def created(self, key: str, data: bytes) -> None:
-        """An object of the queue."""
+        """What an object of the queue says that is there now, or a message that goes."""
         _, entry_id, name = key.split("/")
         if name == "done":
             found = [recipient for taken, recipient in self.taken if taken == entry_id]

@@ -69,6 +69,7 @@ class Oracle:
         self._purging: set[str] = set()  # closed accounts that were begun to be erased
         self.settled: set[str] = set()  # queue entries that have or had `done`
         self.queued: Callable[[str, bytes], None] = lambda key, data: None  # told of the queue's objects
+        self.unqueued: Callable[[str], None] = lambda key: None  # and of those that go
         bucket.created, bucket.deleting = self.created, self.deleting
 
     def _of(self, key: str) -> tuple[Address, str] | None:
@@ -128,6 +129,8 @@ class Oracle:
                 raise Broken(f"{address.name}: message {number} was delivered {times} times")
 
     def deleting(self, key: str) -> None:
+        if key.startswith("outbound/"):
+            self.unqueued(key)
         if (found := self._of(key)) is None:
             return
         address, prefix = found

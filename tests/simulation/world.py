@@ -109,7 +109,7 @@ class World:
         logs.configure(level="error", stream=_Alarms(self))  # type: ignore[arg-type]
         self.bucket = Bucket(loop.time)
         self.oracle = Oracle(self.bucket, list(ADDRESSES), loop.time)
-        self.oracle.queued = self.elsewhere.created
+        self.oracle.queued, self.oracle.unqueued = self.elsewhere.created, self.elsewhere.deleting
         self._guard()
         for _ in range(3):
             self.start_pod()

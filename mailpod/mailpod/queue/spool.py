@@ -50,6 +50,7 @@ class Spool:
         self._watched: dict[str, Known | None] = {}  # ids that are due, waiting or being handed out
         self._running: set[str] = set()  # ids of attempts of this pod that are not over
         self._waiting = Waiting()
+        self._firsts: dict[str, asyncio.Event] = {}  # first attempts that wait for a place, which is then told
         self._tasks: set[asyncio.Task[None]] = set()
         self._first_slots: asyncio.Semaphore | None = None
         self._runner: asyncio.Task[None] | None = None
@@ -111,27 +112,29 @@ class Spool:
         known = await self._sort(entry, outward=None)
         began, budget = self._services.clock.elapsed(), self._services.budget
         held = budget.try_take(len(message))
-        places = self._enter(known) if held else []
-        known.holder = self._services.pod_name if places else ""
+        at_once = held and self._at_once(known)
+        known.holder = self._services.pod_name if at_once and known.outward else ""
         entry = msgspec.structs.replace(entry, outward=known.outward, holder=known.holder)
+        created = False
         try:
             created = await self._create(entry, message, once=once)
-        except BaseException:
-            created = False
-            raise
         finally:
-            if not created:
-                self._give_back(len(message) if held else 0, places)
+            if held and not (created and at_once):
+                budget.give(len(message))
         if not created:
             return False
-        self._watched[entry.id] = known
         known.ours = 0
-        if held and (places or not known.destinations):
-            self._spawn(self._first(entry, message, places, began))
+        self._watched[entry.id] = known
+        if at_once:
+            self._spawn(self._first(entry, message, known, began))
         else:
-            self._give_back(len(message) if held else 0, [])
             self._due.add(entry.id, 0, 0.0)
         return True
+
+    def _at_once(self, known: Known) -> bool:
+        """Whether the first attempt begins now, or as soon as one of the few before it leaves its place."""
+        closed = any(map(self.relay.destinations.closed_for, known.destinations)) if known.destinations else False
+        return not closed and len(self._firsts) < self._services.settings.outbound.waiting
 
     async def _create(self, entry: SpoolEntry, message: bytes, *, once: bool) -> bool:
         if once:
@@ -139,13 +142,19 @@ class Spool:
         await self.outbound.create(entry, message)
         return True
 
-    async def _first(self, entry: SpoolEntry, message: bytes, places: Collection[str], began: float) -> None:
+    async def _first(self, entry: SpoolEntry, message: bytes, known: Known, began: float) -> None:
         """The accepting pod's own attempt, without a claim or by the one that is the entry's creation."""
         if self._first_slots is None:
             self._first_slots = asyncio.Semaphore(self._services.settings.queue.parallel)
-        handout = self._hand_out(entry, message, {}, places, began)
         self._running.add(entry.id)
+        places = await self._first_places(entry.id, known)
+        handout = self._hand_out(entry, message, {}, places, began)
         try:
+            if known.destinations and not places and not known.local:  # not begun: whoever has room may
+                await self.outbound.record(entry.id, 0, {})
+                known.rest = True
+                self._due.add(entry.id, 0, 0.0)
+                return
             if places:
                 await handout.run()
             else:
@@ -158,6 +167,23 @@ class Spool:
             self._running.discard(entry.id)
             handout.leave()
             self._services.budget.give(len(message))
+
+    async def _first_places(self, entry_id: str, known: Known) -> list[str]:
+        """Places at destinations, waited for in turn, but not for long: the claim runs."""
+        until = self._services.clock.elapsed() + self._services.settings.outbound.dot_within / 3
+        while not (places := self._enter(known)) and known.destinations and not known.local:
+            left = until - self._services.clock.elapsed()
+            if left <= 0 or any(map(self.relay.destinations.closed_for, known.destinations)):
+                break
+            room = self._firsts[entry_id] = asyncio.Event()
+            self._waiting.add(entry_id, 0, known.destinations)
+            try:
+                await asyncio.wait_for(room.wait(), left)
+            except TimeoutError:
+                self._waiting.discard(entry_id, known.destinations)
+            finally:
+                del self._firsts[entry_id]
+        return places
 
     # what is due
 
@@ -173,8 +199,10 @@ class Spool:
         """Claim an entry and attempt it, if it is as it was when it was scheduled (STORE.md rule 18)."""
         try:
             standing = await self.outbound.standing(entry_id)
-            known = await self._look(standing, seen)
+            woken, known = self._watched.get(entry_id), await self._look(standing, seen)
             if known is None:
+                for name in woken.destinations if woken else ():
+                    self._on_room(name)  # the place that this one was woken for, if it was, is the next one's
                 return
             places = self._enter(known)
             if known.destinations and not places and not known.local:
@@ -291,7 +319,7 @@ class Spool:
         if tell:
             await reporting.final(entry, handout.message, number, handout.new)
         if not handout.open:
-            await self.outbound.settle(entry.id, unclaimed=number == 0 and not tell)
+            await self.outbound.settle(entry.id, alone=number == 0 and not tell)
         elif not standing.delayed and age > self._services.settings.outbound.delay_notice:
             retry_until = self._services.clock.now() + self._limit(entry) - age
             await reporting.waiting(entry, handout.message, handout.outcomes, retry_until)
@@ -336,10 +364,14 @@ class Spool:
             self._due.add(entry_id, seen, closed)
         else:
             self._waiting.add(entry_id, seen, known.destinations)
+            self._due.add(entry_id, seen, self._services.settings.outbound.retry_first)  # at the latest
 
     def _on_room(self, name: str) -> None:
         for entry_id, seen in self._waiting.next(name, self.relay.destinations.has_room):
-            self._due.add(entry_id, seen, 0.0)
+            if first := self._firsts.get(entry_id):
+                first.set()
+            else:
+                self._due.add(entry_id, seen, 0.0)
 
     # sweeps
 

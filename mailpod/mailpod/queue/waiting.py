@@ -14,6 +14,13 @@ class Waiting:
         """At the first of its destinations."""
         self._lines.setdefault(min(destinations), deque()).append((entry_id, seen))
 
+    def discard(self, entry_id: str, destinations: Collection[str]) -> None:
+        """It waits no more: a place that comes free is for who does."""
+        name = min(destinations)
+        line = deque(item for item in self._lines.pop(name, ()) if item[0] != entry_id)
+        if line:
+            self._lines[name] = line
+
     def next(self, name: str, has_room: Callable[[str], bool]) -> Iterator[tuple[str, int]]:
         """Who goes on now that a place at `name` is free: the next there, else the next anywhere that has room."""
         chosen = name if name in self._lines else next(filter(has_room, self._lines), None)

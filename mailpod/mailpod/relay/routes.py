@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import random
 from collections.abc import Sequence
@@ -53,7 +54,9 @@ async def find(resolver: Resolver, domain: str, own_name: str, rng: random.Rando
 
 
 async def addresses(resolver: Resolver, host: str) -> Answer[str]:
-    """A host's addresses. Raises NoRoute."""
+    """A host's addresses; an address is its own. Raises NoRoute."""
+    with contextlib.suppress(ValueError):
+        return Answer((str(ipaddress.ip_address(host.strip("[]"))),))
     try:
         return await resolver.addresses(host)
     except (NoSuchName, NoData):

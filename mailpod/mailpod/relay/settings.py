@@ -44,6 +44,7 @@ class OutboundSettings(BaseModel):
 
     connections: int = Field(100, gt=0, description="open or opening, of a pod")
     connections_per_destination: int = Field(20, gt=0)
+    waiting: int = Field(500, ge=0, description="messages that wait in memory for their first attempt")
     messages_per_connection: int = Field(100, gt=0)
     idle_seconds: float = Field(3, gt=0, description="how long a connection waits for another message")
     connection_seconds: float = Field(300, gt=0, description="after which no further message begins on a connection")

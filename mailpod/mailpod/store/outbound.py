@@ -9,7 +9,7 @@
                  /hold-<n>      nobody attempts it, n of 6 digits from 1 on, until there is
                  /release-<n>   with the same n
                  /retry-<n>     the attempt after n is due at once
-                 /done          settled; whatever else is left is garbage
+                 /done          settled; whatever else is left is garbage. Where nothing else is, `message` just goes
 
 - The id is `<milliseconds since the epoch: 12 hex digits>-<64 random bits>`, so a listing is in order of arrival. A
   notice's id is made of the entry's that it is about: to make it again makes nothing new.
@@ -213,23 +213,29 @@ class Outbound:
         """Create one of the objects whose being there is all that they say."""
         await self._create(entry_id, name if number is None else f"{name}-{number:06d}", [b"{}\n"])
 
-    async def settle(self, entry_id: str, *, unclaimed: bool = False) -> None:
+    async def settle(self, entry_id: str, *, alone: bool = False) -> None:
         """All recipients are final: `done` first, then the message goes, then the rest (STORE.md rule 18).
 
-        `unclaimed` says that the caller knows of no claim, which spares a LIST; a sweep would clear it all the same.
+        `alone` says that the entry is the message and nothing else, as far as the caller knows, who had it from its
+        creation on: then to delete that is to settle, in one request. A claim made meanwhile finds no message.
         """
+        if alone:
+            await self._delete([outbound_prefix(entry_id) + "message"])
+            return
         await self._create(entry_id, "done", [b"{}\n"])
-        await self.clear(entry_id, unclaimed=unclaimed)
+        await self.clear(entry_id)
 
-    async def clear(self, entry_id: str, *, unclaimed: bool = False) -> None:
+    async def clear(self, entry_id: str) -> None:
         """Delete what is left of a settled entry; `done` last, so that no remainder looks alive."""
         prefix = outbound_prefix(entry_id)
+        await self._delete([prefix + "message"])
+        names = [found.key for found in await self._list(prefix, "", None)]
+        await self._delete([name for name in names if name != prefix + "done"])
+        await self._delete([prefix + "done"])
+
+    async def _delete(self, keys: Sequence[str]) -> None:
         try:
-            await self._objects.delete([prefix + "message"])
-            if not unclaimed:
-                names = [found.key for found in await self._objects.list(prefix)]
-                await self._objects.delete([name for name in names if name != prefix + "done"])
-            await self._objects.delete([prefix + "done"])
+            await self._objects.delete(keys)
         except (StorageError, Ambiguous) as error:
             raise Unavailable from error
 

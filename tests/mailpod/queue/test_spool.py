@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 from tests.mailpod.smtp.server import Bucket, Server, make_services
@@ -30,6 +30,13 @@ class Broken(Bucket):
 
             raise StorageError("refused")
         await super().create(key, data)  # type: ignore[arg-type]
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        if any(map(self.refuses, keys)):
+            from mailpod.store.objects import StorageError
+
+            raise StorageError("refused")
+        await super().delete(keys)
 
 
 @pytest.fixture
@@ -102,8 +109,8 @@ async def test_two_pods_at_one_entry_deliver_once(bucket: Broken) -> None:
 
 async def test_delivered_but_not_settled_is_not_delivered_again(bucket: Broken) -> None:
     services = await pod(bucket)
-    bucket.refuses = lambda key: key.endswith(("/done", "/result-000000"))
     await services.spool.accept(entry(services), MESSAGE)
+    bucket.refuses = lambda key: key.startswith("outbound/")
     await services.spool.idle()
     bucket.refuses = lambda key: False
     assert [len(await inbox(services, address)) for address in (ALICE, BOB)] == [1, 1]
