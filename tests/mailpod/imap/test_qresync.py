@@ -157,3 +157,16 @@ async def test_no_modseq_is_told_ahead_of_an_expunge_that_is_owed(world: World) 
         b"* VANISHED 2",
         b"* 4 FETCH (UID 5 FLAGS (\\Seen) MODSEQ (%d))" % account.head,
     ]
+
+
+async def test_while_idle(world: World) -> None:
+    account = await ten(world)
+    client = await enabled(world, b"INBOX")
+    await client.send(b"i IDLE\r\n")
+    assert await client.line() == b"+ idling"
+    await account.expunge(account.mailbox("INBOX"), [2, 4])
+    assert await client.line() == b"* VANISHED 2,4"
+    await account.store_flags(account.mailbox("INBOX"), [5], "add", ["\\Seen"])
+    assert await client.line() == b"* 3 FETCH (UID 5 FLAGS (\\Seen) MODSEQ (%d))" % account.head
+    await client.send(b"DONE\r\n")
+    assert await client.line() == b"i OK IDLE completed"

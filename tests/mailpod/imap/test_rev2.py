@@ -49,6 +49,7 @@ async def test_search_answers_esearch(client: Client, world: World) -> None:
     assert await client.ok(b"SEARCH 1,3") == [b'* ESEARCH (TAG "a") ALL 1,3']
     assert await client.ok(b"UID SEARCH ALL") == [b'* ESEARCH (TAG "a") UID ALL 1:3']
     assert await client.ok(b"SEARCH SEEN") == [b'* ESEARCH (TAG "a")']
+    assert await client.ok(b"SORT (REVERSE SIZE) UTF-8 1:2") == [b"* SORT 1 2"], "RFC 5256 is as it was"
 
 
 async def test_names_are_utf8(client: Client, world: World) -> None:

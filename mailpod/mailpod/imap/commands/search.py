@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections.abc import Awaitable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mailpod.errors import MailError
-from mailpod.imap.lexer import BadCommand
 from mailpod.imap.results import esearch, highest, kept, numbers_of
 from mailpod.imap.search import Search
 from mailpod.imap.syntax import Return
@@ -18,10 +17,12 @@ if TYPE_CHECKING:
     from mailpod.imap.syntax import SearchArgs
     from mailpod.imap.view import View
 
+_SEARCH: Final = b"* SEARCH"
+
 
 async def run(session: Session, args: SearchArgs) -> None:
     """Raises what reading messages raises."""
-    await answer(session, args, b"* SEARCH", begin(session, args).run(args.key))
+    await answer(session, args, _SEARCH, begin(session, args).run(args.key))
 
 
 async def answer(session: Session, args: SearchArgs, name: bytes, searched: Awaitable[Sequence[int]]) -> None:
@@ -31,18 +32,18 @@ async def answer(session: Session, args: SearchArgs, name: bytes, searched: Awai
     try:
         positions = await searched
     except MailError as error:
-        if saves and not isinstance(error, BadCommand):
-            view.saved = array("I")  # RFC 5182 §2.1: after a NO the result is empty
+        if saves and error.imap[0] == "NO":
+            view.saved = array("I")  # RFC 5182 §2.1: after a NO the result is empty, a BAD leaves it
         raise
-    if args.returns is None and view.enabled.rev2:
-        session.send(esearch(view, session.tag, args, Return(frozenset(("ALL",))), positions))  # RFC 9051 §6.4.4
-        return
-    if args.returns is None:
+    wanted = args.returns
+    if wanted is None and view.enabled.rev2 and name == _SEARCH:
+        wanted = Return(frozenset(("ALL",)))  # RFC 9051 §6.4.4, which does not know SORT
+    if wanted is None:
         session.send(found(view, args, name, positions))
         return
     if saves:
-        view.saved = array("I", [view.uids[at] for at in sorted(kept(positions, args.returns))])
-    session.send(esearch(view, session.tag, args, args.returns, positions))
+        view.saved = array("I", [view.uids[at] for at in sorted(kept(positions, wanted))])
+    session.send(esearch(view, session.tag, args, wanted, positions))
 
 
 def found(view: View, args: SearchArgs, name: bytes, positions: Sequence[int]) -> bytes:
