@@ -56,7 +56,9 @@ def theirs(world: World) -> Postfix:
     return server
 
 
-def send(server: Mailpod, recipients: Sequence[str], options: Sequence[str] = ()) -> str:
+def send(
+    server: Mailpod, recipients: Sequence[str], options: Sequence[str] = (), of_recipient: Sequence[str] = ()
+) -> str:
     """The first user submits a letter; the word that it has."""
     account = server.accounts[0]
     word, message = letter(sender=account.address)
@@ -66,7 +68,8 @@ def send(server: Mailpod, recipients: Sequence[str], options: Sequence[str] = ()
             client._host = target.hostname  # type: ignore[attr-defined]  # the name that starttls checks
             client.starttls(context=target.tls())
         client.login(account.address, account.password)
-        client.sendmail(account.address, list(recipients), message, mail_options=list(options))
+        extra = {"mail_options": list(options), "rcpt_options": list(of_recipient)}
+        client.sendmail(account.address, list(recipients), message, **extra)
     return word
 
 
@@ -99,6 +102,27 @@ def test_mail_goes_both_ways(ours: Mailpod, theirs: Postfix) -> None:
     (found,) = wait_arrived(ours.target(), ours.accounts[0], 1)
     assert back.encode() in found
     theirs.wait_log("Verified TLS connection established to mx.one.test")  # by DANE
+
+
+def next_notice(server: Mailpod, before: int) -> bytes:
+    return wait_arrived(server.target(), server.accounts[0], before + 1)[-1]
+
+
+def inbox(server: Mailpod) -> int:
+    return len(stored(server.target(), server.accounts[0]))
+
+
+def test_notices_of_success_and_failure(ours: Mailpod, theirs: Postfix) -> None:
+    """Success is Postfix's to tell, since it offers DSN; that there is nobody of the name is ours."""
+    before = inbox(ours)
+    send(ours, ["bob@two.test"], of_recipient=["NOTIFY=SUCCESS"])
+    notice = next_notice(ours, before)
+    assert b"Action: delivered" in notice and b"mx.two.test" in notice
+    send(ours, ["nobody@two.test"])
+    notice = next_notice(ours, before + 1)
+    assert b"Action: failed" in notice and b"Status: 5.1.1" in notice and b"nobody@two.test" in notice
+    theirs.send("bob@two.test", ["nobody@one.test"], letter(sender="bob@two.test")[1])
+    wait_until(lambda: any(b"nobody@one.test" in message for message in theirs.arrived("bob")), 30, "Postfix tells bob")
 
 
 def test_mta_sts_that_is_kept(ours: Mailpod, theirs: Postfix) -> None:
@@ -142,9 +166,9 @@ def test_a_bogus_tlsa_record_puts_delivery_off(ours: Mailpod, theirs: Postfix) -
 def test_a_null_mx_comes_back_at_once(world: World, ours: Mailpod) -> None:
     """RFC 7505."""
     world.zone("null.test", "@ MX 0 .")
-    before = len(stored(ours.target(), ours.accounts[0]))
+    before = inbox(ours)
     send(ours, ["bob@null.test"])
-    notice = wait_arrived(ours.target(), ours.accounts[0], before + 1)[-1]
+    notice = next_notice(ours, before)
     assert b"bob@null.test" in notice and b"5.1.10" in notice
 
 
@@ -163,9 +187,9 @@ def test_two_mailpods_requiretls_and_what_is_counted_for_reports(world: World, o
     word = send(ours, ["ann@three.test"], ["REQUIRETLS"])
     (found,) = wait_arrived(other.target(), other.accounts[0], 1)
     assert word.encode() in found
-    before = len(stored(ours.target(), ours.accounts[0]))
+    before = inbox(ours)
     send(ours, ["bob@dane.test"], ["REQUIRETLS"])
-    notice = wait_arrived(ours.target(), ours.accounts[0], before + 1)[-1]
+    notice = next_notice(ours, before)
     assert b"REQUIRETLS" in notice
     wait_there(theirs, send(other, ["bob@strict.test"]))
     other.stop()  # what it counted lies in the bucket then
