@@ -17,6 +17,7 @@ from mailpod.authres.settings import AuthresSettings
 from mailpod.dns.settings import DnsSettings
 from mailpod.queue.settings import QueueSettings
 from mailpod.relay.settings import OutboundSettings
+from mailpod.rspamd.settings import RspamdSettings
 from mailpod.smtp.settings import SmtpSettings
 from mailpod.store.settings import StoreSettings
 from mailpod.tlspolicy.settings import TlsPolicySettings
@@ -242,6 +243,7 @@ class PodSettings(Settings):
     dns: DnsSettings = DnsSettings()
     outbound: OutboundSettings = OutboundSettings()
     authres: AuthresSettings = AuthresSettings()
+    rspamd: RspamdSettings = RspamdSettings()
     tls_policy: TlsPolicySettings = TlsPolicySettings()
 
     @field_validator("directory_keys")

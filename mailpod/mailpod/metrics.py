@@ -91,6 +91,11 @@ CERTIFICATE_EXPIRY = Gauge(
 )
 
 # smtp
+FILTERED = Counter(
+    "mailpod_filtered_messages_total",
+    "What rspamd said of mail that came in: accept, junk, defer, reject, failed.",
+    ["action"],
+)
 CLIENTS_REFUSED = Counter(
     "mailpod_client_refusals_total", "Recipients refused for the client's address: blocklist, rate.", ["reason"]
 )

@@ -145,6 +145,7 @@ class Pod:
                     await services.tls_reports.flush()
                 await services.store.close()
         services.auth.close()
+        await services.rspamd.close()
         for _, server in self._servers:
             server.close()
         await self._objects.close()

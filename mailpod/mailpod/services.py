@@ -11,6 +11,7 @@ from mailpod.dns.resolver import Resolver
 from mailpod.net.follow import Followers
 from mailpod.net.rates import Rates
 from mailpod.queue.spool import Spool
+from mailpod.rspamd.client import Rspamd
 from mailpod.tlspolicy.making import Kept, make_reporter
 from mailpod.tlspolicy.policies import TlsPolicies, make_policies
 from mailpod.tlspolicy.reporter import Reporter
@@ -60,6 +61,8 @@ class Services:
     """How many recipients users write to."""
     client_rates: Rates | None = field(init=False, repr=False)
     """The same by a client's network, where that is limited."""
+    rspamd: Rspamd = field(init=False, repr=False)
+    """Asked about mail that comes in, where there is one."""
     resolver: Resolver = field(init=False, repr=False)
     """The DNS."""
     tls_policies: TlsPolicies = field(init=False, repr=False)
@@ -71,6 +74,7 @@ class Services:
         self.resolver = Resolver(self.settings.dns, self.clock)
         self.tls_policies = make_policies(self.settings.tls_policy, self.resolver, self.clock, Kept(self))
         self.spool = Spool(self)
+        self.rspamd = Rspamd(self.settings.rspamd)
         self.rates = Rates(self.settings.smtp.max_recipients_per_hour)
         per_client = self.settings.smtp.max_client_recipients_per_hour
         self.client_rates = Rates(per_client) if per_client else None

@@ -24,7 +24,7 @@ from mailoperator.model_domain import RESERVED_LOCAL_PARTS, Group, MailboxDefaul
 from mailoperator.model_mailbox import Forwarding, Mailbox, MailboxSpec, PasswordRef, Quota
 from mailoperator.model_scheduling import Affinity, Toleration, TopologySpread
 from mailoperator.model_secret import Secret
-from mailoperator.model_server import Autoscaling, Monitoring, PodTemplate, Resources, Server, Service
+from mailoperator.model_server import Autoscaling, Monitoring, PodTemplate, Resources, Rspamd, Server, Service
 from mailoperator.model_status import (
     Condition,
     DnsRecord,
@@ -71,6 +71,7 @@ __all__ = [
     "Protocol",
     "Quota",
     "Resources",
+    "Rspamd",
     "Rule",
     "Secret",
     "SelfSigned",

@@ -202,6 +202,19 @@ class Monitoring(Model):
     """Whether a PodMonitor is made, where the cluster knows them."""
 
 
+class Rspamd(Model):
+    """A spam filter that is asked about mail that comes in."""
+
+    url: Annotated[
+        str,
+        StringConstraints(max_length=253),
+        Matching(r"^https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?/?$", "http://HOST:PORT"),
+    ]
+    """Of its normal worker: `http://rspamd.filters:11333`."""
+    on_failure: Literal["Accept", "Defer"] = "Accept"
+    """Where it does not answer: mail is taken unfiltered, or the sending server tries again later."""
+
+
 class Server(Model):
     """Pods, Service and bucket of this domain and of those that name it in servedByRef."""
 
@@ -230,6 +243,8 @@ class Server(Model):
     """DNS blocklists: a client of port 25 that is on one of them is refused, naming the list."""
     client_recipients_per_hour: Annotated[StrictInt, Field(ge=1, le=100_000_000)] | None = None
     """How many recipients one client of port 25 may write to, by its address (IPv6: its /64), in each pod."""
+    rspamd: Rspamd | None = None
+    """The spam filter; by default there is none."""
     network_policy: Toggle = "Disabled"
     """Whether a NetworkPolicy is made that lets in nothing but mail, probes and metrics."""
 

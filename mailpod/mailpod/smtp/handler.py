@@ -17,6 +17,7 @@ from mailpod.errors import MailError, OverQuota, TooBig
 from mailpod.queue.local import deliver
 from mailpod.smtp import submission, trace
 from mailpod.smtp.clients import check_client
+from mailpod.smtp.filtering import filtered
 from mailpod.smtp.senders import checked_sender
 from mailpod.smtp.session import Recipient
 
@@ -124,7 +125,9 @@ class Handler:
             head, content = ready.signatures + head + ready.added, ready.content
         elif self._role == "mx":
             checked = await checked_sender(self._services, session, envelope, content)
-            head, content, envelope.junk = checked.field + head, checked.content, checked.junk
+            fields, spam = await filtered(self._services, session, envelope, head + checked.content, queue_id)
+            head, content = checked.field + head + fields, checked.content
+            envelope.junk = checked.junk or spam
         recipients = list(envelope.recipients.values())
         if len(recipients) == 1 and (only := recipients[0]).entry and "SUCCESS" not in only.options.notify:
             pieces = [head, content]

@@ -19,7 +19,9 @@ def build_network_policy(domain: MailDomain, inputs: BuildInputs) -> Object | No
     pods = {"matchLabels": names.selector(domain)}
     hints = [_port(listeners.HINTS, "UDP")]
     dns = resolver_port(domain.spec.outbound)
-    tcp = sorted(outward_ports(domain.spec.outbound) | {bucket_port(inputs.bucket.endpoint)})
+    rspamd = server_of(domain).rspamd
+    asked = {bucket_port(inputs.bucket.endpoint)} | ({bucket_port(rspamd.url)} if rspamd else set())
+    tcp = sorted(outward_ports(domain.spec.outbound) | asked)
     mail = [_port(port) for port in listeners.inside(proxied=behind_proxy(domain)).values()]
     return {
         "apiVersion": "networking.k8s.io/v1",
@@ -50,7 +52,7 @@ def _lmtp(domain: MailDomain) -> list[Object]:
 
 
 def bucket_port(endpoint: str | None) -> int:
-    """The TCP port of the S3 server. NetworkPolicies know no names, so its address stays open."""
+    """The TCP port of a URL: the S3 server's, rspamd's. NetworkPolicies know no names, so its address stays open."""
     parts = urlsplit(endpoint or "https://")
     return parts.port or (80 if parts.scheme == "http" else 443)
 

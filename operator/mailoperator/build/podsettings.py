@@ -53,9 +53,15 @@ def pod_settings(domain: MailDomain, inputs: BuildInputs, resources: dict[str, A
         message_budget_bytes=room.messages,
         hints=HintSettings(port=listeners.HINTS, peers=[f"{names.headless(domain)}:{listeners.HINTS}"], keys=[KEYS]),
         store=plain.store.model_copy(update=store),
+        rspamd=plain.rspamd.model_copy(update=_filter(domain)),
         smtp=plain.smtp.model_copy(update={"max_message_bytes": largest, **_clients(domain)}),
     )
     return with_outbound(settings, domain.spec.outbound, SMARTHOST)
+
+
+def _filter(domain: MailDomain) -> dict[str, Any]:
+    written = server_of(domain).rspamd
+    return {"url": written.url, "on_failure": written.on_failure.lower()} if written is not None else {}
 
 
 def _clients(domain: MailDomain) -> dict[str, Any]:

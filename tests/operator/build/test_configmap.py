@@ -133,3 +133,10 @@ def test_what_clients_may_do_is_told() -> None:
     limits = {"blocklists": ["dnsbl.example"], "clientRecipientsPerHour": 500}
     told = parse(child("ConfigMap", domain(limits))["data"]["pod.json"]).smtp
     assert (told.blocklists, told.max_client_recipients_per_hour) == (["dnsbl.example"], 500)
+
+
+def test_the_spam_filter_is_told() -> None:
+    filtered = {"rspamd": {"url": "http://rspamd.filters:11333", "onFailure": "Defer"}, "networkPolicy": "Enabled"}
+    told = parse(child("ConfigMap", domain(filtered))["data"]["pod.json"]).rspamd
+    assert (told.url, told.on_failure) == ("http://rspamd.filters:11333", "defer")
+    assert {"port": 11333, "protocol": "TCP"} in child("NetworkPolicy", domain(filtered))["spec"]["egress"][1]["ports"]
