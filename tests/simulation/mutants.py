@@ -219,6 +219,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         (("mailpod.store.outbound:Standing.garbage", "return self.done or self.message is None", "return False"),),
     ),
     Mutation(
+        "what an earlier attempt gave is not read", "18",
+        (("mailpod.queue.spool:Spool._attempt", "merged(results)", "{}"),),
+    ),
+    Mutation(
+        "another pod's outward claim is not respected", "19",
+        (("mailpod.queue.schedule:Schedule.patience", "began is None or ours", "True"),),
+    ),
+    Mutation(
         "the queue is listed all the time", "20",
         (("mailpod.queue.spool:Spool._sweep", "sweep_seconds * self._rng.uniform(0.5, 1.5)", "sweep_seconds * 0.01"),),
     ),
