@@ -53,6 +53,9 @@ def ask(raw: Raw, row: str, command: bytes, expected: int | None, system: System
 def search(system: System, options: Options, table: Table) -> None:
     filled = Filled.of(system, options.scaled(MESSAGES))
     count = filled.count
+    raw = login(system.target(), filled.account)
+    raw.timed(b'SEARCH BODY "no such thing"')  # so that what the last restart cut off is taken up again
+    raw.close()
     settled(system)
     rare, common = words_of(count)
     bodies = [

@@ -285,6 +285,7 @@ class Account:
 
     async def narrow(self, mailbox: Mailbox, text: str, uids: Sequence[int], where: Where) -> Sequence[int]:
         """Those of `uids` (ascending) that may hold `text`, folded (mime/folding.py), there; all if none is known."""
+        self._store.index_if_due(self, mailbox)
         return await self._store.searching.narrow(self.prefix, mailbox, text, uids, where)
 
 

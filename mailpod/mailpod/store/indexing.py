@@ -24,6 +24,7 @@ from .objects import NotFound
 from .ops import PageRef
 from .page import Location, Page, checksum
 from .postings import IN_HEADER, Builder, SearchRef, joined, trigrams
+from .settings import StoreSettings
 
 if TYPE_CHECKING:
     from .account import Account
@@ -55,15 +56,27 @@ class _Text:
         return found
 
 
+def due(box: Mailbox, settings: StoreSettings) -> bool:
+    """Whether so many messages have no postings that some should be written."""
+    return 0 < settings.search_due <= box.exists - bisect_right(box.uids, _through(box))
+
+
+def _tail(box: Mailbox) -> array[int]:
+    return box.uids[bisect_right(box.uids, _through(box)) :]
+
+
+def _through(box: Mailbox) -> int:
+    """The last UID that is indexed."""
+    return box.search[-1].terms.last if box.search else 0
+
+
 async def index(store: Store, account: Account) -> bool:
     """Index one batch where one is due; False where none is, or where that was in vain.
 
     Raises MailError, StorageError, Ambiguous; what was written then is garbage."""
-    due = store.settings.search_due
     for box in list(account.log.served.boxes.values()):
-        tail = box.uids[bisect_right(box.uids, box.search[-1].terms.last if box.search else 0) :]
-        if due and len(tail) >= due:
-            return await _index(store, account, box, tail[: store.settings.search_batch])
+        if due(box, store.settings):
+            return await _index(store, account, box, _tail(box)[: store.settings.search_batch])
     return False
 
 

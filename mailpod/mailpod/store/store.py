@@ -10,10 +10,12 @@ from collections.abc import Callable
 from ..clock import Clock
 from ..errors import AccountClosed, Damaged, Expunged, MailError, Unavailable
 from ..logs import event
+from . import indexing
 from .account import Account
 from .bodies import Bodies, Cache
 from .collection import Collected
 from .incarnations import AccountRef
+from .mailbox import Mailbox
 from .objects import Ambiguous, NotFound, ObjectStore, StorageError
 from .ops import PageRef
 from .page import BadPage, Page, decode_meta, decode_table
@@ -164,6 +166,11 @@ class Store:
         Raises MailError, StorageError, Ambiguous.
         """
         return await self._upkeep.pack(account, force=force)
+
+    def index_if_due(self, account: Account, box: Mailbox) -> None:
+        """Write search postings in the background where a search just missed them."""
+        if account.log.broken is None and indexing.due(box, self.settings):
+            self._upkeep.tend_soon(account)
 
     async def index(self, account: Account) -> bool:
         """Write the search postings of a batch of messages, if it is due.

@@ -1,7 +1,7 @@
 """What a pod does for an account beside serving it: checkpoints, and after them packing and collection.
 
-- It begins where a checkpoint is due after a commit or an opening (STORE.md rule 8), and nowhere else: nothing here
-  goes over accounts, and an account that nobody uses costs nothing.
+- It begins where a checkpoint is due after a commit or an opening (STORE.md rule 8), or a search finds too much that
+  has no postings, and nowhere else: nothing here goes over accounts, and an account that nobody uses costs nothing.
 - One task an account for checkpoints, and one for the rest. What fails is logged, and left to the next time; clients
   never wait for it or hear of it.
 - After a checkpoint that this pod published: search postings while many messages are without; one pack after the other
@@ -75,7 +75,7 @@ class Upkeep:
                 await self._clock.sleep(wait)
             self._last[account.ref] = self._clock.elapsed()
             if await self.checkpoint(account):
-                self._tend_soon(account)
+                self.tend_soon(account)
         except (MailError, StorageError, Ambiguous) as error:
             event("store.checkpoint.failed", level="warning", account=account.prefix, error=str(error))
         except Exception as error:
@@ -84,7 +84,8 @@ class Upkeep:
             del self._tasks[account.ref]
             self._store.release(account)
 
-    def _tend_soon(self, account: Account) -> None:
+    def tend_soon(self, account: Account) -> None:
+        """What follows a checkpoint, in the background; after a search too, that found messages without postings."""
         if self._closing or account.ref in self._tending:
             return
         account.pins += 1

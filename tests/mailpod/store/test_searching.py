@@ -198,3 +198,16 @@ async def test_inspect_shows_them() -> None:
     [segment] = (await shown.checkpoint(account.log.base))["boxes"][0]["search"]
     assert (await shown.page(segment["terms"]["id"]))["uids"] == list(range(1, 9))
     assert (await shown.page(segment["postings"]["id"]))["kind"] == "postings"
+
+
+async def test_a_search_has_them_made_where_they_are_missing() -> None:
+    world = await make_world(**(SMALL | {"search_due": 20}))
+    store = world.pod()
+    account = await store.open(world.ref)
+    await account.append("INBOX", [NewMessage(letter(number)) for number in range(30)])
+    assert len(await narrowed(account, "number 0003")) == 30
+    for _ in range(500):
+        await asyncio.sleep(0.01)
+        if account.mailbox("INBOX").search:
+            break
+    assert len(await narrowed(account, "number 0003")) < 30
