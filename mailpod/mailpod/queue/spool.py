@@ -48,6 +48,7 @@ class Spool:
         self._relay: Relay | None = None
         self._due = Due(services.clock)
         self._watched: dict[str, Known | None] = {}  # ids that are due, waiting or being handed out
+        self._stopping = False
         self._running: set[str] = set()  # ids of attempts of this pod that are not over
         self._waiting = Waiting()
         self._firsts: dict[str, asyncio.Event] = {}  # first attempts that wait for a place, which is then told
@@ -93,10 +94,16 @@ class Spool:
             self._runner = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
-        """Take up nothing new and finish what is under way; cancel this to cut it short."""
+        """Take up nothing new and finish what is under way; cancel this to cut it short.
+
+        First attempts that wait for a place are other pods' from now on.
+        """
         if self._runner is not None:
             self._runner.cancel()
             self._runner = None
+        self._stopping = True
+        for room in self._firsts.values():
+            room.set()
         await self.idle()
         if self._relay is not None:
             await self._relay.destinations.close()
@@ -134,7 +141,7 @@ class Spool:
     def _at_once(self, known: Known) -> bool:
         """Whether the first attempt begins now, or as soon as one of the few before it leaves its place."""
         closed = any(map(self.relay.destinations.closed_for, known.destinations)) if known.destinations else False
-        return not closed and len(self._firsts) < self._services.settings.outbound.waiting
+        return not closed and not self._stopping and len(self._firsts) < self._services.settings.outbound.waiting
 
     async def _create(self, entry: SpoolEntry, message: bytes, *, once: bool) -> bool:
         if once:
@@ -152,6 +159,7 @@ class Spool:
         try:
             if known.destinations and not places and not known.local:  # not begun: whoever has room may
                 await self.outbound.record(entry.id, 0, {})
+                await self.outbound.mark(entry.id, "retry", 0)
                 known.rest = True
                 self._due.add(entry.id, 0, 0.0)
                 return
@@ -173,7 +181,7 @@ class Spool:
         until = self._services.clock.elapsed() + self._services.settings.outbound.dot_within / 3
         while not (places := self._enter(known)) and known.destinations and not known.local:
             left = until - self._services.clock.elapsed()
-            if left <= 0 or any(map(self.relay.destinations.closed_for, known.destinations)):
+            if self._stopping or left <= 0 or any(map(self.relay.destinations.closed_for, known.destinations)):
                 break
             room = self._firsts[entry_id] = asyncio.Event()
             self._waiting.add(entry_id, 0, known.destinations)

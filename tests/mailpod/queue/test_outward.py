@@ -208,6 +208,20 @@ async def test_another_pod_sends_what_a_dead_one_left(bucket: Bucket, zone: Zone
     assert len(peer.messages) == 1
 
 
+async def test_what_waits_for_a_place_is_another_pods_when_this_one_ends(
+    bucket: Bucket, zone: Zone, peer: Peer
+) -> None:
+    ending, other = [await pod(bucket, zone, peer.port, connections=1, claim_seconds=60) for _ in range(2)]
+    assert ending.spool.relay.destinations.enter("far.test")
+    await ending.spool.accept(entry(ending), MESSAGE)
+    await asyncio.sleep(0)
+    await ending.spool.stop()
+    other.spool.start()
+    await settled(bucket)
+    await other.spool.stop()
+    assert len(peer.messages) == 1
+
+
 async def test_a_claim_is_respected_until_it_expires(bucket: Bucket, zone: Zone, peer: Peer) -> None:
     """Whether the claim is the entry's creation, or an attempt."""
     services = await pod(bucket, zone, peer.port, claim_seconds=1.2)
