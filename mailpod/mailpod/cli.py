@@ -7,6 +7,7 @@ import ssl
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import uvloop
 
@@ -53,8 +54,28 @@ async def serve(settings: PodSettings) -> None:
     await pod.run()
 
 
+_EXAMPLES: Final = """\
+A bucket is a folder, or s3://BUCKET/PREFIX?endpoint=URL with credentials in AWS_* or --credentials-file.
+Pods may run meanwhile. --json is for programs. For example, in a clone after `make run`:
+
+  mailpod fsck --bucket data                              is all of it whole?
+  mailpod fsck --bucket data --account bob@mailpod.test   is one account?
+  mailpod du --bucket data                                who takes how much
+  mailpod inspect --bucket data bob@mailpod.test          what an account consists of
+  mailpod inspect --bucket data bob@mailpod.test log 1    one commit of it
+  mailpod queue --bucket data list                        what waits to be delivered
+
+`mailpod COMMAND --help` says more of each; docs/recover.md is for when something is damaged.
+"""
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="mailpod", description="A mail pod of Mailpod, and tools for its bucket.")
+    parser = argparse.ArgumentParser(
+        prog="mailpod",
+        description="A mail pod of Mailpod, and tools for its bucket.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serving = commands.add_parser("serve", help="serve mail until SIGTERM", description="Serve mail until SIGTERM.")
     serving.add_argument("--config", type=Path, required=True, metavar="FILE", help="the pod's settings, JSON")

@@ -178,3 +178,14 @@ def test_a_bar_is_drawn_on_a_terminal_only() -> None:
 
 def test_sizes() -> None:
     assert [size(n) for n in (0, 999, 1500, 2_000_000)] == ["0 B", "999 B", "1.5 kB", "2.0 MB"]
+
+
+def test_the_examples_in_the_help_are_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    examples = [line.strip() for line in capsys.readouterr().out.splitlines() if line.startswith("  mailpod ")]
+    assert len(examples) > 4
+    for example in examples:
+        command = example.partition("   ")[0].split()[1:]
+        assert cli.main([part.replace("data", "/nowhere/at/all") for part in command]) == 2
+        assert "usage:" not in capsys.readouterr().err
