@@ -216,7 +216,7 @@ DASHBOARD: Final = Dashboard(
                         ' * (mailpod_spool_oldest_timestamp_seconds{job=~"$job"} > bool 0))',
                         "oldest",
                     ),
-                    steps=((300, YELLOW), (3600, RED)),
+                    steps=((3600, YELLOW), (14400, RED)),
                 ),
                 graph(
                     "Handed out",

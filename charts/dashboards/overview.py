@@ -52,11 +52,11 @@ DASHBOARD: Final = Dashboard(
                 ),
                 stat(
                     "Oldest in the queue",
-                    "Age of the oldest message that was accepted and is not in all its mailboxes, at the last look.",
+                    "Age of the oldest accepted message that has not reached all its recipients, at the last look.",
                     "s",
                     _AGE,
-                    (300, YELLOW),
-                    (3600, RED),
+                    (3600, YELLOW),
+                    (14400, RED),
                     link="mailpod-mailflow",
                 ),
                 stat(

@@ -75,11 +75,11 @@ CASES = [
     ),
     Case(
         "MailpodQueueStuck",
-        85,
-        {f"mailpod_spool_oldest_timestamp_seconds{{{POD}}}": "600x100"},
-        {f"mailpod_spool_oldest_timestamp_seconds{{{POD}}}": "0x100"},
+        265,
+        {f"mailpod_spool_oldest_timestamp_seconds{{{POD}}}": "600x300"},
+        {f"mailpod_spool_oldest_timestamp_seconds{{{POD}}}": "0x300"},
         _JOB,
-        "A message that n/mail accepted 1h 15m 0s ago has not reached all its mailboxes.",
+        "A message that n/mail accepted 4h 15m 0s ago is still in the queue.",
     ),
     Case(
         "MailpodMessagesUndelivered",
