@@ -1,4 +1,4 @@
-"""Signs what users submit.
+"""Signs what leaves: what users submit, and what this server writes itself.
 
 A message is never lost or held up for want of a signature: it leaves unsigned, with a log line and a metric. SPF may
 speak for it, and what a receiver makes of it is better than a message that waits on a key that a person must mend.

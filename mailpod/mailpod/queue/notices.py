@@ -3,7 +3,7 @@
 It has the text (words.py), a delivery status (RFC 3464, RFC 6533), and the original's header, or all of it if asked.
 
 - No line of another's makes a field or a boundary of ours: what others said is on one line, the boundary is the id.
-- It is from the postmaster of the sender's own domain, which is always somebody's mailbox.
+- It is from the postmaster of a domain of ours, which is always somebody's mailbox.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ _LONGEST_SUBJECT: Final = 200  # characters of the original's
 _DIAGNOSTIC: Final = 1000  # characters of what a server said
 
 
-def compose(report: Report, *, hostname: str, to: str, notice_id: str, now: float, whole_up_to: int = 0) -> bytes:
-    """The notice's bytes. `to` is the reverse-path of the message that it is about.
+def compose(
+    report: Report, *, hostname: str, domain: str, to: str, notice_id: str, now: float, whole_up_to: int = 0
+) -> bytes:
+    """The notice's bytes. `to` is the reverse-path of the message that it is about, `domain` the one it is from.
 
     Where the sender asked for the whole message (RET=FULL), a failure has one of at most `whole_up_to` octets.
     """
@@ -39,7 +41,7 @@ def compose(report: Report, *, hostname: str, to: str, notice_id: str, now: floa
         _part("message/rfc822", report.message) if whole else _header(report.message),
     ]
     header = [
-        f"From: Mail Delivery System <postmaster@{to.rpartition('@')[2] or hostname}>",
+        f"From: Mail Delivery System <postmaster@{domain}>",
         f"To: <{to}>",
         f"Subject: {_subject(report)}",
         f"Date: {words.date(now)}",

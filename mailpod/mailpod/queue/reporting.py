@@ -2,7 +2,7 @@
 
 - A notice's id is made of its entry's and of the attempt that it is about: whoever makes it again, after a crash, finds
   it there. `noticed-<n>` spares that, and is written after it.
-- A notice has the null reverse-path and is never itself reported.
+- A notice has the null reverse-path and is never itself reported. It is signed as what users submit is.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from mailpod import logs, metrics
+from mailpod.addresses import normalize_domain
 from mailpod.errors import MailError
 from mailpod.queue import report
 from mailpod.queue.notices import compose
@@ -59,10 +60,11 @@ class Reporting:
             metrics.NOTICES.labels(found.kind, "withheld").inc()
             return
         made, now = notice_id(entry.id, about), self._services.clock.now()
-        settings = self._services.settings
+        settings, domain = self._services.settings, await self._domain(entry)
         message = compose(
             found,
             hostname=settings.hostname,
+            domain=domain,
             to=entry.sender,
             notice_id=made,
             now=now,
@@ -79,14 +81,29 @@ class Reporting:
             smtputf8=not message.isascii(),
             requiretls=entry.requiretls,  # RFC 8689 §5: what it says of the message is as secret as that
         )
-        if await self._spool.accept_once(notice, message):
+        signed = await self._services.signer.sign(message, domain=domain, owner=domain, seconds=now, queue_id=made)
+        if await self._spool.accept_once(notice, signed + message):
             logs.event("notice.sent", id=made, about=entry.id, kind=found.kind, recipients=recipients)
             metrics.NOTICES.labels(found.kind, "sent").inc()
 
+    async def _domain(self, entry: SpoolEntry) -> str:
+        """Whose postmaster tells: the sender's domain where it is ours, else that of a recipient here."""
+        for address in (entry.sender, *entry.recipients):
+            found = await self._services.directory.domain(address.rpartition("@")[2])
+            if found is not None:
+                return found.name
+        return self._services.settings.hostname
+
     async def _recipients(self, sender: str) -> tuple[str, ...]:
-        """The mailboxes behind a sender of ours; another's address as it is."""
+        """The mailboxes behind a sender of ours; another's address, whose domain alone is ours to rewrite."""
         try:
             found = await self._services.directory.resolve(sender)
         except MailError:
             found = []  # the hand-out looks again
-        return tuple(dict.fromkeys(entry.address for entry in found)) or (sender,)
+        if found:
+            return tuple(dict.fromkeys(entry.address for entry in found))
+        local, _, domain = sender.rpartition("@")
+        try:
+            return (f"{local}@{normalize_domain(domain)}",)
+        except ValueError:  # format 1 queued anything
+            return (sender,)

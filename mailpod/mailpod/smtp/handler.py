@@ -127,7 +127,7 @@ class Handler:
             checked = await checked_sender(self._services, session, envelope, content)
             fields, spam = await filtered(self._services, session, envelope, head + checked.content, queue_id)
             head, content = checked.field + head + fields, checked.content
-            envelope.junk = checked.junk or spam
+            envelope.junk, envelope.verified = checked.junk or spam, checked.verified
         recipients = list(envelope.recipients.values())
         if len(recipients) == 1 and (only := recipients[0]).entry and "SUCCESS" not in only.options.notify:
             pieces = [head, content]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mailpod import logs, metrics
 from mailpod.addresses import normalize_domain
-from mailpod.authres.check import Arrival, check, is_checked
+from mailpod.authres.check import Arrival, Verdict, check, is_checked
 from mailpod.authres.results import without_forged
 from mailpod.errors import MailError
 from mailpod.mime.headers import field_name, header_end, split_lines
@@ -33,11 +33,15 @@ class Forged(MailError):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What is stored: the field that goes first, the content, and whether it is for Junk."""
+    """What is stored: the field that goes first, the content, and whether it is for Junk.
+
+    `verified`: the reverse-path is not forged, and may be sent a notice.
+    """
 
     field: bytes
     content: bytes
     junk: bool
+    verified: bool = False
 
 
 async def checked_sender(services: Services, session: MailSession, envelope: MailEnvelope, content: bytes) -> Checked:
@@ -65,7 +69,23 @@ async def checked_sender(services: Services, session: MailSession, envelope: Mai
         refused = next(dmarc.domain for dmarc in verdict.dmarc if dmarc.wanted == "reject")
         logs.event("smtp.unauthenticated", peer=session.client.host, author=refused)
         raise Forged(refused)
-    return Checked(verdict.field, clean, junk=verdict.wanted == "quarantine" and envelope.enforced)
+    return Checked(
+        verdict.field,
+        clean,
+        junk=verdict.wanted == "quarantine" and envelope.enforced,
+        verified=is_verified(arrival.sender, verdict),
+    )
+
+
+def is_verified(sender: str, verdict: Verdict) -> bool:
+    """Whether the domain of the reverse-path says that the message is its own: by SPF, or as the author's by DMARC."""
+    try:
+        domain = normalize_domain(sender.rpartition("@")[2])
+    except ValueError:
+        return False
+    if verdict.spf.result == "pass":  # which is of the reverse-path, where there is one
+        return True
+    return any(dmarc.result == "pass" and dmarc.domain == domain for dmarc in verdict.dmarc)
 
 
 def author_domains(content: bytes) -> list[str] | None:

@@ -120,6 +120,7 @@ class MailEnvelope(Envelope):
         self.spoilt = False  # a chunk was refused, so the message is
         self.enforced = True  # all recipients' domains want senders' policies enforced
         self.junk = False  # that is what the author's domain wants
+        self.verified = False  # the reverse-path is not forged
         self.reporting = Reporting()
         self.recipients: dict[str, Recipient] = {}
         self.named: dict[str, list[MailboxEntry]] = {}  # by the address that was accepted
@@ -141,6 +142,7 @@ class MailEnvelope(Envelope):
             smtputf8=self.smtp_utf8,
             requiretls=self.require_tls,
             user=user,
+            verified=self.verified,
             folder=self.folder,
         )
 

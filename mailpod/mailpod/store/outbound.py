@@ -66,7 +66,7 @@ class SpoolEntry(msgspec.Struct, frozen=True):
     requiretls: bool = False  # RFC 8689 §2
     folder: str = "INBOX"  # of the mailboxes here
     user: str = ""  # who submitted it; "" for what came in by the MX port, or was forwarded
-    verified: bool = False  # what came in by the MX port: `sender` is not forged (SPF), and may be sent a notice
+    verified: bool = False  # what came in by the MX port: `sender` is not forged, and may be sent a notice
     outward: bool = False  # a recipient's domain is not served here: claims last (STORE.md rule 19)
     holder: str = ""  # of an outward one: the pod that accepted it and sends it at once, by the claim that is `message`
 

@@ -157,7 +157,9 @@ def report(kind: Any, outcome: Outcome, message: bytes = LETTER, recipient: str 
 
 
 def composed(of: Report) -> EmailMessage:
-    whole = compose(of, hostname="mx.example.com", to=ALICE, notice_id="n", now=1.7e9, whole_up_to=1000)
+    whole = compose(
+        of, hostname="mx.example.com", domain="example.com", to=ALICE, notice_id="n", now=1.7e9, whole_up_to=1000
+    )
     assert b"\n" not in whole.replace(b"\r\n", b"") and whole.endswith(b"--\r\n")
     return parsed(whole)
 

@@ -7,12 +7,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import dkim
 import pytest
+from tests.harness import peer
 from tests.harness.zone import Zone
 from tests.mailpod.smtp.server import Client, Server, serving
 
+from mailpod.authres.check import Verdict
+from mailpod.authres.dmarc import Dmarc
+from mailpod.authres.spf import Spf
+from mailpod.dkim.signer import Signer
 from mailpod.net.peer import Peer
 from mailpod.smtp import connection
+from mailpod.smtp.senders import is_verified
+from mailpod.store.names import address_key
+from mailpod.tlspolicy.policies import make_policies
 
 ZONE = (
     'good.example TXT "v=spf1 ip4:192.0.2.1 -all"',
@@ -135,3 +144,54 @@ async def test_checks_off_and_clients_that_are_not_checked(monkeypatch: pytest.M
             assert (await client.message(mail("a@strict.example"), ALICE)).startswith("250")
             (stored,) = await server.inbox(ALICE)
             assert b"Authentication-Results" not in stored
+
+
+@pytest.mark.parametrize(("sender", "told"), [("a@Good.example", True), ("a@open.example", False), ("", False)])
+async def test_who_hears_of_a_mailbox_that_vanished(
+    monkeypatch: pytest.MonkeyPatch, signer: tuple[Signer, dict[str, str]], sender: str, told: bool
+) -> None:
+    zone = Zone(*ZONE, "good.example MX 10 mx.good.example", "mx.good.example A 127.0.0.1")
+    async with (
+        peer.running(peer.Peer()) as theirs,
+        from_afar(monkeypatch, zone, outbound={"port": theirs.port}) as (server, client),
+    ):
+        services = server.services
+        services.signer, records = signer
+        services.tls_policies = make_policies(services.settings.tls_policy, services.resolver, services.clock)
+        for line in (f"MAIL FROM:<{sender}>", f"RCPT TO:<{ALICE}>", f"RCPT TO:<{BOB}>"):
+            assert (await client.say(line)).startswith("250 ")
+        await server.bucket.delete([address_key("example.com", "bob")])
+        await client.say("DATA")
+        client.send(mail("a@open.example") + b".\r\n")
+        assert (await client.reply()).startswith("250 ")
+        await services.spool.idle()
+        assert len(await server.inbox(ALICE)) == 1
+        assert await server.bucket.list("outbound/") == []
+    if not told:
+        assert theirs.messages == []
+        return
+    (notice,) = theirs.messages
+    assert notice.mail.startswith("MAIL FROM:<>") and notice.recipients == ["a@good.example"]
+    assert b"From: Mail Delivery System <postmaster@example.com>\r\n" in notice.data
+    assert b"\r\nFinal-Recipient: rfc822; bob@example.com\r\n" in notice.data and b"Status: 5.1.1" in notice.data
+
+    def record(name: bytes, timeout: int = 5) -> str | None:
+        return records.get(name.decode().removesuffix("._domainkey.example.com."))
+
+    assert dkim.verify(notice.data, dnsfunc=record)
+
+
+@pytest.mark.parametrize(
+    ("sender", "spf", "dmarc", "verified"),
+    [
+        ("a@one.example", "pass", [], True),
+        ("a@One.example", "softfail", [Dmarc("pass", "one.example")], True),
+        ("a@one.example", "fail", [Dmarc("fail", "two.example"), Dmarc("pass", "one.example")], True),
+        ("a@one.example", "none", [Dmarc("pass", "two.example")], False),
+        ("a@one.example", "temperror", [Dmarc("none", "one.example")], False),
+        ("a@[192.0.2.1]", "pass", [], False),
+        ("", "pass", [], False),  # which is HELO's
+    ],
+)
+def test_verified(sender: str, spf: Any, dmarc: list[Dmarc], verified: bool) -> None:
+    assert is_verified(sender, Verdict(b"", "none", Spf(spf, "one.example"), (), tuple(dmarc))) is verified

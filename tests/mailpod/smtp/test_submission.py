@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import dkim
@@ -14,9 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.mailpod.smtp.server import PASSWORD, Client, Server, plain, serving
 
-from mailoperator import dkim as operator_dkim
-from mailoperator import keysecrets
-from mailoperator.keysecrets import DomainKeys
 from mailpod.dkim.signer import Signer
 from mailpod.mime.mailboxes import addresses_in
 from mailpod.net.rates import Rates
@@ -150,17 +145,6 @@ def test_any_header_keeps_the_rest(lines: list[bytes]) -> None:
     body = b"\r\n\r\nBcc: stays\r\n"
     message = b"\r\n".join([*lines, b"Last: x"]) + body
     assert without_bcc(message) == b"\r\n".join([*kept, b"Last: x"]) + body
-
-
-@pytest.fixture
-def signer(tmp_path: Path) -> tuple[Signer, dict[str, str]]:
-    """example.com's keys, and their records."""
-    pair = dataclasses.replace(operator_dkim.make([], 1_700_000_000), used=1.0)
-    folder = tmp_path / "03"
-    folder.mkdir()
-    for name, content in keysecrets.written("example.com", DomainKeys(dkim=(pair,))).items():
-        (folder / name).write_bytes(content)
-    return Signer(tmp_path), pair.records()
 
 
 @pytest.mark.parametrize("domain", ["example.com", "alias.example"])
