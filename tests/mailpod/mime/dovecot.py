@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,18 +45,32 @@ def ask(home: Path, messages: Sequence[bytes], commands: Sequence[str]) -> bytes
         for path in (home, *home.rglob("*")):
             shutil.chown(path, "dovecot", "dovecot")
     lines = ["SELECT INBOX", *commands, "LOGOUT"]
-    done = subprocess.run(
-        [str(IMAP), "-c", str(home / "conf")],
-        input=b"".join(f"{tag} {command}\r\n".encode() for tag, command in enumerate(lines)),
-        env={"MAIL": f"maildir:{home}/mail", "USER": "x", "HOME": str(home)},
-        capture_output=True,
-        cwd=home,
-        timeout=60,
-        check=False,
-    )
+    asked = b"".join(f"{tag} {command}\r\n".encode() for tag, command in enumerate(lines))
+    answered, log = _converse(home, asked)
     for tag in range(len(lines)):
-        assert re.search(rb"(?:^|\n)%d OK" % tag, done.stdout), (lines[tag], done.stderr[-400:], done.stdout[-400:])
-    return done.stdout
+        assert re.search(rb"(?:^|\n)%d OK" % tag, answered), (lines[tag], log[-400:], answered[-400:])
+    return answered
+
+
+def _converse(home: Path, asked: bytes) -> tuple[bytes, bytes]:
+    """Answers, up to LOGOUT's, and the log. Its input stays open: at its end Dovecot drops what is unsent."""
+    process = subprocess.Popen(
+        [str(IMAP), "-c", str(home / "conf")],
+        env={"MAIL": f"maildir:{home}/mail", "USER": "x", "HOME": str(home)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=home,
+    )
+    assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+    hung = threading.Timer(60, process.kill)
+    hung.start()
+    with process:
+        process.stdin.write(asked)
+        process.stdin.flush()
+        answered, log = process.stdout.read(), process.stderr.read()
+    hung.cancel()
+    return answered, log
 
 
 def _answers(output: bytes, count: int) -> list[dict[bytes, Any]]:
