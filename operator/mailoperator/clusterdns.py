@@ -32,6 +32,7 @@ class ClusterDns:
                 hostname=domain.hostname,
                 aliases=domain.spec.alias_domains,
                 addresses=addresses,
+                outbound=host.spec.outbound.addresses if host.spec.outbound else (),
                 dkim=self._keys.published(host, domain.spec.domain_name),
                 protocols=domain.spec.mailbox_defaults.protocols,
                 mta_sts=(domain.spec.mta_sts_policy or "").lower(),

@@ -129,6 +129,30 @@ CASES = [
         ],
     ),
     Case(
+        "addresses must be IP addresses",
+        "MailDomain",
+        [
+            domain(outbound={"addresses": ["192.0.2.1", "198.51.100.0/24", "2001:db8::9", "2001:db8::/32"]}),
+            domain(outbound={"addresses": []}),
+        ],
+        [
+            domain(outbound={"addresses": ["192.0.2.1", bad]})
+            for bad in ("192.0.2", "192.0.2.0/33", "mx.example.com", "")
+        ],
+    ),
+    Case(
+        "firstRetryMinutes is more than longestRetryMinutes",
+        "MailDomain",
+        [
+            domain(outbound={"firstRetryMinutes": 60, "longestRetryMinutes": 60}),
+            domain(outbound={"longestRetryMinutes": 5}),
+        ],
+        [
+            domain(outbound={"firstRetryMinutes": 2, "longestRetryMinutes": 1}),
+            domain(outbound={"firstRetryMinutes": 241}),
+        ],
+    ),
+    Case(
         "servedByRef and outbound exclude each other",
         "MailDomain",
         [domain(outbound={"resolver": "192.0.2.1:53"}), domain(outbound={"resolver": "[2001:db8::1]:53"})],

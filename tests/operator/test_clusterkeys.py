@@ -150,3 +150,13 @@ async def test_records_of_the_status_have_the_keys_and_fit_its_schema() -> None:
         f"{selector}._domainkey.host.test" for selector in keys.published(HOST, "host.test")[0].selectors
     ]
     assert [DnsRecord.model_validate(record).wire() for record in found] == found
+
+
+async def test_the_servers_addresses_are_in_the_policy_of_each_domain() -> None:
+    keys = keys_of(FakeKube())
+    host = domain("host.test", outbound={"addresses": ["198.51.100.9", "2001:db8::/64"]})
+    served = domain("served.test", servedByRef={"name": "host-test"})
+    await keys.ensure(host, [host, served])
+    for each in (host, served):
+        found, _ = await ClusterDns(keys, None).check(each, host, [])
+        assert "v=spf1 mx ip4:198.51.100.9 ip6:2001:db8::/64 ~all" in [record["value"] for record in found]

@@ -19,6 +19,7 @@ def with_outbound(settings: PodSettings, outbound: Outbound | None, credentials:
     told = {"mta_sts": wanted.mta_sts == "Enabled", "dane": dane, "report": wanted.tls_reports == "Enabled"}
     policy = settings.tls_policy.model_copy(update=told)
     sending = settings.outbound.model_dump()
+    sending |= {"retry_first": wanted.first_retry_minutes * 60, "retry_longest": wanted.longest_retry_minutes * 60}
     sending |= {"expiry": wanted.expire_after_hours * 3600, "delay_notice": wanted.delay_notice_after_hours * 3600}
     if wanted.smarthost is not None:
         sending["smarthost"] = _smarthost(wanted.smarthost, credentials)

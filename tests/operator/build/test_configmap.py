@@ -129,6 +129,13 @@ def test_a_smarthosts_credentials_are_mounted_by_name() -> None:
     assert "relay" in [volume["secret"]["secretName"] for volume in spec["volumes"] if "secret" in volume]
 
 
+def test_the_schedule_is_told() -> None:
+    told = _settings(outbound={"firstRetryMinutes": 1, "longestRetryMinutes": 60}).outbound
+    assert (told.retry_first, told.retry_longest) == (60, 3600)
+    usual = _settings().outbound
+    assert usual == type(usual)()
+
+
 def test_what_clients_may_do_is_told() -> None:
     limits = {"blocklists": ["dnsbl.example"], "clientRecipientsPerHour": 500}
     told = parse(child("ConfigMap", domain(limits))["data"]["pod.json"]).smtp
