@@ -10,6 +10,7 @@ from tests.harness.zone import Zone
 from tests.mailpod.smtp.server import Bucket, Server, make_services
 
 from mailpod.services import Services
+from mailpod.store.objects import ObjectStore
 from mailpod.store.outbound import SpoolEntry
 from mailpod.tlspolicy.policies import make_policies
 
@@ -21,7 +22,9 @@ QUICK = {"takeover_seconds": 0.05, "claim_seconds": 0.2, "sweep_seconds": 0.1, "
 QUICK_OUT = {"retry_first": 0.05, "backoff_first": 0.05, "idle_seconds": 0.2, "claim_seconds": 1}
 
 
-async def pod(bucket: Bucket, zone: Zone, port: int, queue: dict[str, Any] | None = None, **outbound: Any) -> Services:
+async def pod(
+    bucket: ObjectStore, zone: Zone, port: int, queue: dict[str, Any] | None = None, **outbound: Any
+) -> Services:
     """Its servers elsewhere are all at `port`."""
     services = await make_services(
         bucket,
@@ -51,7 +54,7 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 10) -
             await asyncio.sleep(0.02)
 
 
-async def settled(bucket: Bucket) -> None:
+async def settled(bucket: ObjectStore) -> None:
     """Wait until the queue is empty."""
 
     async def empty() -> bool:

@@ -27,7 +27,7 @@ from mailpod.smtp.server import make_smtp
 from mailpod.store import Store
 from mailpod.store.entries import public_key
 from mailpod.store.memory import MemoryObjects
-from mailpod.store.objects import Buffer, StorageError
+from mailpod.store.objects import Buffer, ObjectStore, StorageError
 from mailpod.store.publisher import Publisher
 
 PASSWORD = "open sesame"
@@ -103,7 +103,7 @@ ENTRIES: Sequence[Entry] = (
 )
 
 
-async def make_services(bucket: Bucket, tls: TlsContexts | None = None, **settings: Any) -> Services:
+async def make_services(bucket: ObjectStore, tls: TlsContexts | None = None, **settings: Any) -> Services:
     """A pod's parts. `settings` are PodSettings' fields.
 
     Randomness is real: two pods with one seed would make the same commit ids, and take each other's commits for theirs.

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Callable
+import shutil
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from tests.harness.peer import Peer, running
+from tests.harness.zone import Zone
+from tests.mailpod.queue.outward import ZONE, pod, settled, until
 
-from mailpod import cli
+from mailpod import cli, metrics
 from mailpod.clock import SystemClock
 from mailpod.store.folder import FolderObjects
 from mailpod.store.outbound import Outbound, SpoolEntry, Standing
@@ -96,3 +100,40 @@ def test_drop(run: Run, outbound: Outbound) -> None:
 def test_mistakes(run: Run) -> None:
     assert run("show", "nothing") == (2, "mailpod: not in the queue: nothing\n")
     assert run("drop") == (2, "mailpod: drop needs an ID, --to or --all\n")
+
+
+def test_a_restored_queue_waits_for_its_release(tmp_path: Path, run: Run, outbound: Outbound) -> None:
+    """docs/recover.md, "A whole bucket": no pod runs when it is put on hold."""
+    run("drop", "--all")
+    gone = SpoolEntry(FIRST, "a@x.test", ("b@far.test",), 0.0, user="a@x.test", outward=True)
+    asyncio.run(outbound.create(gone, b"\r\n"))
+    shutil.copytree(tmp_path / "data", tmp_path / "backup")
+    asyncio.run(outbound.settle(FIRST))
+    shutil.copytree(tmp_path / "backup", tmp_path / "data", dirs_exist_ok=True)
+    assert run("hold", "--all") == (0, "1 message on hold\n")
+
+    async def serve() -> None:
+        objects = FolderObjects(tmp_path / "data")
+        async with running(Peer()) as peer:
+            services = await pod(objects, Zone(*ZONE), peer.port)
+            services.spool.start()
+            await until(swept())
+            await until(swept())
+            assert metrics.SPOOL_HELD._value.get() == 1 and peer.connections == 0
+            await services.spool.outbound.mark(FIRST, "release", 1)
+            await settled(objects)
+            assert [taken.recipients for taken in peer.messages] == [["b@far.test"]]
+            await services.spool.stop()
+            await services.store.close()
+
+    asyncio.run(serve())
+
+
+def swept() -> Callable[[], Awaitable[bool]]:
+    """Whether the whole queue was looked at since."""
+    before = metrics.SPOOL_SWEPT._value.get()
+
+    async def again() -> bool:
+        return metrics.SPOOL_SWEPT._value.get() != before
+
+    return again
