@@ -38,6 +38,8 @@ class Peer:
         self.connections = self.open = self.most_open = 0
         self.port = 0
         self.on_message: Callable[[Taken], None] = lambda _: None
+        self.may_answer = asyncio.Event()  # to the end of a message
+        self.may_answer.set()
         self._said: dict[str, deque[str]] = defaultdict(deque)
 
     def say(self, command: str, *replies: str) -> None:
@@ -144,6 +146,7 @@ class _Conversation:
         if reply.startswith("2") or reply in (HANG_UP, SILENCE):
             self.peer.messages.append(taken)
         self.mail, self.rcpts = "", []
+        await self.peer.may_answer.wait()
         await self._send(reply)
 
     async def _rset(self, line: str) -> None:

@@ -45,6 +45,7 @@ class HandOut:
         self.known, self.new = known, dict[str, Outcome]()
         self._services, self._relay, self._dot_before = services, relay, dot_before
         self._places = set(places)
+        self.cut = False  # some were not got to: the pod ends
 
     @property
     def outcomes(self) -> dict[str, Outcome]:
@@ -110,7 +111,9 @@ class HandOut:
 
     async def _send(self, destination: str, recipients: list[str]) -> None:
         try:
-            self.new |= await self._relay.deliver(self.entry, self.message, destination, recipients, self._dot_before)
+            found = await self._relay.deliver(self.entry, self.message, destination, recipients, self._dot_before)
+            self.new |= found
+            self.cut = self.cut or len(found) < len(recipients)
         except Exception as error:
             logs.crash("relay.crashed", error, id=self.entry.id)
             self.new |= dict.fromkeys(recipients, Outcome("delayed", "4.3.0", "an error of this server", at=self._now))

@@ -23,6 +23,9 @@ class QueueSettings(BaseModel):
     lifetime_seconds: float = Field(7 * 86400, gt=0, description="after which an entry is not handed out; STORE.md 17")
     retry_first: float = Field(5, gt=0, description="wait after the first failed hand-out; it doubles")
     retry_longest: float = Field(1800, gt=0, description="longest wait between two hand-outs")
+    finish_seconds: float = Field(
+        2, gt=0, description="that attempts elsewhere still have when the pod ends, before the end of a message is sent"
+    )
     parallel: int = Field(16, gt=0, description="hand-outs at once")
     notice_whole_bytes: int = Field(
         2**20, ge=0, description="the largest message that a failure notice has whole, where the sender asked for that"

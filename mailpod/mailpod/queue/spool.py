@@ -96,7 +96,8 @@ class Spool:
     async def stop(self) -> None:
         """Take up nothing new and finish what is under way; cancel this to cut it short.
 
-        First attempts that wait for a place are other pods' from now on.
+        First attempts that wait for a place are other pods' from now on. After `queue.finish_seconds` so are attempts
+        elsewhere, but for those whose final dot was sent: they wait for its answer (STORE.md rule 19).
         """
         if self._runner is not None:
             self._runner.cancel()
@@ -104,9 +105,17 @@ class Spool:
         self._stopping = True
         for room in self._firsts.values():
             room.set()
-        await self.idle()
+        cut = asyncio.get_running_loop().call_later(self._services.settings.queue.finish_seconds, self._cut)
+        try:
+            await self.idle()
+        finally:
+            cut.cancel()
         if self._relay is not None:
             await self._relay.destinations.close()
+
+    def _cut(self) -> None:
+        if self._relay is not None:
+            self._relay.cut()
 
     async def idle(self) -> None:
         """Wait until no hand-out is under way."""
@@ -321,6 +330,8 @@ class Spool:
         tell = reporting.needed(entry, handout.new)
         if handout.open or tell:
             await self.outbound.record(entry.id, number, handout.new)
+        if handout.cut:  # whoever has time may
+            await self.outbound.mark(entry.id, "retry", number)
         for earlier, outcomes in results.items():  # which whoever made them may not have told
             if earlier not in standing.noticed and reporting.needed(entry, outcomes):
                 await reporting.final(entry, handout.message, earlier, outcomes)

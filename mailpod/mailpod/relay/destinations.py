@@ -106,7 +106,7 @@ class Destinations:
 
     async def close(self) -> None:
         """Take leave of all idle sessions."""
-        for name, lane in self._lanes.items():
+        for name, lane in list(self._lanes.items()):
             for session in list(lane.idle):
                 self._timers[session].cancel()
                 self._expire(name, session)

@@ -1,12 +1,14 @@
 """Delivery to other domains: one attempt for the recipients of one message at one destination.
 
-- Every recipient gets an outcome; only cancellation leaves without.
+- Every recipient gets an outcome; only cancellation leaves without, and `cut`, which spares whoever waits for the last
+  answer.
 - Once a server answered to a recipient, that is the attempt's word on it; another server is tried only where none did.
 - A message that may have arrived, its last answer lost, is `delayed` and counted (STORE.md rule 19).
 """
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 from collections.abc import AsyncGenerator, Sequence
@@ -41,6 +43,8 @@ class Relay:
         self.settings = settings.outbound
         self.destinations = Destinations(self.settings, services.clock, rng)
         self.opener = Opener(self.settings, services.tls_policies, services.clock, settings.hostname)
+        self._attempts: set[_Attempt] = set()
+        self.ended = False
 
     def destination(self, recipient: str) -> str:
         """The name of the destination that takes mail for an address."""
@@ -50,12 +54,25 @@ class Relay:
         self, entry: SpoolEntry, message: bytes, destination: str, recipients: Sequence[str], dot_before: float
     ) -> dict[str, Outcome]:
         """One attempt. The final dot is not sent after `dot_before` (Clock.elapsed)."""
+        if self.ended:
+            return {}
         attempt = _Attempt(self, entry, message, destination, dot_before)
+        self._attempts.add(attempt)
         try:
             await attempt.run(recipients)
+        except asyncio.CancelledError:
+            if not attempt.spared():
+                raise
         finally:
+            self._attempts.discard(attempt)
             attempt.end()
         return attempt.outcomes
+
+    def cut(self) -> None:
+        """End all attempts, but for those whose final dot was sent: recipients of whom nothing is known stay so."""
+        self.ended = True
+        for attempt in self._attempts:
+            attempt.cut()
 
 
 class _Attempt:
@@ -64,6 +81,8 @@ class _Attempt:
         self._entry, self._message = entry, message
         self._destination, self._dot_before = destination, dot_before
         self._session: Session | None = None
+        self._task = asyncio.current_task()
+        self._cut = False
         self._reached = False
         self._errors: list[tuple[str, CannotOpen | NoRoute]] = []  # host, what was wrong with it
         # RFC 8689 §5: the sender would rather have it sent than secured
@@ -74,16 +93,28 @@ class _Attempt:
     async def run(self, recipients: Sequence[str]) -> None:
         waiting, sessions = list(recipients), self._sessions()
         try:
-            while waiting and self._services.clock.elapsed() < self._dot_before:
+            while waiting and not self._relay.ended and self._services.clock.elapsed() < self._dot_before:
                 session = self._session = self._session or await anext(sessions, None)
                 if session is None:
                     break
                 waiting = await self._send(session, waiting[:_RECIPIENTS]) + waiting[_RECIPIENTS:]
         finally:
             await sessions.aclose()
+        if self._relay.ended:
+            return
         self._note(waiting, self._unreached())
         if waiting and not self._reached and not self._for_good:
             self._destinations.unreachable(self._destination)
+
+    def cut(self) -> None:
+        """Cancel it, unless a message may have arrived."""
+        if self._task is not None and not (self._session and self._session.uncertain):
+            self._cut = True
+            self._task.cancel()
+
+    def spared(self) -> bool:
+        """Whether it was `cut` that cancelled, and nobody else: then the task goes on."""
+        return self._cut and self._task is not None and not self._task.uncancel()
 
     def end(self) -> None:
         """The session is for others now, if it can be."""

@@ -43,6 +43,7 @@ class Session:
         self.messages = 0
         self._wire, self._settings, self._clock, self._secure = wire, settings, clock, secure
         self._opened = clock.elapsed()
+        self._sent: Sent | None = None
         self._timeouts = {
             Step.MAIL: settings.command_timeout,
             Step.RCPT: settings.command_timeout,
@@ -57,9 +58,14 @@ class Session:
         young = self._clock.elapsed() - self._opened < limits.connection_seconds
         return young and self.messages < limits.messages_per_connection and self._wire.quiet
 
+    @property
+    def uncertain(self) -> bool:
+        """Whether a final dot was sent, and its answer is awaited."""
+        return self._sent is not None and self._sent.uncertain
+
     async def send(self, envelope: Envelope, dot_before: float) -> Sent:
         """One transaction; `dot_before` is Clock.elapsed. Raises Unsuited."""
-        sent = Sent(Transaction(envelope, self.offered, require_tls=self._secure))
+        sent = self._sent = Sent(Transaction(envelope, self.offered, require_tls=self._secure))
         self.messages += 1
         try:
             await self._run(sent, envelope, dot_before)

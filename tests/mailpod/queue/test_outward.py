@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.harness.peer import HANG_UP, Peer, Taken, running
+from tests.harness.peer import HANG_UP, SILENCE, Peer, Taken, running
 from tests.harness.zone import Zone
 from tests.mailpod.queue.outward import ALICE, FAR, MESSAGE, ZONE, entry, inbox, pod, settled, until
 from tests.mailpod.smtp.server import Bucket
@@ -220,6 +220,58 @@ async def test_what_waits_for_a_place_is_another_pods_when_this_one_ends(
     await settled(bucket)
     await other.spool.stop()
     assert len(peer.messages) == 1
+
+
+@pytest.mark.parametrize("recipients", [[FAR], ["bob@near.test", FAR], [*(f"u{n}@far.test" for n in range(100)), FAR]])
+async def test_what_a_pod_does_not_finish_in_time_is_another_pods(
+    bucket: Bucket, peer: Peer, recipients: list[str]
+) -> None:
+    zone = Zone(*ZONE, "near.test. MX 10 mx.far.test.")
+    ending = await pod(bucket, zone, peer.port, {"finish_seconds": 0.1}, claim_seconds=60)
+    other = await pod(bucket, zone, peer.port, claim_seconds=60)
+    before = metrics.OUTBOUND_UNCERTAIN._value.get()
+    peer.say(f"RCPT TO:<{FAR}>", SILENCE)
+    await ending.spool.accept(entry(ending, *recipients), MESSAGE)
+    await until(lambda: _is(any(FAR in command for command in peer.commands)))
+    await ending.spool.stop()
+    assert [one for taken in peer.messages for one in taken.recipients] == recipients[:-1]
+    other.spool.start()
+    await settled(bucket)
+    await other.spool.stop()
+    assert [one for taken in peer.messages for one in taken.recipients] == recipients
+    assert metrics.OUTBOUND_UNCERTAIN._value.get() == before
+
+
+async def test_what_may_have_arrived_is_nobody_elses_until_the_claim_expires(
+    bucket: Bucket, zone: Zone, peer: Peer
+) -> None:
+    """Not even when the pod ends, which waits for the answer as long as it may."""
+    ending = await pod(bucket, zone, peer.port, {"finish_seconds": 0.1}, claim_seconds=1.5)
+    other = await pod(bucket, zone, peer.port, claim_seconds=1.5)
+    peer.say("dot", SILENCE)
+    await ending.spool.accept(entry(ending), MESSAGE)
+    await until(lambda: _is(len(peer.messages) == 1))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await ending.spool.stop()
+    other.spool.start()
+    await asyncio.sleep(0.6)
+    assert len(peer.messages) == 1
+    await settled(bucket)
+    await other.spool.stop()
+    assert len(peer.messages) == 2
+
+
+async def test_an_answer_to_the_end_of_a_message_is_waited_for_when_the_pod_ends(
+    bucket: Bucket, zone: Zone, peer: Peer
+) -> None:
+    services = await pod(bucket, zone, peer.port, {"finish_seconds": 0.01}, claim_seconds=60)
+    peer.may_answer.clear()
+    await services.spool.accept(entry(services), MESSAGE)
+    await until(lambda: _is(len(peer.messages) == 1))
+    asyncio.get_running_loop().call_later(0.1, peer.may_answer.set)
+    await services.spool.stop()
+    assert await bucket.list("outbound/") == []
 
 
 async def test_a_claim_is_respected_until_it_expires(bucket: Bucket, zone: Zone, peer: Peer) -> None:
