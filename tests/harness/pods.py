@@ -54,6 +54,12 @@ class Pods:
         os.kill(process.pid, signal.SIGKILL)
         process.wait(10)
 
+    def end(self, pod: int) -> None:
+        """SIGTERM, and wait until it is gone."""
+        process = self._running[pod]
+        assert process is not None
+        processes.end(process)
+
     def cpu_seconds(self) -> float:
         return sum(processes.cpu_seconds(process.pid) for process in self._running if process)
 
