@@ -23,7 +23,7 @@ from .mailbox import Mailbox
 from .objects import NotFound
 from .ops import PageRef
 from .page import Location, Page, checksum
-from .postings import IN_HEADER, Builder, SearchRef, joined, trigrams
+from .postings import Builder, SearchRef, joined, words
 from .settings import StoreSettings
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .store import Store
 
 _STEP: Final = 16  # messages read and taken apart at once
-_TRIGRAMS: Final = 1 << 16  # a message with more of them is not indexed
+_MOST: Final = 1 << 16  # characters of the distinct words of a text; a message with more is not indexed
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +43,22 @@ class _Text:
     parts: Sequence[int]
     header_size: int
 
-    def trigrams(self) -> set[str] | None:
-        """None where the message must always be read."""
+    def words(self) -> tuple[set[str], set[str]] | None:
+        """Of the body, and of the message's own header; None where the message must always be read."""
         if self.data is None:
             return None
         texts = decoded_text(self.data, self.parts, self.header_size, headers=True)
-        found = {IN_HEADER + each for each in trigrams(fold(next(texts, "")))}  # the first is the message's own header
+        header = words(fold(next(texts, "")))
+        body: set[str] = set()
         for text in texts:
-            found |= trigrams(fold(text))
-            if len(found) > _TRIGRAMS:
+            body |= words(fold(text))
+            if _size(body) > _MOST:
                 return None
-        return found
+        return (body, header) if _size(body) + _size(header) <= _MOST else None
+
+
+def _size(found: set[str]) -> int:
+    return sum(map(len, found))
 
 
 def due(box: Mailbox, settings: StoreSettings) -> bool:
@@ -87,8 +92,8 @@ async def _index(store: Store, account: Account, box: Mailbox, uids: array[int])
         for start in range(0, len(rows), _STEP):
             started = store.clock.elapsed()
             texts = await _read(store, account, page, rows[start : start + _STEP])
-            for text, found in zip(texts, await asyncio.to_thread(_all_trigrams, texts), strict=True):
-                builder.add(text.uid, found)
+            for text, found in zip(texts, await asyncio.to_thread(_all_words, texts), strict=True):
+                builder.add(text.uid, *(found or (None,)))
             await store.clock.sleep(store.clock.elapsed() - started)
     made = await asyncio.to_thread(builder.finish)
     first, count, kept = uids[0], len(builder), list(before)
@@ -106,8 +111,8 @@ async def _index(store: Store, account: Account, box: Mailbox, uids: array[int])
     return True
 
 
-def _all_trigrams(texts: Sequence[_Text]) -> list[set[str] | None]:
-    return [text.trigrams() for text in texts]
+def _all_words(texts: Sequence[_Text]) -> list[tuple[set[str], set[str]] | None]:
+    return [text.words() for text in texts]
 
 
 async def _read(store: Store, account: Account, page: Page, rows: Sequence[int]) -> list[_Text]:

@@ -5,10 +5,12 @@ Invariants
   in the rows of all its trigrams, or one of `always`. So what it leaves out need not be read, and nothing more is true.
 - The trigrams of a message's own header are apart from those of its body: BODY does not find what headers say.
 - Blocks are read one by one: each has its own checksum, in the page of terms.
+- Trigrams are those of words, each between two blanks: what is white space in a text counts as a blank here.
 """
 
 from __future__ import annotations
 
+import re
 import zlib
 from array import array
 from bisect import bisect_right
@@ -32,6 +34,7 @@ _BLOCK: Final = 32 << 10  # octets of a block before compression
 _FEW: Final = 8  # rows that are written as they are
 _ASKED: Final = 12  # trigrams of one string that are looked up
 _MOST_ROWS: Final = 1 << 16
+_INDEXED: Final = re.compile(r"(?=([ \S]\S[ \S]))")  # of a word and the blanks around it
 IN_HEADER: Final = "\0"  # before a trigram of the message's own header
 
 
@@ -78,14 +81,17 @@ _ENTRIES = msgspec.msgpack.Decoder(dict[bytes, bytes])
 _PACK = msgspec.msgpack.Encoder()
 
 
-def trigrams(text: str) -> set[str]:
-    """All three characters in a row of a folded text."""
-    return {text[at : at + 3] for at in range(len(text) - 2)}
+def words(text: str) -> set[str]:
+    """What a segment is built of: the words of a folded text, which recur, so that few are taken apart."""
+    return set(text.split())
 
 
 def asked(text: str, mark: str = "") -> list[bytes]:
-    """The trigrams to look up for a folded string: all, or some from everywhere in it. `mark` may be IN_HEADER."""
-    distinct = list(dict.fromkeys(text[at : at + 3] for at in range(len(text) - 2)))
+    """The trigrams to look up for a folded string: all that are indexed, or some from everywhere in it.
+
+    `mark` may be IN_HEADER. Of a string that is short there are none: then postings can say nothing.
+    """
+    distinct = list(dict.fromkeys(_INDEXED.findall(text)))
     step = max(1, -(-len(distinct) // _ASKED))
     return [_key(mark + each) for each in distinct[::step]]
 
@@ -100,25 +106,32 @@ class Builder:
     def __init__(self) -> None:
         self._uids = array("I")
         self._always: list[int] = []
-        self._rows: defaultdict[str, list[int]] = defaultdict(list)
+        self._rows: dict[str, defaultdict[str, list[int]]] = {mark: defaultdict(list) for mark in ("", IN_HEADER)}
 
     def __len__(self) -> int:
         return len(self._uids)
 
-    def add(self, uid: int, found: set[str] | None) -> None:
-        """A message and its trigrams; None where they are not known. UIDs ascend."""
+    def add(self, uid: int, body: set[str] | None, header: Iterable[str] = ()) -> None:
+        """A message: the words of its text, and those of its own header; None where not known. UIDs ascend."""
         row = len(self._uids)
         self._uids.append(uid)
-        if found is None:
+        if body is None:
             self._always.append(row)
             return
-        rows = self._rows
-        for trigram in found:
-            rows[trigram].append(row)
+        for mark, found in (("", body), (IN_HEADER, header)):
+            rows = self._rows[mark]
+            for word in found:
+                rows[word].append(row)
 
     def finish(self) -> tuple[bytes, bytes]:
         """Pages of terms and of postings."""
-        entries = sorted((_key(trigram), _pack_rows(rows)) for trigram, rows in self._rows.items())
+        found: defaultdict[str, list[int]] = defaultdict(list)
+        for mark, rows_of in self._rows.items():
+            for word, rows in rows_of.items():
+                padded = f" {word} "
+                for at in range(len(word)):
+                    found[mark + padded[at : at + 3]] += rows
+        entries = sorted((_key(trigram), _pack_rows(BitMap(rows))) for trigram, rows in found.items())
         return _write(self._uids, self._always, entries)
 
 
@@ -210,12 +223,11 @@ def read_block(terms: Terms, block: int, data: bytes) -> dict[bytes, bytes]:
         raise BadPage(str(error)) from error
 
 
-def _pack_rows(rows: BitMap | list[int]) -> bytes:
+def _pack_rows(rows: BitMap) -> bytes:
     if len(rows) <= _FEW:
         return b"\0" + little(array("H", rows))
-    found = rows if isinstance(rows, BitMap) else BitMap(rows)
-    found.run_optimize()
-    packed: bytes = found.serialize()
+    rows.run_optimize()
+    packed: bytes = rows.serialize()
     return b"\1" + packed
 
 

@@ -24,7 +24,6 @@ from .settings import StoreSettings
 
 Where: TypeAlias = Literal["header", "body", "text"]
 _MARKS: Final[dict[Where, tuple[str, ...]]] = {"header": (IN_HEADER,), "body": ("",), "text": (IN_HEADER, "")}
-SHORTEST: Final = 3  # characters of a string that postings can say something of
 _AT_ONCE: Final = 8  # segments
 
 
@@ -40,9 +39,9 @@ class Searching:
     async def narrow(self, prefix: str, box: Columns, text: str, uids: Sequence[int], where: Where) -> Sequence[int]:
         """Those of `uids` (ascending) that may hold `text`, which is folded (mime/folding.py), there."""
         segments = [each for each in box.search if uids and each.terms.first <= uids[-1] and each.terms.last >= uids[0]]
-        if len(text) < SHORTEST or not segments:
+        wanted = [found for mark in _MARKS[where] if (found := asked(text, mark))]
+        if not wanted or not segments:
             return uids
-        wanted = [asked(text, mark) for mark in _MARKS[where]]
         slots = asyncio.Semaphore(_AT_ONCE)
 
         async def ask(segment: SearchRef) -> BitMap:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailpod.store.page import BadPage
-from mailpod.store.postings import Builder, asked, joined, read_block, read_terms, trigrams, unpack_rows
+from mailpod.store.postings import Builder, asked, joined, read_block, read_terms, unpack_rows, words
 
 TEXTS = st.lists(st.one_of(st.none(), st.text("abc é", max_size=12), st.text(max_size=8)), max_size=30)
 
@@ -15,14 +15,14 @@ TEXTS = st.lists(st.one_of(st.none(), st.text("abc é", max_size=12), st.text(ma
 def segment(texts: list[str | None], first: int = 1) -> tuple[bytes, bytes]:
     builder = Builder()
     for uid, text in enumerate(texts, first):
-        builder.add(uid, None if text is None else trigrams(text))
+        builder.add(uid, None if text is None else words(text))
     return builder.finish()
 
 
 def candidates(pages: tuple[bytes, bytes], string: str) -> set[int]:
     """UIDs that the segment leaves in."""
     terms = read_terms(pages[0])
-    found = None
+    found = None if asked(string) else set(range(len(terms.uids)))
     for trigram in asked(string):
         block = terms.block_of(trigram)
         start, end = terms.place(block) if block >= 0 else (0, 0)
@@ -39,7 +39,7 @@ def test_what_is_left_out_does_not_hold_the_string(one: list[str | None], two: l
     holding = {uid for uid, text in texts.items() if text is None or string in text}
     found = candidates(both, string)
     assert holding <= found
-    if len(string) == 3:
+    if len(string) == 3 and " " not in string:
         assert found == holding
     whole = segment([*one, *two])
     assert candidates(whole, string) == found
@@ -67,4 +67,5 @@ def test_a_damaged_block_is_seen() -> None:
 
 def test_a_long_string_asks_for_some_of_its_trigrams() -> None:
     assert asked("abcd") == [b"abc", b"bcd"]
+    assert asked("a b cd\tef ") == [b" b ", b" cd", b"ef "]  # of white space only a blank at an end is told
     assert len(asked("".join(map(chr, range(0x400, 0x500))))) <= 12
