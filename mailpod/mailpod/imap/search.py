@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from itertools import compress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from pyroaring import BitMap
 
 from mailpod.errors import Damaged, Expunged
 from mailpod.imap.enabled import UidRequired
 from mailpod.imap.fetchbody import PageSections, Reader
 from mailpod.imap.fetchwire import positions_of, row_uids
 from mailpod.imap.lexer import BadCommand
+from mailpod.imap.remembered import remembered
 from mailpod.imap.searchpages import Test, age_test, date_test, email_id_test, has_field, header_test, size_test
 from mailpod.imap.searchtext import Needle
 from mailpod.imap.sections import Section
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
     from mailpod.store import Page, Where
 
 Positions = Sequence[int]
+_Answers: TypeAlias = AsyncGenerator[tuple[int, bool], None]  # a position, and whether the message there matches
 _HEADER: Final = Section(b"", (), "HEADER")
 _MESSAGES: Final = 16  # read between two pauses
 
@@ -127,13 +131,14 @@ class Search:
                 return await self._by_page(email_id_test(key), open_)
             case DateKey():
                 return await self._by_page(date_test(key), open_)
-            case Header():
-                test = header_test(key)
-                return await (self._by_page(test, open_) if test is not None else self._by_header(key, open_))
+            case Header(name, value):
+                if (test := header_test(key)) is not None:
+                    return await self._by_page(test, open_)
+                return await self._by_text(Needle(value), "header", open_, name)
             case Body(value):
-                return await self._by_text(Needle(value), False, open_)
+                return await self._by_text(Needle(value), "body", open_)
             case Text(value):
-                return await self._by_text(Needle(value), True, open_)
+                return await self._by_text(Needle(value), "text", open_)
 
     def _flagged(self, flag: str, present: bool, open_: Positions) -> Positions:
         wanted = [any(flag == each.lower() for each in flags) is present for flags in self._view.flag_sets()]
@@ -144,13 +149,15 @@ class Search:
         column = column_of(self._view, range(open_[0], open_[-1] + 1))
         return column if len(column) == len(open_) else [column[position - open_[0]] for position in open_]
 
+    def _uids(self, open_: Positions) -> array[int]:
+        uids = self._view.uids
+        return (
+            uids[: self._view.exists] if len(open_) == self._view.exists else array("I", map(uids.__getitem__, open_))
+        )
+
     async def pages(self, open_: Positions) -> AsyncIterator[tuple[Page, Sequence[int], Positions]]:
         """The pages with these messages: rows, and the positions they have. What is gone or damaged is passed over."""
-        uids = self._view.uids
-        wanted = (
-            uids[: self._view.exists] if len(open_) == self._view.exists else array("I", (uids[at] for at in open_))
-        )
-        async for page, rows in self._view.mailbox.pages(wanted, damaged=[]):
+        async for page, rows in self._view.mailbox.pages(self._uids(open_), damaged=[]):
             parts = positions_of(self._view, row_uids(page, rows))
             yield page, rows, parts[0] if len(parts) == 1 else [at for part in parts for at in part]
             await self._pause()
@@ -161,31 +168,38 @@ class Search:
             out += compress(positions, test(page, rows))
         return out
 
-    async def _by_header(self, key: Header, open_: Positions) -> Positions:
-        """A field that pages do not keep: they still say which messages have it."""
-        needle, out = Needle(key.value), []
-        open_ = await self._narrowed(needle, "header", open_)
+    async def _by_text(self, needle: Needle, where: Where, open_: Positions, name: bytes = b"") -> Positions:
+        """BODY, TEXT, and a header field `name` that pages do not keep; what was found out before is not read again."""
+        view = self._view
+        known = remembered(view.mailbox, (where, name), needle.folded)
+        uids = BitMap(self._uids(open_))
+        if unknown := uids - known.asked:
+            left = await view.account.narrow(view.mailbox, needle.folded, array("I", unknown), where)
+            known.asked.update(unknown - BitMap(left))
+            positions = [view.seq_of(uid) - 1 for uid in left]
+            read = self._read_headers(needle, name, positions) if name else self._read(needle, where, positions)
+            async with aclosing(read):
+                async for position, holds in read:
+                    uid = view.uids[position]
+                    known.asked.add(uid)
+                    if holds:
+                        known.found.add(uid)
+        return [view.seq_of(uid) - 1 for uid in uids & known.found]
+
+    async def _read_headers(self, needle: Needle, name: bytes, open_: Positions) -> _Answers:
+        """Pages say which messages have the field."""
         async for page, rows, positions in self.pages(open_):
-            there = has_field(key.name, page, rows)
+            there = has_field(name, page, rows)
             rows, positions = list(compress(rows, there)), list(compress(positions, there))
             async with aclosing(PageSections([_HEADER], page, rows).read(self._view.account, self._budget)) as headers:
                 at = 0
                 async for values in headers:
-                    if isinstance(values, list) and needle.in_fields(values[0] or b"", key.name):
-                        out.append(positions[at])
+                    if isinstance(values, list):
+                        yield positions[at], needle.in_fields(values[0] or b"", name)
                     at += 1
-        return out
 
-    async def _narrowed(self, needle: Needle, where: Where, open_: Positions) -> Positions:
-        """Without those whose text surely does not hold the string."""
-        view = self._view
-        uids = [view.uids[at] for at in open_]
-        left = await view.account.narrow(view.mailbox, needle.folded, uids, where)
-        return open_ if len(left) == len(uids) else [view.seq_of(uid) - 1 for uid in left]
-
-    async def _by_text(self, needle: Needle, headers: bool, open_: Positions) -> Positions:
-        out = []
-        open_ = await self._narrowed(needle, "text" if headers else "body", open_)
+    async def _read(self, needle: Needle, where: Where, open_: Positions) -> _Answers:
+        headers = where == "text"
         async for page, rows, positions in self.pages(open_):
             reader = Reader(self._view.account, self._budget, [page.location(row) for row in rows])
             async with aclosing(reader):
@@ -194,11 +208,9 @@ class Search:
                         data = await reader.next()
                     except (Expunged, Damaged):
                         continue
-                    if needle.in_message(data, page.parts[row], page.header_sizes[row], headers):
-                        out.append(position)
+                    yield position, needle.in_message(data, page.parts[row], page.header_sizes[row], headers)
                     if read % _MESSAGES == 0:
                         await self._pause()
-        return out
 
 
 def _minus(open_: Positions, found: Positions) -> Positions:

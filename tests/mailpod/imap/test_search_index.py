@@ -74,6 +74,7 @@ async def test_the_answers_are_those_of_a_scan(at: Desk, monkeypatch: pytest.Mon
     box = ann.view.mailbox
     by_index = [await ask(ann, *each) for each in queries]
     segments, box.search = box.search, []
+    box.derived.clear()
     by_scan = [await ask(ann, *each) for each in queries]
     assert segments
     for asked, one, other in zip(queries, by_index, by_scan, strict=True):
@@ -104,3 +105,25 @@ async def test_only_postings_and_candidates_are_read(at: Desk, monkeypatch: pyte
     read.clear()
     await ask(ann, "BODY", "never said")
     assert len(read) == tail
+
+
+async def test_what_was_found_is_not_read_again(at: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann = at.select()
+    first = await ask(ann, "BODY", "мир")
+    await at.deliver(b"Subject: new\r\n\r\n" + "МИР".encode())
+    await at.account.expunge(ann.view.mailbox, [ann.view.uids[int(first.split()[2]) - 1]])
+    read: list[Location] = []
+    stream = at.store.bodies.stream
+
+    def counting(prefix: str, places: list[Location]) -> AsyncIterator[bytes]:
+        read.extend(places)
+        return stream(prefix, places)
+
+    monkeypatch.setattr(at.store.bodies, "stream", counting)
+    bob = at.select()
+    again = await ask(bob, "BODY", "мир")
+    assert len(read) == 1
+    assert len(again.split()) == len(first.split())  # one less and one more
+    assert again.split(b"\r\n")[0].endswith(b" %d" % bob.view.exists)
+    assert await ask(bob, "TEXT", "мир") != b"* SEARCH\r\nOK SEARCH completed\r\n"
+    assert len(read) > 1
