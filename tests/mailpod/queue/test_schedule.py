@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.simulation.loop import run
 
+from mailpod.dkim.signer import Signer
 from mailpod.net.budget import Budget
 from mailpod.queue.settings import QueueSettings
 from mailpod.queue.spool import Spool
@@ -46,6 +47,9 @@ class FakeRelay:
     def destination(self, recipient: str) -> str:
         return recipient.partition("@")[2]
 
+    def cut(self) -> None:
+        """No attempt lasts."""
+
     async def deliver(
         self, entry: SpoolEntry, message: bytes, destination: str, recipients: Sequence[str], dot_before: float
     ) -> dict[str, Outcome]:
@@ -66,7 +70,7 @@ def send(answer: Callable[[float], Outcome], hours: float) -> FakeRelay:
         settings = SimpleNamespace(queue=QueueSettings(), outbound=OutboundSettings(), hostname="mail.home.test")
         services: Any = SimpleNamespace(
             settings=settings, store=SimpleNamespace(objects=MemoryObjects(clock)), directory=directory,
-            budget=Budget(1 << 20), clock=clock, pod_name="pod",
+            budget=Budget(1 << 20), clock=clock, pod_name="pod", signer=Signer(),
         )  # fmt: skip
         spool = Spool(services, random.Random(2))
         relay: Any = FakeRelay(clock, answer)
