@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from mailpod.directory import Directory
+from mailpod.dkim.signer import Signer
 from mailpod.errors import AccountClosed, AccountMissing
 from mailpod.net.budget import Budget
 from mailpod.queue.settings import QueueSettings
@@ -201,7 +202,7 @@ def make_pod(world: World, name: str, *, skew: float = 0.0) -> Pod:
     directory.world = world
     services = SimpleNamespace(
         settings=SimpleNamespace(queue=QUEUE, outbound=OUTBOUND, hostname=name), store=store, directory=directory,
-        budget=Budget(1 << 20), clock=clock, pod_name=name,
+        budget=Budget(1 << 20), clock=clock, pod_name=name, signer=Signer(),
     )  # fmt: skip
     spool = SimSpool(services, world.fork())  # type: ignore[arg-type]
     pod = Pod(name, world, link, store, spool, directory)
