@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import idna
@@ -15,6 +16,7 @@ import idna
 MAX_LOCAL_PART: Final = 64  # octets, RFC 5321 §4.5.3.1.1
 MAX_DOMAIN: Final = 253  # characters of A-labels: RFC 5321 §4.5.3.1.2 less what the DNS spends on lengths
 MAX_ADDRESS: Final = 254  # octets, RFC 5321 §4.5.3.1.3 less the path's angle brackets
+_REMEMBERED: Final = 1024  # of each kind: one message has each of its addresses looked at several times
 
 # RFC 5322 §3.2.3 atext, and RFC 6531 §3.3: any UTF-8 beyond ASCII
 _ATOM: Final = r"[\w!#$%&'*+/=?^`{|}~\-\u0080-\U0010ffff]+"
@@ -35,6 +37,7 @@ class Address(NamedTuple):
         return f"{quote_local_part(self.local)}@{self.domain}"
 
 
+@lru_cache(_REMEMBERED)
 def normalize(address: str) -> Address:
     """The form that `address` is matched in. Raises ValueError, whose text names what is wrong.
 
@@ -61,6 +64,7 @@ def normalize_local_part(written: str) -> str:
     return local
 
 
+@lru_cache(_REMEMBERED)
 def normalize_domain(written: str) -> str:
     """A domain as A-labels in lower case. Raises ValueError."""
     if written.startswith("["):

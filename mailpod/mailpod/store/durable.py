@@ -164,10 +164,8 @@ class DurableTree:
                 with suppress(FileNotFoundError, NotADirectoryError):
                     os.unlink(f"{self.root}/{path}")
                     folders[path.rpartition("/")[0]] = None
-            for folder in folders:
-                with suppress(FileNotFoundError):
-                    _sync_directory(f"{self.root}/{folder}")
-                self._prune(folder)
+            for left in dict.fromkeys(map(self._prune, folders)):  # and what is gone takes all under it along
+                self._sync_left(left)
 
     def clean(self, now: float) -> int:
         """Remove what dead processes left under `.tmp`; returns how many. `now` in seconds since the epoch."""
@@ -193,8 +191,7 @@ class DurableTree:
                 step(name, directory)
                 return directory
             except FileNotFoundError:
-                with self._opening:
-                    self._open.pop(folder, None)  # removed by a purge while we held it
+                self._let_go(folder)  # it, or one above it, was removed while we held it
         raise StorageError(f"{path}: its directory, or the temporary file, vanishes again and again")
 
     def _directory(self, folder: str) -> _Directory:
@@ -217,23 +214,43 @@ class DurableTree:
         above, _, name = folder.rpartition("/")
         try:
             directory = _Directory(f"{self.root}/{folder}")
-            parent = None
         except FileNotFoundError:
-            parent = self._enter(above)
+            parent = self._directory(above)  # one that was removed takes no name
             with suppress(FileExistsError):
                 os.mkdir(name, 0o700, dir_fd=parent.fd)
             directory = _Directory(name, within=parent)
+            parent.sync()
+            return directory
         if directory.empty():
-            (parent or self._enter(above)).sync()
+            self._enter(above).sync()
         return directory
 
-    def _prune(self, folder: str) -> None:
+    def _let_go(self, folder: str) -> None:
+        """Of its descriptor, and of those of all above it."""
+        with self._opening:
+            while folder:
+                self._open.pop(folder, None)
+                folder = folder.rpartition("/")[0]
+            self._open.pop(folder, None)
+
+    def _prune(self, folder: str) -> str:
+        """Remove the directories that are empty, from `folder` upwards. Returns the first that is not."""
         with suppress(OSError):  # not empty, or another was faster
             while folder:
                 os.rmdir(f"{self.root}/{folder}")
                 with self._opening:
                     self._open.pop(folder, None)
                 folder = folder.rpartition("/")[0]
+        return folder
+
+    def _sync_left(self, folder: str) -> None:
+        """Make durable that names are gone from `folder`; or that it is gone itself, by another's hand."""
+        while folder:
+            with suppress(FileNotFoundError):
+                _sync_directory(f"{self.root}/{folder}")
+                return
+            folder = folder.rpartition("/")[0]
+        _sync_directory(self.root)
 
 
 def _link(temporary: Temporary, name: str, within: _Directory) -> None:

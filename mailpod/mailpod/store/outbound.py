@@ -31,6 +31,7 @@ import msgspec
 from mailpod.clock import Clock
 from mailpod.errors import Unavailable
 from mailpod.store.buckettime import BucketClock
+from mailpod.store.deletions import Deletions
 from mailpod.store.names import outbound_prefix
 from mailpod.store.objects import AlreadyExists, Ambiguous, Buffer, Entry, NotFound, ObjectStore, StorageError
 from mailpod.store.outcome import Outcome, decode
@@ -119,6 +120,7 @@ class Outbound:
         self._clock = clock
         self._rng = rng
         self._time = BucketClock(objects, clock)
+        self._settled = Deletions(objects)
 
     def new_id(self) -> str:
         return f"{int(self._clock.now() * 1000):012x}-{self._rng.getrandbits(64):016x}"
@@ -217,10 +219,11 @@ class Outbound:
         """All recipients are final: `done` first, then the message goes, then the rest (STORE.md rule 18).
 
         `alone` says that the entry is the message and nothing else, as far as the caller knows, who had it from its
-        creation on: then to delete that is to settle, in one request. A claim made meanwhile finds no message.
+        creation on: then to delete that is to settle, in a request that others share. A claim made meanwhile finds no
+        message.
         """
         if alone:
-            await self._delete([outbound_prefix(entry_id) + "message"])
+            await self._settled.delete(outbound_prefix(entry_id) + "message")
             return
         await self._create(entry_id, "done", [b"{}\n"])
         await self.clear(entry_id)

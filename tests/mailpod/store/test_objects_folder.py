@@ -92,6 +92,19 @@ async def test_what_is_acknowledged_survives_a_power_cut(root: Path, monkeypatch
     await objects.close()
 
 
+async def test_what_is_deleted_stays_away_after_a_power_cut(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk, keys = Disk(monkeypatch), [f"outbound/{number}/message" for number in range(4)]
+    objects, other = FolderObjects(root), FolderObjects(root)
+    for key in keys:
+        await objects.create(key, [b"x"])
+    await objects.delete(keys[:2])  # and with each the directory that it was alone in
+    assert [disk.after_power_cut(root, key) for key in keys] == [None, None, b"x", b"x"]
+    await asyncio.gather(objects.delete(keys[2:3]), other.delete(keys[3:]))  # the last one takes `outbound` along
+    assert [disk.after_power_cut(root, key) for key in keys] == [None] * 4
+    await objects.close()
+    await other.close()
+
+
 async def test_many_at_once_into_new_directories_survive_a_power_cut(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,6 +281,18 @@ async def test_a_directory_removed_meanwhile_is_made_again(objects: FolderObject
     (root / "a/b").mkdir()
     await objects.create("a/b/1", [b"z"])
     assert await objects.get("a/b/1") == b"z"
+
+
+async def test_one_above_removed_meanwhile_is_made_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk(monkeypatch)
+    objects, other = FolderObjects(root), FolderObjects(root)
+    await objects.create("a/b/1/x", [b"x"])
+    await other.delete(["a/b/1/x"])
+    assert not (root / "a").exists()
+    await objects.create("a/b/2/x", [b"y"])
+    assert disk.after_power_cut(root, "a/b/2/x") == b"y"
+    await objects.close()
+    await other.close()
 
 
 async def test_creating_and_purging_at_once(root: Path) -> None:
