@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from mailpod.imap.dates import MONTHS
 from mailpod.imap.derived import take
 from mailpod.imap.sets import runs
+from mailpod.imap.sortcolumns import thread_ids
 from mailpod.imap.view import View, with_recent
 from mailpod.mime.sections import body_from_bodystructure
 
@@ -158,10 +159,10 @@ _ADD: Final[dict[str, Callable[[Lines, Page, Sequence[int]], None]]] = {
     "UID": lambda lines, page, rows: lines.numbers(take(page.uids, rows)),
     "RFC822.SIZE": lambda lines, page, rows: lines.numbers(take(page.sizes, rows)),
     "INTERNALDATE": lambda lines, page, rows: lines.column(list(internal_dates(take(page.dates, rows)))),
-    # RFC 8514 §4.2; RFC 8474 §5.1, §5.2: threads have no ids here
+    # RFC 8514 §4.2; RFC 8474 §5.1, §5.2
     "SAVEDATE": lambda lines, page, rows: lines.column(list(internal_dates(take(page.saved, rows)))),
     "EMAILID": lambda lines, page, rows: lines.column([b"(%b)" % each for each in take(page.email_ids, rows)]),
-    "THREADID": lambda lines, page, rows: lines.text(b"NIL"),
+    "THREADID": lambda lines, page, rows: lines.column([b"(%b)" % each for each in thread_ids(page, rows)]),
     "ENVELOPE": lambda lines, page, rows: lines.column(take(page.envelopes, rows)),
     "BODYSTRUCTURE": lambda lines, page, rows: lines.column(take(page.structures, rows)),
     "BODY": lambda lines, page, rows: lines.column(

@@ -34,6 +34,7 @@ from mailpod.imap.syntax import (
     Seq,
     Size,
     Text,
+    ThreadId,
     Uid,
 )
 
@@ -232,8 +233,8 @@ class _Program:
         return EmailId(self._cursor.expect(_OBJECT_ID, "an object id"))
 
     def thread_id(self) -> SearchKey:
-        self.email_id()
-        return Not(All())  # RFC 8474 §5.2: THREADID is NIL here
+        self._cursor.space()
+        return ThreadId(self._cursor.expect(_OBJECT_ID, "an object id"))
 
     def body(self) -> SearchKey:
         return Body(self._text())

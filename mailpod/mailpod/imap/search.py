@@ -22,7 +22,16 @@ from mailpod.imap.fetchbody import PageSections, Reader
 from mailpod.imap.fetchwire import positions_of, row_uids
 from mailpod.imap.lexer import BadCommand
 from mailpod.imap.remembered import remembered
-from mailpod.imap.searchpages import Test, age_test, date_test, email_id_test, has_field, header_test, size_test
+from mailpod.imap.searchpages import (
+    Test,
+    age_test,
+    date_test,
+    email_id_test,
+    has_field,
+    header_test,
+    size_test,
+    thread_id_test,
+)
 from mailpod.imap.searchtext import Needle
 from mailpod.imap.sections import Section
 from mailpod.imap.sequence import existing, resolve
@@ -43,6 +52,7 @@ from mailpod.imap.syntax import (
     Seq,
     Size,
     Text,
+    ThreadId,
     Uid,
 )
 from mailpod.imap.view import View
@@ -66,7 +76,7 @@ def cost(key: SearchKey) -> int:
             return 10 if header_test(key) is not None else 50
         case DateKey(which):
             return 8 if which == "sent" else 5
-        case Size() | Age() | EmailId():
+        case Size() | Age() | EmailId() | ThreadId():
             return 5
         case And(keys):
             return max(map(cost, keys))
@@ -127,6 +137,8 @@ class Search:
                 return await self._by_page(size_test(key), open_)
             case Age():
                 return await self._by_page(age_test(key, self._now), open_)
+            case ThreadId():
+                return await self._by_page(thread_id_test(key), open_)
             case EmailId():
                 return await self._by_page(email_id_test(key), open_)
             case DateKey():

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from mailpod.imap.derived import derive, take
 from mailpod.imap.searchtext import Needle, encoded_fields, field_values
-from mailpod.imap.syntax import Age, DateKey, EmailId, Header, Size
+from mailpod.imap.sortcolumns import thread_ids
+from mailpod.imap.syntax import Age, DateKey, EmailId, Header, Size, ThreadId
 from mailpod.mime.headers import CACHED_FIELDS
 from mailpod.mime.text import parse_date
 
@@ -55,6 +56,10 @@ def age_test(key: Age, now: float) -> Test:
 
 def email_id_test(key: EmailId) -> Test:
     return lambda page, rows: [found == key.id for found in take(page.email_ids, rows)]
+
+
+def thread_id_test(key: ThreadId) -> Test:
+    return lambda page, rows: [found == key.id for found in thread_ids(page, rows)]
 
 
 def header_test(key: Header) -> Test | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from mailpod.imap.derived import derive, take
@@ -77,6 +78,20 @@ def _ids(fields: bytes) -> Ids:
         # RFC 5256 §3 REFERENCES: else "the first (if any) valid message ID found in the In-Reply-To header line"
         references = message_ids(found.get(b"in-reply-to", b""))[:1]
     return Ids(own[0] if own else b"", tuple(references))
+
+
+def thread_ids(page: Page, rows: Sequence[int]) -> Sequence[bytes]:
+    """THREADID, the same for all who name one first reference (RFC 8474 §5.2): it hangs on no other message."""
+
+    def make(rows: Sequence[int]) -> list[bytes]:
+        named = zip(ids(page, rows), take(page.email_ids, rows), strict=True)
+        return [_thread_id(each.references[0] if each.references else each.own or email) for each, email in named]
+
+    return derive(page, "threads", rows, make)
+
+
+def _thread_id(root: bytes) -> bytes:
+    return b"T" + sha256(root).hexdigest()[:32].encode()
 
 
 def _mailbox(address: Address | None) -> str:

@@ -211,8 +211,31 @@ class EmailId:
     id: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class ThreadId:
+    """RFC 8474 §6."""
+
+    id: bytes
+
+
 SearchKey: TypeAlias = (
-    All | And | Or | Not | Flag | Recent | Header | Text | Body | DateKey | Size | Seq | Uid | Modseq | Age | EmailId
+    All
+    | And
+    | Or
+    | Not
+    | Flag
+    | Recent
+    | Header
+    | Text
+    | Body
+    | DateKey
+    | Size
+    | Seq
+    | Uid
+    | Modseq
+    | Age
+    | EmailId
+    | ThreadId
 )
 
 

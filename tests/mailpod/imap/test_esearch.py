@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator
 
@@ -176,7 +177,8 @@ async def test_object_ids_of_messages(at: Desk) -> None:
     ann = at.select()
     answer = await ann.say("FETCH 1:2 (EMAILID THREADID)")
     first, second = (line.split()[4] for line in answer.split(b"\r\n")[:2])
-    assert answer.count(b" THREADID NIL)") == 2
+    threads = [line.split()[6].strip(b"()") for line in answer.split(b"\r\n")[:2]]
+    assert threads[0] != threads[1]
     assert first != second
     await ann.say("COPY 2 Sent")
     sent = at.select("Sent")
@@ -184,6 +186,30 @@ async def test_object_ids_of_messages(at: Desk) -> None:
     wanted = second.decode().strip("()")
     assert await ann.say(f"SEARCH EMAILID {wanted}") == b"* SEARCH 2\r\nOK SEARCH completed\r\n"
     assert await ann.say(f"SEARCH THREADID {wanted}") == b"* SEARCH\r\nOK SEARCH completed\r\n"
+    assert await ann.say(f"SEARCH THREADID {threads[1].decode()}") == b"* SEARCH 2\r\nOK SEARCH completed\r\n"
+
+
+async def test_a_thread_has_one_id_in_whatever_order_it_arrives(world: World) -> None:
+    """RFC 8474 §5.2. What refers to one first message is one thread, whether that is there or not."""
+    client = await world.login()
+    letters = (
+        b"Message-ID: <3@x>\r\nReferences: <1@x> <2@x>\r\n\r\n",
+        b"Message-ID: <2@x>\r\nIn-Reply-To: <1@x>\r\n\r\n",
+        b"Message-ID: <1@x>\r\n\r\n",
+        b"Message-ID: <other@x>\r\n\r\n",
+        b"Subject: no ids\r\n\r\n",
+        b"Subject: no ids\r\n\r\n",
+    )
+    for each in letters:
+        await client.ok(b"APPEND INBOX {%d+}\r\n%b" % (len(each), each))
+    await client.ok(b"SELECT INBOX")
+    answer = b"\r\n".join(await client.ok(b"FETCH 1:* THREADID"))
+    found = re.findall(rb"THREADID \((T[0-9a-f]+)\)\)", answer)
+    assert len(found) == 6
+    assert len(set(found[:3])) == 1
+    assert len(set(found[2:])) == 4
+    assert b"* SEARCH 1 2 3" in await client.ok(b"SEARCH THREADID " + found[1])
+    assert b"* SEARCH 2" in await client.ok(b"SEARCH THREADID " + found[1] + b" HEADER IN-REPLY-TO <1@x>")
 
 
 async def test_object_ids_of_mailboxes(world: World) -> None:
