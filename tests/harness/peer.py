@@ -125,6 +125,9 @@ class _Conversation:
         await self._reply(line, "235 2.7.0 welcome")
 
     async def _mail(self, line: str) -> None:
+        if self.mail:  # RFC 5321 §4.1.4, as Postfix has it
+            await self._send("503 5.5.1 nested MAIL command")
+            return
         reply = await self._reply(line, "250 2.1.0 ok")
         self.mail, self.rcpts = (line if reply.startswith("2") else ""), []
 

@@ -49,6 +49,7 @@ class Session:
             Step.RCPT: settings.command_timeout,
             Step.DATA: settings.data_timeout,
             Step.CONTENT: settings.dot_timeout,
+            Step.EMPTY: settings.dot_timeout,
             Step.RESET: settings.command_timeout,
         }
 

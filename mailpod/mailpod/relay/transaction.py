@@ -3,6 +3,8 @@
 - `refused` and `accepted` name every recipient in the end; a reply that is not about one of them is about all.
 - With PIPELINING everything up to DATA is one write (RFC 2920 §3.1); DATA may then get 354 although nobody was
   accepted, which needs an empty message to end.
+- One that did not come to the final dot is reset: the server still has its sender, and would take the next one's
+  recipients for that (RFC 5321 §4.1.1.2 and §4.1.4).
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ class Step(Enum):
     RCPT = "RCPT"
     DATA = "DATA"
     CONTENT = "content"
+    EMPTY = "no content"
     RESET = "RSET"
 
 
@@ -78,7 +81,11 @@ class Transaction:
             case Step.CONTENT:
                 self.answer = reply
                 return Do.END, b""
+            case Step.EMPTY:
+                return self._reset()
             case Step.RESET:
+                if not reply.positive:
+                    raise BadReply("RSET is refused")
                 return Do.END, b""
         return self._next()
 
@@ -90,18 +97,21 @@ class Transaction:
 
     def _data(self, reply: Reply) -> tuple[Do, bytes]:
         if reply.code == 354:
-            self._awaited.append((Step.CONTENT if self.accepted else Step.RESET, ""))
+            self._awaited.append((Step.CONTENT if self.accepted else Step.EMPTY, ""))
             return Do.CONTENT if self.accepted else Do.EMPTY, b""
         if reply.positive:
             raise BadReply("a positive reply to DATA that is not 354")
         self._refuse_all(reply)
-        return Do.END, b""
+        return self._reset()
 
     def _next(self) -> tuple[Do, bytes]:
         if self._awaited:
             return Do.WAIT, b""
         if self.accepted or (self._unsent[0][0] is Step.RCPT and not self._all_refused):
             return Do.SEND, self._send()
+        return self._reset()
+
+    def _reset(self) -> tuple[Do, bytes]:
         self._awaited.append((Step.RESET, ""))
         return Do.SEND, b"RSET\r\n"
 

@@ -129,6 +129,17 @@ async def test_an_idle_session_that_the_server_closed() -> None:
         assert (await attempt(services))[FAR].action == "passed"  # nothing was answered: a new connection
 
 
+@pytest.mark.parametrize("refused", ["MAIL", "RCPT", "DATA"])
+async def test_after_a_refusal_the_session_takes_another_message(refused: str) -> None:
+    peer = Peer()
+    peer.say(refused, "450 4.2.0 come again")
+    async with serving(peer) as services:
+        assert (await attempt(services))[FAR].action == "delayed"
+        assert (await attempt(services, message=b"\r\nthe other\r\n"))[FAR].action == "passed"
+    (taken,) = peer.messages
+    assert taken.data == b"\r\nthe other\r\n" and peer.connections == 1
+
+
 async def test_too_many_recipients_go_in_another_transaction() -> None:
     peer = Peer()
     peer.say("RCPT TO:<c@far.test>", "452 4.5.3 too many recipients")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mailpod.relay.capabilities import Capabilities
 from mailpod.relay.envelope import Envelope, Unsuited
-from mailpod.relay.replies import Reply
+from mailpod.relay.replies import BadReply, Reply
 from mailpod.relay.transaction import Do, Transaction
 from mailpod.store.outbound import SpoolEntry
 
@@ -64,15 +64,25 @@ def test_nobody_accepted_and_data_taken_all_the_same() -> None:
     transaction = Transaction(envelope(), ALL)
     transaction.begin()
     assert said(transaction, "250 ok", "450 busy", "354 go") == (Do.EMPTY, b"")
-    assert said(transaction, "554 no valid recipients") == (Do.END, b"")
+    assert said(transaction, "554 no valid recipients") == (Do.SEND, b"RSET\r\n")
+    assert said(transaction, "250 ok") == (Do.END, b"")
     assert transaction.refused == {"b@far.test": Reply(450, ("busy",))} and transaction.answer is None
 
 
 def test_a_refusal_of_data_is_everybodys() -> None:
     transaction = Transaction(envelope("b@far.test", "c@far.test"), ALL)
     transaction.begin()
-    assert said(transaction, "250 ok", "250 ok", "550 5.1.1 no", "451 full") == (Do.END, b"")
+    assert said(transaction, "250 ok", "250 ok", "550 5.1.1 no", "451 full") == (Do.SEND, b"RSET\r\n")
+    assert said(transaction, "250 ok") == (Do.END, b"")
     assert {name: reply.code for name, reply in transaction.refused.items()} == {"b@far.test": 451, "c@far.test": 550}
+
+
+def test_a_server_that_refuses_rset_gets_nothing_more() -> None:
+    transaction = Transaction(envelope(), ALL)
+    transaction.begin()
+    said(transaction, "250 ok", "450 busy", "554 no valid recipients")
+    with pytest.raises(BadReply):
+        said(transaction, "500 what")
 
 
 def test_421_ends_it_anywhere() -> None:
@@ -84,8 +94,6 @@ def test_421_ends_it_anywhere() -> None:
 
 @given(st.lists(st.sampled_from(["250 ok", "354 go", "450 no", "550 no", "421 bye"]), max_size=12), st.booleans())
 def test_any_replies_come_to_an_end_with_a_word_on_everybody(replies: list[str], pipelining: bool) -> None:
-    from mailpod.relay.replies import BadReply
-
     transaction = Transaction(envelope("b@far.test", "c@far.test"), Capabilities(pipelining=pipelining))
     transaction.begin()
     for reply in [*replies, *["550 no"] * 12]:
