@@ -360,9 +360,15 @@ def test_after_anything_a_command_is_found(data: bytes) -> None:
 
 @pytest.mark.parametrize(
     "shape",
-    [b"a SEARCH %b ALL\r\n", b"a FETCH 1%b FLAGS\r\n", b'a LIST "" %b\r\n', b"%b\r\n", b"a SORT (%b) UTF-8 ALL\r\n"],
+    [
+        *(b"a SEARCH %b ALL\r\n", b"a FETCH 1%b FLAGS\r\n", b'a LIST "" %b\r\n', b"%b\r\n"),
+        *(b"a SORT (%b) UTF-8 ALL\r\n", b"a SORT (DATE%b) UTF-8 ALL\r\n", b"a UID SORT (DATE) UTF-8 %b ALL\r\n"),
+        *(b"a THREAD REFERENCES UTF-8 %b ALL\r\n", b"a SORT RETURN (ALL%b) (DATE) UTF-8 ALL\r\n"),
+    ],
 )
-@pytest.mark.parametrize("filler", [b" ", b",1", b"%", b"(", b'"', b"\\", b"NOT ", b"{1+}\r\n"])
+@pytest.mark.parametrize(
+    "filler", [b" ", b",1", b"%", b"(", b'"', b"\\", b"NOT ", b"{1+}\r\n", b" REVERSE DATE", b"OR ALL "]
+)
 def test_time_is_linear(shape: bytes, filler: bytes) -> None:
     """Eight times the input may cost that many times as much, with much noise; sixty-four times would be quadratic.
 
