@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 30.0
 _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT}
+_TEMPORARY = re.compile(rb"[^ ]+ NO \[UNAVAILABLE\]")
 _LITERAL = re.compile(rb"\{(\d+)\}\r\n$")
 _FLAGS = re.compile(rb"FLAGS \(([^)]*)\)")
 _UID = re.compile(rb"\bUID (\d+)")
@@ -271,6 +272,8 @@ class Imap:
     def _look(response: bytes, wanted: bytes) -> None:
         if response.startswith(b"* BYE"):
             raise Cut("BYE")
+        if _TEMPORARY.match(response):  # RFC 5530 §3, as SMTP's 4xx and POP3's SYS/TEMP
+            raise Cut("temporary NO [UNAVAILABLE]")
         if not response.startswith(wanted):
             raise Fault(f"IMAP, instead of {wanted!r}: {response[:200]!r}")
 

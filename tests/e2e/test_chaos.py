@@ -9,6 +9,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import psutil
 import pytest
@@ -26,6 +27,7 @@ NAME, DOMAIN, HOSTNAME = "chaos", "chaos.test", "mail.chaos.test"
 MAILBOXES = [f"user{number}" for number in range(8)] + ["pop1", "pop2"]
 DRAINED = ["pop1", "pop2"]
 BEFORE, AFTER = 3, 5  # replicas
+TEMPORARY = 0.01  # of messages and sessions may be asked to come back: five pods, S3 and their clients on two cores
 
 
 @pytest.fixture
@@ -60,7 +62,13 @@ def test_scaled_rolled_and_deleted_under_load(chaos: Installation) -> None:
     assert result["imap"] + result["pop3"] >= RATE * SECONDS
     assert deleted >= SECONDS / EVERY / 2, "hardly a pod was deleted"
     assert result["cuts"], "nothing met a client, so nothing was shown"
+    assert temporary(result) <= TEMPORARY * 2 * RATE * SECONDS, "the bucket was not to be had too often"
     assert not pods.restarted(), "a container ended by itself"
+
+
+def temporary(result: dict[str, Any]) -> int:
+    """How often a client was told that storage is not to be had just now."""
+    return sum(count for kind, count in result["cuts"].items() if "temporary" in kind)
 
 
 def loading(chaos: Installation) -> Loading:
