@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
+import ssl
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,8 +26,17 @@ class Idler:
         self.more = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    async def start(self, target: Target, account: Account) -> None:
-        self._reader, self._writer = await asyncio.open_connection(target.host, target.port("imap"))
+    async def start(
+        self, target: Target, account: Account, tls: ssl.SSLContext | None = None, source: str | None = None
+    ) -> None:
+        """Log in and idle, by IMAPS where there is `tls`; `source` is the client's address."""
+        self._reader, self._writer = await asyncio.open_connection(
+            target.host,
+            target.port("imaps" if tls else "imap"),
+            ssl=tls,
+            server_hostname=target.hostname if tls else None,
+            local_addr=(source, 0) if source else None,
+        )
         await self._reader.readline()
         for tag, command in enumerate((f'LOGIN "{account.address}" "{account.password}"', "SELECT INBOX")):
             self._writer.write(f"t{tag} {command}\r\n".encode())
@@ -69,7 +79,7 @@ async def delays(
         for idler, target in zip(idlers, itertools.cycle(pods), strict=False):
             await idler.start(target, account)
         for number, target in zip(range(1, deliveries + 1), itertools.cycle(pods), strict=False):
-            accepted = await asyncio.to_thread(_deliver, target, account)
+            accepted = await asyncio.to_thread(deliver, target, account)
             async with asyncio.timeout(patience):
                 await asyncio.gather(*(idler.knows(number) for idler in idlers))
             found += [max(0.0, idler.told[max(idler.told)] - accepted) for idler in idlers]
@@ -79,7 +89,8 @@ async def delays(
     return sorted(found)
 
 
-def _deliver(target: Target, account: Account) -> float:
+def deliver(target: Target, account: Account) -> float:
+    """When the 250 of a delivery came."""
     _, message = letter()
     with Smtp(target) as smtp:
         assert smtp.deliver("alice@elsewhere.test", [account.address], message).code == 250
