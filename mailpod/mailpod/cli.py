@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import os
+import signal
 import ssl
 import sys
 from collections.abc import Sequence
@@ -12,7 +15,9 @@ from typing import Final
 import uvloop
 
 from mailpod import logs
+from mailpod.clock import SystemClock
 from mailpod.config import ConfigError, PodSettings, load
+from mailpod.expected import Expected
 from mailpod.net.listener import ListenError
 from mailpod.pod import Pod
 from mailpod.store.opening import open_bucket
@@ -32,16 +37,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run_pod(options: argparse.Namespace) -> int:
     """Raises ConfigError, ListenError."""
-    settings = load(options.config)
-    if options.name:
-        settings = settings.model_copy(update={"name": options.name})
-    logs.configure(pod=settings.name, level=settings.log_level)
-    uvloop.run(serve(settings))
+    uvloop.run(serve(options.config, options.name))
     return 0
 
 
-async def serve(settings: PodSettings) -> None:
+async def serve(config: Path, name: str | None) -> None:
     """Run a pod until it is told to stop. Raises ConfigError, ListenError."""
+    expected, clock = Expected(config), SystemClock()
+    met = await expected.wait(clock)
+    settings = load(config)
+    if name:
+        settings = settings.model_copy(update={"name": name})
+    logs.configure(pod=settings.name, level=settings.log_level)
+    ending = None if met else asyncio.create_task(expected.end_when_met(clock, _end))
+    await _serve(settings)
+    if ending is not None:
+        ending.cancel()
+
+
+def _end() -> None:
+    """As the kubelet does it."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def _serve(settings: PodSettings) -> None:
     bucket = settings.bucket
     try:
         objects = await open_bucket(bucket.url, credentials_file=bucket.credentials_file, ca_file=bucket.ca_file)

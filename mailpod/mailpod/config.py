@@ -8,8 +8,9 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError, field_validator, model_validator
 
@@ -25,6 +26,8 @@ from mailpod.tlspolicy.settings import TlsPolicySettings
 Seconds = Annotated[float, Field(gt=0)]
 Positive = Annotated[int, Field(gt=0)]
 MiB = 1024 * 1024
+EXPECTED: Final = "MAILPOD_CONFIG_SHA256"
+"""The environment variable with the `digest` of the settings that a pod was made for (expected.py)."""
 
 
 class Settings(BaseModel):
@@ -280,6 +283,11 @@ def parse(text: str | bytes) -> PodSettings:
         return PodSettings.model_validate_json(text)
     except ValidationError as error:
         raise ConfigError("\n".join(_complaint(item["loc"], item["msg"]) for item in error.errors())) from None
+
+
+def digest(text: bytes) -> str:
+    """Of a settings file, for EXPECTED."""
+    return hashlib.sha256(text).hexdigest()
 
 
 def load(path: Path) -> PodSettings:

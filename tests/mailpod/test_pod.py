@@ -22,7 +22,7 @@ import pytest
 from tests.harness.need import need
 from tests.harness.ports import free_port
 
-from mailpod.config import BucketSettings, ListenerSettings, PodSettings
+from mailpod.config import EXPECTED, BucketSettings, ListenerSettings, PodSettings, digest
 from mailpod.pod import Pod
 from mailpod.pop3.server import Pop3Session
 from mailpod.store.memory import MemoryObjects
@@ -46,6 +46,9 @@ class Process:
         self.file = folder / "pod.json"
         self.file.write_text(json.dumps(config))
         self.log = (folder / "log").open("w+")
+        self.begin()
+
+    def begin(self) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mailpod.cli", "serve", "--config", str(self.file)], stderr=self.log
         )
@@ -106,6 +109,19 @@ def test_serves_probes_and_metrics_and_stops_in_order(pod: Process) -> None:
 
 def test_interrupt_stops_it_too(pod: Process) -> None:
     assert pod.stop(signal.SIGINT) == 0
+
+
+def test_settings_that_are_late_are_waited_for(pod: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    pod.stop()
+    late = pod.file.read_bytes() + b"\n"
+    monkeypatch.setenv(EXPECTED, digest(late))
+    pod.begin()
+    with pytest.raises(subprocess.TimeoutExpired):
+        pod.process.wait(2)
+    assert pod.get("/healthz") == (0, "")
+    pod.file.write_bytes(late)
+    pod.wait_ready()
+    assert pod.stop() == 0
 
 
 def test_setting_that_does_not_exist_is_named(tmp_path: Path) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from mailoperator.build import listeners, names
-from mailoperator.build.configmap import FILE
+from mailoperator.build.configmap import FILE, settings_text
 from mailoperator.build.inputs import BuildInputs, Object
 from mailoperator.build.podsettings import CLOSE_SECONDS, CONFIG, CREDENTIALS, DRAIN_SECONDS, KEYS, SMARTHOST
 from mailoperator.build.sending import smarthost_secret
 from mailoperator.build.server import behind_proxy, resources_of, server_of, takes_lmtp
 from mailoperator.model import MailDomain
+from mailpod.config import EXPECTED, digest
 
 NAME: Final = "mailpod"
 USER: Final = 65532  # as in docker/pod.Dockerfile; a name would not do for runAsNonRoot
@@ -28,7 +29,10 @@ def build_container(domain: MailDomain, inputs: BuildInputs) -> Object:
         "name": NAME,
         "image": server_of(domain).image or inputs.image,
         "args": ["serve", "--config", str(CONFIG / FILE), "--name", "$(POD_NAME)"],
-        "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+        "env": [
+            {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+            {"name": EXPECTED, "value": digest(settings_text(domain, inputs).encode())},
+        ],
         "ports": container_ports(domain),
         "resources": resources_of(domain),
         "securityContext": {

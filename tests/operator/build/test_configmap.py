@@ -12,7 +12,7 @@ from tests.operator.build.domains import BUCKET, INPUTS, KEY, child, domain
 from mailoperator.build.budgets import budgets
 from mailoperator.build.inputs import BucketInputs, BuildInputs
 from mailoperator.keysecrets import label_of
-from mailpod.config import PodSettings, parse
+from mailpod.config import EXPECTED, PodSettings, digest, parse
 
 
 def _settings(inputs: BuildInputs = INPUTS, **spec: Any) -> PodSettings:
@@ -27,6 +27,15 @@ def test_the_pod_accepts_it() -> None:
     assert str(settings.keys) == "/etc/mailpod/keys"
     assert settings.default_certificate == "example.com"
     assert str(settings.bucket.credentials_file) == "/etc/mailpod/bucket/credentials"
+
+
+def test_pods_are_told_which_settings_are_theirs() -> None:
+    """A kubelet may mount older ones for a while (mailpod/expected.py)."""
+    text = child("ConfigMap", domain())["data"]["pod.json"]
+    container = child("Deployment", domain())["spec"]["template"]["spec"]["containers"][0]
+    told = {variable["name"]: variable.get("value") for variable in container["env"]}
+
+    assert told[EXPECTED] == digest(text.encode())
 
 
 def test_the_default_certificate_is_called_as_its_file_is() -> None:

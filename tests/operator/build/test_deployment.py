@@ -91,7 +91,7 @@ def test_bucket_credentials_are_a_mounted_file_and_nowhere_else() -> None:
 
     assert volume["secret"]["secretName"] == "example-bucket"
     assert not volume["secret"].get("optional")
-    assert [entry["name"] for entry in pod["containers"][0]["env"]] == ["POD_NAME"]
+    assert [entry["name"] for entry in pod["containers"][0]["env"]] == ["POD_NAME", "MAILPOD_CONFIG_SHA256"]
 
 
 def test_workload_identity_mounts_no_credentials_and_annotates_the_account() -> None:
