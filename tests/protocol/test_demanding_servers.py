@@ -23,6 +23,8 @@ from tests.harness.smtp import Smtp
 from tests.harness.target import Account
 from tests.protocol.world import World
 
+pytestmark = pytest.mark.slow
+
 USER = Account("ann@one.test", "open sesame")
 SOON = {"retry_first": 1.0, "retry_longest": 1.0, "backoff_first": 1.0, "backoff_longest": 1.0}
 LOGIN = ("relay", "a secret of two")

@@ -139,6 +139,7 @@ def deliver_many(target: Target, account: Account, messages: list[bytes]) -> Non
             assert smtp.deliver("a@elsewhere.test", [account.address], message).code == 250
 
 
+@pytest.mark.slow
 def test_10_000_small_messages(target: Target, account: Account) -> None:
     sent = [b"Subject: %d\r\n\r\n%s\r\n" % (n, b"." * (n % 7)) for n in range(10_000)]
     with ThreadPoolExecutor(10) as pool:
