@@ -39,7 +39,8 @@ class HandOut:
     ) -> None:
         """`known` are the outcomes of earlier attempts, `places` the destinations that were entered: left in the end.
 
-        No final dot is sent after `dot_before` (Clock.elapsed).
+        No final dot is sent, and no commit made, after `dot_before` (Clock.elapsed): a pod that stood still for weeks
+        may find that an account has forgotten the delivery id (seed 7399461069).
         """
         self.entry, self.message = entry, message
         self.known, self.new = known, dict[str, Outcome]()
@@ -142,6 +143,7 @@ class HandOut:
                 delivery_id=delivery,
                 within_quota=False,
                 folder=self.entry.folder,
+                not_after=self._dot_before,
             )
             label = "duplicate" if added.duplicate else "delivered"
             self._final(recipient, Outcome("delivered", "2.0.0", at=self._now), label)

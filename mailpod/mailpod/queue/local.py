@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import TYPE_CHECKING
 
 from mailpod import logs, metrics
@@ -25,15 +26,18 @@ async def deliver(
     delivery_id: str | None = None,
     within_quota: bool = True,
     folder: str = "INBOX",
+    not_after: float = inf,
 ) -> Appended:
     """Commit a message, given in pieces, into a folder of the mailbox, INBOX where it has no such folder (any more).
 
-    Returns when that is durable. `queue_id` is what the message is called in the logs.
+    Returns when that is durable; no commit is begun after `not_after` (Clock.elapsed). `queue_id` is what the message
+    is called in the logs.
 
     An account that was closed, or is not there, is looked up once more past the directory's cache (STORE.md rule 15).
     Raises OverQuota if `within_quota`, Unavailable, AccountReadOnly.
     """
-    new = NewMessage(b"".join((_final_fields(sender, entry.address), *message)), delivery_id=delivery_id)
+    data = b"".join((_final_fields(sender, entry.address), *message))
+    new = NewMessage(data, delivery_id=delivery_id, not_after=not_after)
     limits = Limits(entry.quota_bytes, entry.quota_messages) if within_quota else None
     try:
         added = await _append(services, await services.directory.account(entry), new, limits, folder)

@@ -60,7 +60,7 @@ class Copied:
 class Prepared:
     """A message ready for a commit: its record, and its bytes unless they already lie in a pack.
 
-    `posted` is when the upload of that pack began (Clock.elapsed).
+    `posted` is when the upload of that pack began, `not_after` until when it may be committed (Clock.elapsed).
     """
 
     record: ops.Record
@@ -68,6 +68,7 @@ class Prepared:
     flags: tuple[str, ...]
     delivery: str = ""
     posted: float = inf
+    not_after: float = inf
 
 
 @dataclass(slots=True)
@@ -118,8 +119,8 @@ class Draft:
             return Appended(box.uidvalidity, [], duplicate=True)
         size = sum(message.record.size for message in fresh)
         self._check_quota(limits, size, len(fresh))
-        if any(self._is_old(message.posted) for message in fresh):
-            raise Unavailable  # the client sends it again, and then it is uploaded again
+        if any(self._is_old(message.posted) or self.elapsed > message.not_after for message in fresh):
+            raise Unavailable  # it is sent again, and then uploaded again
         self._check_keywords(box, {flag for message in fresh for flag in message.flags})
         uid = first = self.uidnext.get(box.id, box.uidnext)
         for message in fresh:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """A message to be stored exactly so. `internal_date` in Unix seconds, None for now."""
+    """A message to be stored exactly so. `internal_date` in Unix seconds, None for now.
+
+    No commit is made with it after `not_after` (Clock.elapsed): delivery ids are forgotten (STORE.md rule 17).
+    """
 
     data: bytes
     flags: frozenset[str] = frozenset()
     internal_date: int | None = None
     delivery_id: str | None = None
+    not_after: float = inf

@@ -54,7 +54,7 @@ class Uploads:
             parts=found.parts,
         )
         delivery = checksum(message.delivery_id.encode()).hex() if message.delivery_id else ""
-        return Prepared(record, data, tuple(sorted(message.flags)), delivery)
+        return Prepared(record, data, tuple(sorted(message.flags)), delivery, not_after=message.not_after)
 
     async def post(self, messages: Sequence[Prepared], threshold: int) -> None:
         """Move the bytes of messages above `threshold` into packs of their own (STORE.md rule 5)."""
