@@ -65,7 +65,7 @@ def test_nothing_acknowledged_is_lost_in_many_seeds_and_every_fault_struck_every
     first = _first() + 1000
     print(f"first seed {first}")
     with _workers() as workers:
-        parts = [workers.submit(_run, first + at, 4000, 300, _SLOW_SECONDS) for at in (0, 4500)]
+        parts = [workers.submit(_run, first + at, 4000, 100, _SLOW_SECONDS) for at in (0, 4500)]
         table, seeds = Table(), 0
         for part in parts:
             count, found = part.result()
