@@ -52,6 +52,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "\"nothing to do\" and \"no\" are answered without a look", "2",
         (("mailpod.store.committer:Committer._commit_batch", "bool(draft.operations) and not refused", "True"),),
+        test="tests/mailpod/store/test_protocol.py::test_rule_2_nothing_to_do_and_no_are_answered_after_a_look",
     ),
     Mutation(
         "a PUT that was answered late is acknowledged", "3",
@@ -60,6 +61,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "a late PUT is acknowledged over an account that was erased", "3",
         ((_LOG + "_acknowledge", "await self._check_in_use()", "pass"),),
+        test="tests/mailpod/store/test_protocol.py::test_rule_3_a_purged_account_is_not_written_to",
     ),
     Mutation(
         "our commit is taken for another's when its answer was lost", "4",

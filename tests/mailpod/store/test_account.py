@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mailpod.errors import CannotDo, LimitReached, MailboxExists, NoSuchMailbox, OverQuota, TryCreate
+from mailpod.errors import CannotDo, LimitReached, MailboxExists, NoSuchMailbox, OverQuota, TryCreate, Unavailable
 from mailpod.store import Account, Limits, NewMessage
 from mailpod.store.folder import FolderObjects
 from mailpod.store.memory import MemoryObjects
@@ -177,6 +177,20 @@ async def test_a_delivery_id_is_taken_once_even_when_the_message_is_gone(world: 
         *(account.append("INBOX", [NewMessage(mail(), delivery_id="spool-2")]) for _ in range(3))
     )
     assert sorted(one.duplicate for one in both) == [False, True, True]
+
+
+async def test_what_is_handed_out_too_late_is_not_committed_and_a_duplicate_is_one_all_the_same(
+    world: World, account: Account
+) -> None:
+    """STORE.md rule 17: by then the account may have forgotten the delivery id (simulation, seed 7399461069)."""
+    soon = world.clock.elapsed() + 60
+    in_time = NewMessage(mail(), delivery_id="spool-1 alice", not_after=soon)
+    assert (await account.append("INBOX", [in_time])).uids
+    world.clock.time += 100
+    assert (await account.append("INBOX", [in_time])).duplicate
+    with pytest.raises(Unavailable):
+        await account.append("INBOX", [NewMessage(mail(), delivery_id="spool-2 alice", not_after=soon)])
+    assert account.mailbox("INBOX").exists == 1
 
 
 async def test_create_makes_parents_and_rename_takes_children_along(world: World, account: Account) -> None:

@@ -193,6 +193,22 @@ async def test_rule_3_a_purged_account_is_not_written_to() -> None:
         await _put(account, 1)
 
 
+async def test_rule_2_nothing_to_do_and_no_are_answered_after_a_look() -> None:
+    """Another pod took a flag away and made a mailbox: the first to be told of it by its own next change."""
+    world = await make_world()
+    ours, theirs = await world.pod().open(world.ref), await world.pod().open(world.ref)
+    await _put(ours, 1)
+    await ours.store_flags(ours.mailbox("INBOX"), [1], "add", ["\\Seen"])
+    await theirs.refresh()
+    await theirs.store_flags(theirs.mailbox("INBOX"), [1], "remove", ["\\Seen"])
+    await ours.store_flags(ours.mailbox("INBOX"), [1], "add", ["\\Seen"])  # as it knows them, they are so already
+    await theirs.refresh()
+    box = theirs.mailbox("INBOX")
+    assert "\\Seen" in box.flag_sets[box.flags[0]]
+    await theirs.create("Work")
+    await ours.append("Work", [NewMessage(mail(2))])  # as it knows them, there is none
+
+
 @pytest.mark.parametrize("late", ["", "checkpoint/99999999999999999997", "log/00000000000000000002"])
 async def test_rule_2_an_account_that_was_erased_while_it_was_opened_does_not_end_there(late: str) -> None:
     """Found by simulation: closed long ago, and listed just before its purge; the end of its log was not one."""
