@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.mailpod.store.faults import FakeClock
 
 from mailpod.config import EXPECTED, digest
 from mailpod.expected import WAIT_SECONDS, Expected
@@ -13,20 +14,16 @@ from mailpod.expected import WAIT_SECONDS, Expected
 OLD, NEW = b'{"hostname": "old.example"}', b'{"hostname": "new.example"}'
 
 
-class Clock:
-    """Time passes by sleeping; `then` is called at a moment of it."""
+class Clock(FakeClock):
+    """`then` is called at a moment of its time."""
 
     def __init__(self, moment: float = 1e9, then: Callable[[], object] = lambda: None) -> None:
-        self.time, self._moment, self._then = 0.0, moment, then
-
-    def elapsed(self) -> float:
-        return self.time
-
-    def now(self) -> float:
-        return self.time
+        super().__init__(0.0)
+        self._moment, self._then = moment, then
 
     async def sleep(self, seconds: float) -> None:
-        before, self.time = self.time, self.time + seconds
+        before = self.time
+        await super().sleep(seconds)
         if before < self._moment <= self.time:
             self._then()
 

@@ -10,6 +10,7 @@ from gzip import decompress
 
 import pytest
 from tests.harness.zone import Zone
+from tests.mailpod.store.faults import FakeClock
 
 from mailpod.errors import Unavailable
 from mailpod.store.memory import MemoryObjects
@@ -26,25 +27,11 @@ NOON = 1764072000.0  # 2025-11-25, 12:00 UTC
 STS = Policy("example", "sts", True, lines=("version: STSv1",))
 
 
-class HandClock:
-    def __init__(self) -> None:
-        self.time = NOON
-
-    def elapsed(self) -> float:
-        return self.time
-
-    def now(self) -> float:
-        return self.time
-
-    async def sleep(self, seconds: float) -> None:
-        self.time += seconds
-
-
 class World:
     """Pods over one bucket. `sent` are recipients and JSON of what was mailed."""
 
     def __init__(self, *records: str) -> None:
-        self.clock, self.zone = HandClock(), Zone(*records)
+        self.clock, self.zone = FakeClock(NOON), Zone(*records)
         self.bucket = MemoryObjects(self.clock)
         self.sent: list[tuple[str, dict[str, object]]] = []
 
