@@ -24,9 +24,10 @@ from tests.harness import processes
 from tests.harness.need import find
 from tests.harness.pods import Pods, answers
 from tests.harness.ports import free_port
+from tests.harness.postfix_master import master_cf
 from tests.harness.target import Account
 
-from benchmarks.peers import master_cf
+from benchmarks.peers import services
 
 USER = Account("bench@home.test", "open sesame")
 CONNECTIONS = 20
@@ -121,7 +122,7 @@ def postfix(home: Path, sink: Sink) -> Iterator[tuple[int, Callable[[], float]]]
         "smtpd_client_connection_count_limit": 0, "smtp_tls_security_level": "none",
     }  # fmt: skip
     (home / "postfix" / "main.cf").write_text("".join(f"{name} = {value}\n" for name, value in lines.items()))
-    (home / "postfix" / "master.cf").write_text(master_cf(ports))
+    (home / "postfix" / "master.cf").write_text(master_cf(*services(ports)))
     process = subprocess.Popen(
         [find("postfix") or "postfix", "-c", str(home / "postfix"), "start-fg"], start_new_session=True
     )

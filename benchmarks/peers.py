@@ -21,6 +21,7 @@ from typing import Self
 from tests.harness import manifest, processes
 from tests.harness.need import find
 from tests.harness.ports import free_port
+from tests.harness.postfix_master import Service, client, listener, master_cf
 from tests.harness.target import STANDARD, Account, Target
 
 MAIL_LOCATION = {"maildir": "maildir:~/Maildir", "mdbox": "mdbox:~/mdbox"}
@@ -146,7 +147,7 @@ class Peers:
         users = {account.address: "ok" for account in self.accounts}
         (config / "users").write_text("".join(f"{address} {value}\n" for address, value in users.items()))
         (config / "main.cf").write_text(main_cf(self.home, manifest.DOMAIN))
-        (config / "master.cf").write_text(master_cf(self.ports))
+        (config / "master.cf").write_text(master_cf(*services(self.ports)))
 
 
 def answers(port: int) -> bool:
@@ -244,28 +245,11 @@ def main_cf(home: Path, domain: str) -> str:
     )
 
 
-def master_cf(ports: dict[str, int]) -> str:
-    services = [
-        (str(ports["smtp"]), "inet", "n", "-", "n", "-", "-", "smtpd"),
-        (str(ports["submission"]), "inet", "n", "-", "n", "-", "-", "smtpd"),
-        (str(ports["submissions"]), "inet", "n", "-", "n", "-", "-", "smtpd -o smtpd_tls_wrappermode=yes"),
-        ("pickup", "unix", "n", "-", "n", "60", "1", "pickup"),
-        ("cleanup", "unix", "n", "-", "n", "-", "0", "cleanup"),
-        ("qmgr", "unix", "n", "-", "n", "300", "1", "qmgr"),
-        ("tlsmgr", "unix", "-", "-", "n", "1000?", "1", "tlsmgr"),
-        ("rewrite", "unix", "-", "-", "n", "-", "-", "trivial-rewrite"),
-        ("bounce", "unix", "-", "-", "n", "-", "0", "bounce"),
-        ("defer", "unix", "-", "-", "n", "-", "0", "bounce"),
-        ("trace", "unix", "-", "-", "n", "-", "0", "bounce"),
-        ("verify", "unix", "-", "-", "n", "-", "1", "verify"),
-        ("flush", "unix", "n", "-", "n", "1000?", "0", "flush"),
-        ("proxymap", "unix", "-", "-", "n", "-", "-", "proxymap"),
-        ("smtp", "unix", "-", "-", "n", "-", "-", "smtp"),
-        ("error", "unix", "-", "-", "n", "-", "-", "error"),
-        ("retry", "unix", "-", "-", "n", "-", "-", "error"),
-        ("lmtp", "unix", "-", "-", "n", "-", "-", "lmtp"),
-        ("anvil", "unix", "-", "-", "n", "-", "1", "anvil"),
-        ("scache", "unix", "-", "-", "n", "-", "1", "scache"),
-        ("postlog", "unix-dgram", "n", "-", "n", "-", "1", "postlogd"),
+def services(ports: dict[str, int]) -> list[Service]:
+    return [
+        listener(str(ports["smtp"])),
+        listener(str(ports["submission"])),
+        listener(str(ports["submissions"]), "smtpd -o smtpd_tls_wrappermode=yes"),
+        client("smtp"),
+        client("lmtp"),
     ]
-    return "\n".join("  ".join(service) for service in services) + "\n"

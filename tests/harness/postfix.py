@@ -18,6 +18,7 @@ from pathlib import Path
 from tests.harness import processes
 from tests.harness.need import missing, need
 from tests.harness.pki import Pair
+from tests.harness.postfix_master import VIRTUAL, client, listener, master_cf
 
 _UID = 8  # Debian's `mail`
 
@@ -107,7 +108,8 @@ class Postfix:
         (config / "users").write_text("".join(addresses))
         settings = {**self._settings(mail), **self._more}
         (config / "main.cf").write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
-        (config / "master.cf").write_text(_master(self.address))
+        services = (listener(f"{self.address}:25"), client("smtp", chroot=True), VIRTUAL)
+        (config / "master.cf").write_text(master_cf(*services))
 
     def _settings(self, mail: Path) -> dict[str, str]:
         text = textwrap.dedent(
@@ -155,28 +157,3 @@ class Postfix:
                 "smtpd_tls_loglevel": "1",
             }
         return {name: value.strip() for name, value in found.items()}
-
-
-def _master(address: str) -> str:
-    services = [
-        (f"{address}:25", "inet", "n", "-", "n", "-", "-", "smtpd"),
-        ("pickup", "unix", "n", "-", "n", "60", "1", "pickup"),
-        ("cleanup", "unix", "n", "-", "n", "-", "0", "cleanup"),
-        ("qmgr", "unix", "n", "-", "n", "300", "1", "qmgr"),
-        ("tlsmgr", "unix", "-", "-", "n", "1000?", "1", "tlsmgr"),
-        ("rewrite", "unix", "-", "-", "n", "-", "-", "trivial-rewrite"),
-        ("bounce", "unix", "-", "-", "n", "-", "0", "bounce"),
-        ("defer", "unix", "-", "-", "n", "-", "0", "bounce"),
-        ("trace", "unix", "-", "-", "n", "-", "0", "bounce"),
-        ("verify", "unix", "-", "-", "n", "-", "1", "verify"),
-        ("flush", "unix", "n", "-", "n", "1000?", "0", "flush"),
-        ("proxymap", "unix", "-", "-", "n", "-", "-", "proxymap"),
-        ("smtp", "unix", "-", "-", "y", "-", "-", "smtp"),
-        ("error", "unix", "-", "-", "n", "-", "-", "error"),
-        ("retry", "unix", "-", "-", "n", "-", "-", "error"),
-        ("virtual", "unix", "-", "n", "n", "-", "-", "virtual"),
-        ("anvil", "unix", "-", "-", "n", "-", "1", "anvil"),
-        ("scache", "unix", "-", "-", "n", "-", "1", "scache"),
-        ("postlog", "unix-dgram", "n", "-", "n", "-", "1", "postlogd"),
-    ]
-    return "\n".join("  ".join(service) for service in services) + "\n"

@@ -12,11 +12,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from benchmarks.peers import answers, main_cf, master_cf
+from benchmarks.peers import answers, main_cf, services
 from tests.harness import manifest, processes
 from tests.harness.clients import letter, wait_arrived
 from tests.harness.need import need
 from tests.harness.ports import free_port
+from tests.harness.postfix_master import master_cf
 from tests.harness.server import Mailpod
 from tests.harness.smtp import Smtp
 from tests.harness.target import Account, Target
@@ -45,7 +46,7 @@ class Postfix:
         settings += "lmtp_tls_security_level = may\n"
         (config / "main.cf").write_text(settings)
         ports = {"smtp": self.port, "submission": free_port(), "submissions": free_port()}
-        (config / "master.cf").write_text(master_cf(ports))
+        (config / "master.cf").write_text(master_cf(*services(ports)))
 
     def start(self) -> None:
         command = [need("postfix"), "-c", str(self.home / "postfix"), "start-fg"]
