@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Final, Literal
 
-from mailpod.imap.grammar_append import append
+from mailpod.imap.grammar_append import append, replace
 from mailpod.imap.grammar_fetch import fetch
 from mailpod.imap.grammar_flags import flag_list, flags
 from mailpod.imap.grammar_list import create, list_, lsub
@@ -181,6 +181,8 @@ GRAMMAR: Final[dict[str, Callable[[Cursor], object]]] = {
     "GETQUOTAROOT": get_quota_root,
     "SETQUOTA": set_quota,
     "APPEND": append,
+    "REPLACE": replace,
+    "UID REPLACE": lambda cursor: replace(cursor, uid=True),
     "IDLE": _none,
     "COMPRESS": _compress,
     "CHECK": _none,

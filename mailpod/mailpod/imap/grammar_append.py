@@ -1,11 +1,11 @@
-"""APPEND: RFC 3501 §6.3.11, of several messages by RFC 3502."""
+"""APPEND: RFC 3501 §6.3.11, of several messages by RFC 3502; REPLACE: RFC 8508."""
 
 from __future__ import annotations
 
 from mailpod.imap.dates import parse_date_time
 from mailpod.imap.grammar_flags import flag_list
 from mailpod.imap.lexer import BadCommand, Cursor
-from mailpod.imap.syntax import AppendArgs, AppendMessage
+from mailpod.imap.syntax import AppendArgs, AppendMessage, ReplaceArgs
 
 
 def append(cursor: Cursor) -> AppendArgs:
@@ -15,6 +15,15 @@ def append(cursor: Cursor) -> AppendArgs:
     while cursor.peek() == b" ":
         messages.append(append_message(cursor))
     return AppendArgs(name, tuple(messages))
+
+
+def replace(cursor: Cursor, uid: bool = False) -> ReplaceArgs:
+    cursor.space()
+    number = None if cursor.take(b"*") else cursor.number()
+    if number == 0:
+        raise BadCommand("A message number is not zero")  # RFC 8508 §6: seq-number is an nz-number
+    cursor.space()
+    return ReplaceArgs(number, cursor.mailbox(), append_message(cursor), uid)
 
 
 def append_message(cursor: Cursor) -> AppendMessage:

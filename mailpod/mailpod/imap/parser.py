@@ -22,6 +22,7 @@ _TAG: Final = re.compile(rb'([^\x00-\x20\x7f-\xff(){%*"\\+]{1,100})(?: |\Z)')
 _LITERAL: Final = re.compile(rb"\{([0-9]{1,20})(\+?)\}\Z")
 _LITERAL_ROOM: Final = 24  # a literal's announcement is no longer
 _UNTAGGED: Final = b"*"
+_WITH_MESSAGE: Final = ("APPEND", "REPLACE", "UID REPLACE")
 _MAX_SKIP: Final = 2**30  # a longer literal that the client sends unasked ends the connection
 
 
@@ -36,7 +37,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class NeedLiteral:
-    """A literal was announced: call accept() or refuse(). `sync`: the client waits for `+`. `message`: APPEND's."""
+    """A literal was announced: call accept() or refuse(). `sync`: the client waits for `+`.
+
+    `message`: it is a whole message, APPEND's or REPLACE's.
+    """
 
     tag: bytes
     name: str
@@ -242,10 +246,12 @@ class Parser:
         """The command's name, and whether the literal to come is a message. Raises MailError for what is wrong."""
         name = _name(frame.segments[0])
         if frame.messages:
+            if name != "APPEND":
+                raise BadCommand("One message replaces one message")  # RFC 8508 §3.1
             # RFC 3502: only what follows the last message is new, so that many cost no more than each alone
             append_message_to_come(frame.segments[-1])
             return name, True
-        if frame.literals and name != "APPEND":
+        if frame.literals and name not in _WITH_MESSAGE:
             return name, False
         frame.pending = True
         try:

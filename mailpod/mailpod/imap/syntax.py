@@ -299,6 +299,16 @@ class AppendArgs:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplaceArgs:
+    """RFC 8508 §3: `number` is of the message to replace, None for `*`."""
+
+    number: int | None
+    mailbox: str
+    message: AppendMessage
+    uid: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Resync:
     """SELECT's QRESYNC (RFC 7162 §3.2.5): what the client knew. `numbers` and `number_uids` are its sample of pairs."""
 

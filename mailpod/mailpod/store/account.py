@@ -190,6 +190,19 @@ class Account:
             await self.uploads.post(prepared, self._settings.inline_message_bytes)
         return await self.committer.commit(lambda draft: draft.append(name, prepared, limits), prepared=prepared)
 
+    async def replace(
+        self, mailbox: Mailbox, uid: int, name: str, message: NewMessage, *, limits: Limits | None = None
+    ) -> Appended:
+        """Add `message` to the mailbox `name` and remove `uid` from `mailbox`, in one commit (RFC 8508).
+
+        Raises Expunged where `uid` is gone, and what append() raises; nothing has changed then.
+        """
+        prepared = await self.uploads.prepare(message)
+        await self.uploads.post([prepared], self._settings.inline_message_bytes)
+        return await self.committer.commit(
+            lambda draft: draft.replace(mailbox, uid, name, prepared, limits), exclusive=True, prepared=[prepared]
+        )
+
     async def store_flags(
         self,
         mailbox: Mailbox,

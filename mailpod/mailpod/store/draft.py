@@ -12,6 +12,7 @@ from math import inf
 
 from ..errors import (
     CannotDo,
+    Expunged,
     LimitReached,
     MailboxExists,
     NoSuchMailbox,
@@ -36,6 +37,13 @@ class Limits:
 
     bytes: int | None = None
     messages: int | None = None
+
+    def with_room(self, size: int, count: int) -> Limits:
+        """For a commit in which so much goes."""
+        return Limits(
+            None if self.bytes is None else self.bytes + size,
+            None if self.messages is None else self.messages + count,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +199,16 @@ class Draft:
         if live:
             self.operations.append(ops.Expunge(box.id, encode_uids(live)))
         return live
+
+    def replace(self, mailbox: Mailbox, uid: int, name: str, message: Prepared, limits: Limits | None) -> Appended:
+        """`message` comes and `uid` goes. Raises Expunged where that is gone, and what append() raises."""
+        box = self._live(mailbox)
+        at = box.index(uid)
+        if at < 0:
+            raise Expunged
+        added = self.append(name, [message], limits and limits.with_room(box.sizes[at], 1))
+        self.operations.append(ops.Expunge(box.id, encode_uids([uid])))
+        return added
 
     def copy(self, mailbox: Mailbox, target: str, source: CopySource, limits: Limits | None, move: bool) -> Copied:
         """`source` was read before; messages that went or moved meanwhile raise Stale, and it is read again."""

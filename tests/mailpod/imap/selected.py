@@ -14,7 +14,7 @@ from typing import Any
 
 from mailpod.clock import SystemClock
 from mailpod.errors import MailError
-from mailpod.imap.commands import append, copy, expunge, fetch, move, search, sort, store, thread
+from mailpod.imap.commands import append, copy, expunge, fetch, move, replace, search, sort, store, thread
 from mailpod.imap.enabled import Enabled
 from mailpod.imap.lexer import Frame
 from mailpod.imap.parser import parse
@@ -39,6 +39,7 @@ HANDLERS: dict[str, Callable[[Any, Any], Any]] = {
     "THREAD": thread.run,
     "COPY": copy.run,
     "MOVE": move.run,
+    "REPLACE": replace.run,
     "EXPUNGE": expunge.run,
     "APPEND": append.run,
     "NOOP": noop,

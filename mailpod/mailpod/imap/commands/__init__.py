@@ -28,6 +28,7 @@ from mailpod.imap.commands import (
     noop,
     quota,
     rename,
+    replace,
     search,
     select,
     sort,
@@ -86,6 +87,8 @@ COMMANDS: Final = {
     "UID STORE": Rule(store.run, SELECTED),
     "COPY": Rule(copy.run, SELECTED, numbers=True),
     "UID COPY": Rule(copy.run, SELECTED),
+    "REPLACE": Rule(replace.run, SELECTED, numbers=True),
+    "UID REPLACE": Rule(replace.run, SELECTED),
     "MOVE": Rule(move.run, SELECTED, numbers=True),
     "UID MOVE": Rule(move.run, SELECTED),
 }

@@ -25,9 +25,14 @@ async def run(session: Session, args: AppendArgs) -> Done:
     """Raises TryCreate, OverQuota, and CannotDo for an empty message."""
     if not all(each.data for each in args.messages):
         raise CannotDo("A message cannot be empty")  # RFC 3502 §6.3.11: so a client takes an APPEND back
-    messages = [NewMessage(_without_nuls(each), frozenset(each.flags), each.date) for each in args.messages]
+    messages = [new_message(each) for each in args.messages]
     added = await session.account.append(args.mailbox, messages, limits=limits(session))
     return Done(b"APPENDUID %d %b" % (added.uidvalidity, wire(added.uids)), b"Stored")
+
+
+def new_message(message: AppendMessage) -> NewMessage:
+    """As it is stored. Raises UnknownCte."""
+    return NewMessage(_without_nuls(message), frozenset(message.flags), message.date)
 
 
 def _without_nuls(message: AppendMessage) -> bytes:
