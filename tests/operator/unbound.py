@@ -13,14 +13,20 @@ from tests.harness.need import need
 
 
 @contextlib.contextmanager
-def running(folder: Path, records: Sequence[str], *, zones: Sequence[str] = ("test.",)) -> Iterator[str]:
-    """HOST:PORT of one that has these records; everything else in `zones` does not exist, and beyond them all fails."""
+def running(
+    folder: Path, records: Sequence[str], *, zones: Sequence[str] = ("test.",), refused: Sequence[str] = ()
+) -> Iterator[str]:
+    """HOST:PORT of one that has these records; everything else in `zones` does not exist, and beyond them all fails.
+
+    It fails at once for names in `refused`.
+    """
     program = need("unbound")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     lines = [f"local-data: '{record}'" for record in records]
     zone_lines = [f'local-zone: "{zone}" static' for zone in zones]
+    zone_lines += [f'local-zone: "{zone}" always_refuse' for zone in refused]
     config = folder / "unbound.conf"
     config.write_text(
         "server:\n"

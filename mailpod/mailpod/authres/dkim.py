@@ -94,6 +94,14 @@ class Verifier:
         found = [field for field in self._fields if field_name(field) == b"dkim-signature"]
         return found[: self._settings.max_signatures]
 
+    def unfinished(self, field: bytes) -> Dkim:
+        """The outcome of a signature that there is no time for: whose it is counts all the same."""
+        try:
+            signature = parse_signature(field)
+        except BadTags as error:
+            return Dkim("permerror", reason=str(error))
+        return Dkim("temperror", signature.domain, signature.selector, signature.algorithm, reason="no time is left")
+
     async def verify(self, field: bytes) -> Dkim:
         try:
             signature = parse_signature(field)
@@ -198,8 +206,8 @@ def parse_signature(field: bytes) -> Signature:
 def load_key(record: bytes, signature: Signature, settings: AuthresSettings) -> PublicKey:
     """The key in a TXT record (§3.6.1), if it may be used for this signature. Raises Unverified."""
     wanted = _ALGORITHMS.get(signature.algorithm)
-    if wanted is None:  # RFC 8301 §3.1
-        raise Unverified("policy", "the algorithm is not accepted")
+    if wanted is None:  # RFC 8301 §3.1; RFC 6376 §3.3: what is not known is ignored
+        raise Unverified("policy" if signature.algorithm == "rsa-sha1" else "neutral", "the algorithm is not accepted")
     try:
         tags = parse_tags(record.decode("ascii"))
     except (BadTags, UnicodeDecodeError):

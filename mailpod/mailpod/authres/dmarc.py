@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 from mailpod.authres.dkim import Dkim
 from mailpod.authres.spf import Spf
-from mailpod.authres.tags import BadTags, parse_tags
+from mailpod.authres.tags import sound_tags
 from mailpod.dns.answers import LookupFailed, Missing, NoSuchName
 from mailpod.dns.resolver import Resolver
 
@@ -60,9 +60,7 @@ async def evaluate(resolver: Resolver, author: str, spf: Spf, signatures: Sequen
         for signature in signatures:
             if signature.result not in ("pass", "temperror"):
                 continue
-            if not signature.domain:  # there was no time to see whose it is
-                unsure = True
-            elif await _aligned(resolver, author, signature.domain, strict=policy.strict_dkim):
+            if await _aligned(resolver, author, signature.domain, strict=policy.strict_dkim):
                 if signature.result == "pass":
                     return Dmarc("pass", author)
                 unsure = True
@@ -134,9 +132,8 @@ async def _record(resolver: Resolver, domain: str) -> Policy | None:
 def parse_record(raw: bytes, domain: str) -> Policy | None:
     """None for what is no DMARC record of version 1. A policy that is not known is none (§4.7)."""
     try:
-        text = raw.decode("ascii")
-        tags = parse_tags(text)
-    except (UnicodeDecodeError, BadTags):
+        tags = sound_tags(raw.decode("ascii"))  # §4.7: what else is malformed is left out
+    except UnicodeDecodeError:
         return None
     if tags.get("v") != "DMARC1" or next(iter(tags)) != "v":
         return None
@@ -159,13 +156,14 @@ def _policy(written: str | None, otherwise: Disposition) -> Disposition:
 
 
 async def _aligned(resolver: Resolver, author: str, domain: str, *, strict: bool) -> bool:
-    """§4.4"""
+    """§4.4. Names elsewhere are not looked up: a DNS of theirs that does not answer must not make anything unsure."""
     domain = domain.rstrip(".").lower()
     if domain == author or strict:
         return domain == author
-    if not domain:
+    ours = await organisational_domain(resolver, author)
+    if domain != ours and not domain.endswith(f".{ours}"):
         return False
-    return await organisational_domain(resolver, author) == await organisational_domain(resolver, domain)
+    return ours == await organisational_domain(resolver, domain)
 
 
 async def _applicable(resolver: Resolver, author: str, policy: Policy) -> Disposition:

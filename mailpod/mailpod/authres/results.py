@@ -28,7 +28,8 @@ def results_field(server: str, spf: Spf | None, signatures: Sequence[Dkim], verd
         found.append("dkim=none")
     for verdict in verdicts:
         policy = f" (p={verdict.policy})" if verdict.result == "fail" else ""
-        found.append(f"dmarc={verdict.result}{policy} header.from={_safe(verdict.domain)}")
+        author = f" header.from={_safe(verdict.domain)}" if verdict.domain else ""
+        found.append(f"dmarc={verdict.result}{policy}{author}")
     return (f"Authentication-Results: {server};\r\n\t" + ";\r\n\t".join(found) + "\r\n").encode()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Final
 
@@ -25,4 +26,14 @@ def parse_tags(text: str) -> dict[str, str]:
         if name in found:
             raise BadTags(f"tag {name} is there twice")
         found[name] = value.strip(" \t\r\n")
+    return found
+
+
+def sound_tags(text: str) -> dict[str, str]:
+    """The same without what does not parse; of a tag that is there twice, the first."""
+    found: dict[str, str] = {}
+    for part in text.split(";"):
+        with contextlib.suppress(BadTags):
+            for name, value in parse_tags(part).items():
+                found.setdefault(name, value)
     return found

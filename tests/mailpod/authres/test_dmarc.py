@@ -59,7 +59,8 @@ async def test_organisational_domain(domain: str, organisation: str) -> None:
         ("p=reject", Spf("temperror", "example.com"), [], "temperror"),
         ("p=reject", Spf("temperror", "example.org"), [], "fail"),
         ("p=reject", FAIL, [Dkim("temperror", "example.com")], "temperror"),
-        ("p=reject", FAIL, [Dkim("temperror")], "temperror"),
+        ("p=reject", FAIL, [Dkim("temperror", "evil.example")], "fail"),
+        ("p=reject; nonsense; aspf=s; =; aspf=r", Spf("pass", "bounces.example.com"), [], "fail"),
     ],
 )
 async def test_alignment(record: str, spf: Spf, signatures: list[Dkim], result: str) -> None:
@@ -86,6 +87,14 @@ async def test_alignment(record: str, spf: Spf, signatures: list[Dkim], result: 
 async def test_what_is_wanted(author: str, record: str, wanted: str) -> None:
     zone = Zone(f'_dmarc.example.com TXT "v=DMARC1; {record}"', "mail.example.com A 192.0.2.1")
     assert (await evaluate(zone.resolver(), author, FAIL, [])).wanted == wanted
+
+
+async def test_a_foreign_dns_that_does_not_answer_leaves_the_policy_in_force() -> None:
+    zone = Zone('_dmarc.example.com TXT "v=DMARC1; p=reject"')
+    zone.failing |= {"_dmarc.evil.example", "_dmarc.example", "evil.example"}
+    for spf in (Spf("temperror", "evil.example"), Spf("pass", "evil.example")):
+        verdict = await evaluate(zone.resolver(), "example.com", spf, [Dkim("temperror", "evil.example")])
+        assert (verdict.result, verdict.wanted) == ("fail", "reject")
 
 
 async def test_none_and_temperror() -> None:

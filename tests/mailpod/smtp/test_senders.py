@@ -138,6 +138,23 @@ async def test_a_dns_that_is_silent_is_not_waited_for_long(monkeypatch: pytest.M
         assert stored.count(b"=temperror") == 3
 
 
+class Selective(Zone):
+    """One that is silent about what is below slow.example."""
+
+    async def ask(self, name: str, type: str) -> Any:
+        if name.endswith("slow.example"):
+            await asyncio.sleep(3600)
+        return await super().ask(name, type)
+
+
+async def test_a_slow_dns_of_the_senders_does_not_spare_it_the_authors_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with from_afar(monkeypatch, Selective(*ZONE), authres={"timeout": 0.3}) as (server, client):
+        signed = b"DKIM-Signature: v=1; a=rsa-sha256; d=slow.example; s=s; h=from; bh=aaaa; b=aaaa\r\n"
+        reply = await client.message(mail("a@strict.example", signed), ALICE, sender="a@slow.example")
+        assert reply.startswith("550 5.7.1")
+        assert await server.inbox(ALICE) == []
+
+
 async def test_checks_off_and_clients_that_are_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     for settings in ({"enabled": False}, {"unchecked_networks": ["192.0.2.0/24"]}):
         async with from_afar(monkeypatch, authres=settings) as (server, client):
