@@ -78,6 +78,17 @@ DASHBOARD: Final = Dashboard(
             ),
         ),
         Row(
+            "Search",
+            (
+                graph(
+                    "Messages not indexed yet",
+                    "Searches read them one by one. It falls in the background; if not: store.tend.failed in the logs.",
+                    "short",
+                    (f'sum by ({BY}) (mailpod_search_unindexed_messages{{job=~"$job"}})', WHICH),
+                ),
+            ),
+        ),
+        Row(
             "POP3",
             (
                 graph("Commands", "The ten most frequent.", "ops", (_commands("pop3"), "{{command}}")),

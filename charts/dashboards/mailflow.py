@@ -83,11 +83,44 @@ DASHBOARD: Final = Dashboard(
             ),
         ),
         Row(
+            "Checks of what comes in",
+            (
+                graph(
+                    "SPF, DKIM and DMARC",
+                    "Results of messages by port 25. Much temperror: the DNS does not answer us.",
+                    "ops",
+                    (
+                        'sum by (check, result) (rate(mailpod_sender_checks_total{job=~"$job"}[$__rate_interval]))',
+                        "{{check}} {{result}}",
+                    ),
+                ),
+                graph(
+                    "What rspamd said",
+                    "failed: it did not answer, and mail was taken unfiltered or put off, as `onFailure` says.",
+                    "mps",
+                    (
+                        'sum by (action) (rate(mailpod_filtered_messages_total{job=~"$job"}[$__rate_interval]))',
+                        "{{action}}",
+                    ),
+                ),
+                graph(
+                    "Refused for the client's address",
+                    "Recipients. blocklist: it is on a DNS blocklist; rate: it wrote to too many in an hour.",
+                    "ops",
+                    (
+                        'sum by (reason) (rate(mailpod_client_refusals_total{job=~"$job"}[$__rate_interval]))',
+                        "{{reason}}",
+                    ),
+                ),
+            ),
+        ),
+        Row(
             "Out",
             (
                 graph(
                     "Recipients elsewhere",
-                    "By what an attempt gave. delayed: it is tried again for days; failed: the sender gets a notice.",
+                    "By what an attempt gave. delayed: no server was reached; deferred: it said later. Both are tried "
+                    "again for days. failed: the sender gets a notice.",
                     "mps",
                     (
                         'sum by (outcome) (rate(mailpod_outbound_recipients_total{job=~"$job"}[$__rate_interval]))',
@@ -126,6 +159,20 @@ DASHBOARD: Final = Dashboard(
                     (
                         'sum by (outcome) (rate(mailpod_dkim_signed_total{job=~"$job"}[$__rate_interval]))',
                         "{{outcome}}",
+                    ),
+                ),
+                graph(
+                    "Age of DKIM keys",
+                    "Of the ten domains whose keys are used longest; and how long new ones wait for their DNS records.",
+                    "s",
+                    (
+                        'topk(10, time() - max by (domain) (mailpod_dkim_key_used_timestamp_seconds{job=~"$job"}))',
+                        "{{domain}} in use",
+                    ),
+                    (
+                        'topk(10, max by (domain) ((time() - mailpod_dkim_next_key_timestamp_seconds{job=~"$job"})'
+                        ' * (mailpod_dkim_next_key_timestamp_seconds{job=~"$job"} > bool 0)))',
+                        "{{domain}} waiting",
                     ),
                 ),
                 graph(
@@ -208,13 +255,20 @@ DASHBOARD: Final = Dashboard(
                 ),
                 graph(
                     "Age of the oldest",
-                    "At the last full look. It should never grow for long: something cannot be delivered to.",
+                    "At the last full look: it may wait for another server for days. late: an attempt was due so long "
+                    "ago, or a mailbox here has not got its message.",
                     "s",
                     (
                         'max((mailpod_spool_sweep_timestamp_seconds{job=~"$job"}'
                         ' - mailpod_spool_oldest_timestamp_seconds{job=~"$job"})'
                         ' * (mailpod_spool_oldest_timestamp_seconds{job=~"$job"} > bool 0))',
                         "oldest",
+                    ),
+                    (
+                        'clamp_min(max((mailpod_spool_sweep_timestamp_seconds{job=~"$job"}'
+                        ' - mailpod_spool_due_timestamp_seconds{job=~"$job"})'
+                        ' * (mailpod_spool_due_timestamp_seconds{job=~"$job"} > bool 0)), 0)',
+                        "late",
                     ),
                     steps=((3600, YELLOW), (14400, RED)),
                 ),

@@ -153,6 +153,13 @@ DASHBOARD: Final = Dashboard(
                     stack=True,
                 ),
                 graph(
+                    "DNS records",
+                    "Of all MailDomains, by whether the DNS has them. Unknown: it did not answer the operator.",
+                    "short",
+                    ('sum by (resolves) (mailpod_operator_dns_records{job=~"$operator"})', "{{resolves}}"),
+                    stack=True,
+                ),
+                graph(
                     "Missing DNS records, by type",
                     "DKIM: what we sign is not believed. MX: mail does not come.",
                     "short",

@@ -117,7 +117,7 @@ DASHBOARD: Final = Dashboard(
             (
                 graph(
                     "Recipients elsewhere",
-                    "By what an attempt gave. Only delayed: other servers are not reached, or do not want us.",
+                    "By what an attempt gave. Only delayed: no other server is reached. Only deferred: they want none.",
                     "mps",
                     (
                         'sum by (outcome) (rate(mailpod_outbound_recipients_total{job=~"$job"}[$__rate_interval]))',

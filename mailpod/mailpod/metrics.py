@@ -90,6 +90,22 @@ CERTIFICATE_EXPIRY = Gauge(
     "mailpod_tls_certificate_expiry_timestamp_seconds", "When the certificate of a name expires.", ["name"]
 )
 
+# dkim
+DKIM_USED = Gauge(
+    "mailpod_dkim_key_used_timestamp_seconds", "Since when the keys that a domain signs with are used.", ["domain"]
+)
+DKIM_NEXT = Gauge(
+    "mailpod_dkim_next_key_timestamp_seconds",
+    "When their successors were made, which are used once the DNS has their records; 0: there are none.",
+    ["domain"],
+)
+
+# store
+UNINDEXED = Gauge(
+    "mailpod_search_unindexed_messages",
+    "Messages that searches have to read, in mailboxes of open accounts whose postings are behind.",
+)
+
 # smtp
 FILTERED = Counter(
     "mailpod_filtered_messages_total",
@@ -110,6 +126,11 @@ SPOOL_OLDEST = Gauge(
     "mailpod_spool_oldest_timestamp_seconds",
     "When the oldest message in the queue came, by the bucket's clock, as of the last full look; 0 without any.",
 )
+SPOOL_DUE = Gauge(
+    "mailpod_spool_due_timestamp_seconds",
+    "When the first attempt is due that waits for nobody else, by the bucket's clock, as of the last full look; 0: "
+    "none. For mail to mailboxes here: when it came.",
+)
 SPOOL_SWEPT = Gauge("mailpod_spool_sweep_timestamp_seconds", "When the queue was last looked at in full; 0: not yet.")
 SPOOL_HANDED_OUT = Counter(
     "mailpod_spool_handouts_total",
@@ -129,7 +150,8 @@ TLS_REPORTS = Counter("mailpod_tls_reports_total", "Daily TLS reports to other d
 # relay
 OUTBOUND_RECIPIENTS = Counter(
     "mailpod_outbound_recipients_total",
-    "Recipients elsewhere, by what an attempt gave: relayed, passed (with the duty to report), delayed, failed.",
+    "Recipients elsewhere, by what an attempt gave: relayed, passed (with the duty to report), delayed (not reached), "
+    "deferred (the other server said so), failed.",
     ["outcome"],
 )
 OUTBOUND_SESSIONS = Counter(
@@ -195,6 +217,16 @@ def delivered(domain: str) -> tuple[Counter, Counter]:
     return DELIVERED_MESSAGES.labels(domain), DELIVERED_BYTES.labels(domain)
 
 
+def dkim_keys(domain: str, used: float, following: float) -> None:
+    DKIM_USED.labels(domain).set(used)
+    DKIM_NEXT.labels(domain).set(following)
+
+
+def dkim_forgotten(domain: str) -> None:
+    DKIM_USED.remove(domain)
+    DKIM_NEXT.remove(domain)
+
+
 def begin() -> None:
     """Series at 0 from the start: Prometheus sees no increase in a counter that first appears with its first fault."""
     for protocol in ("smtp", "imap", "pop3"):
@@ -219,7 +251,14 @@ def begin() -> None:
         HINTS.labels(what)
     for operation in ("create", "put", "get", "get_range", "get_head", "list", "delete", "upload"):
         BUCKET_REQUESTS.labels(operation, "error", "")
-    for outcome in ("relayed", "passed", "delayed", "failed"):
+    for check in ("spf", "dkim", "dmarc"):
+        for result in ("pass", "fail", "none", "temperror"):
+            AUTHENTICATED.labels(check, result)
+    for action in ("accept", "junk", "defer", "reject", "failed"):
+        FILTERED.labels(action)
+    for reason in ("blocklist", "rate"):
+        CLIENTS_REFUSED.labels(reason)
+    for outcome in ("relayed", "passed", "delayed", "deferred", "failed"):
         OUTBOUND_RECIPIENTS.labels(outcome)
     for outcome in ("opened", "reused", "failed"):
         OUTBOUND_SESSIONS.labels(outcome)

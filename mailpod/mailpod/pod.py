@@ -53,9 +53,11 @@ def build_services(settings: PodSettings, objects: ObjectStore, clock: Clock, rn
     followers = Followers()
     hints = Hints(settings.hints, followers.hint, clock=clock, rng=rng) if settings.hints else None
     tell = hints.tell if hints else None
+    store = Store(objects, settings=settings.store, clock=clock, rng=rng, pod=settings.name, on_commit=tell)
+    metrics.UNINDEXED.set_function(lambda: store.unindexed)
     return Services(
         settings=settings,
-        store=Store(objects, settings=settings.store, clock=clock, rng=rng, pod=settings.name, on_commit=tell),
+        store=store,
         directory=directory,
         auth=Authenticator(directory, settings, clock),
         budget=budget,

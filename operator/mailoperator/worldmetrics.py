@@ -35,7 +35,7 @@ class WorldCollector(Collector):
         yield self._conditions()
         yield self._mailboxes()
         yield from self._usage()
-        yield self._dns()
+        yield from self._dns()
 
     def _conditions(self) -> Metric:
         found = GaugeMetricFamily(
@@ -72,7 +72,12 @@ class WorldCollector(Collector):
             near.add_metric(_names(raw), sum(map(_is_near, mailboxes)))
         return iter((used, near))
 
-    def _dns(self) -> Metric:
+    def _dns(self) -> Iterator[Metric]:
+        records = GaugeMetricFamily(
+            "mailpod_operator_dns_records",
+            "Records in a MailDomain's status.dnsRecords, by whether the DNS has them; Unknown: it did not answer.",
+            labels=["maildomain_namespace", "maildomain", "resolves"],
+        )
         found = GaugeMetricFamily(
             "mailpod_operator_dns_records_missing",
             "Records of a MailDomain's status.dnsRecords that the DNS does not have.",
@@ -80,12 +85,16 @@ class WorldCollector(Collector):
         )
         for raw in self._world.all("MailDomain"):
             missing: Counter[str] = Counter()
+            states: Counter[str] = Counter()
             for record in (raw.get("status") or {}).get("dnsRecords") or []:
                 kind = "DKIM" if "._domainkey." in record["name"] else record["type"]
                 missing[kind] += record["resolves"] == "False"
+                states[record["resolves"]] += 1
             for kind, number in missing.items():
                 found.add_metric([*_names(raw), kind], number)
-        return found
+            for state in _VALUES:
+                records.add_metric([*_names(raw), state], states[state])
+        return iter((records, found))
 
 
 @contextlib.contextmanager

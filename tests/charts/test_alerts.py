@@ -22,7 +22,7 @@ DOMAIN = f'{OPERATOR}, maildomain_namespace="n", maildomain="example"'
 
 @dataclass(frozen=True)
 class Case:
-    """`series` in promtool's notation, a minute a value; the alert fires after `minutes`, with `labels` and `summary`.
+    """`series` in promtool's notation, one value an `interval`; it fires after `minutes`, with `labels` and `summary`.
 
     `quiet`: the same series as they are when all is well.
     """
@@ -33,6 +33,7 @@ class Case:
     quiet: dict[str, str]
     labels: str
     summary: str
+    interval: str = "1m"
 
 
 _JOB = 'job="n/mail", namespace="n"'
@@ -75,11 +76,14 @@ CASES = [
     ),
     Case(
         "MailpodQueueStuck",
-        265,
-        {f"mailpod_spool_oldest_timestamp_seconds{{{POD}}}": "600x300"},
-        {f"mailpod_spool_oldest_timestamp_seconds{{{POD}}}": "0x300"},
+        85,
+        {f"mailpod_spool_due_timestamp_seconds{{{POD}}}": "600x100"},
+        {  # somebody's "later" for hours, attempted when it is due
+            f"mailpod_spool_due_timestamp_seconds{{{POD}}}": "0x10 9000+60x100",
+            f"mailpod_spool_oldest_timestamp_seconds{{{POD}}}": "60x110",
+        },
         _JOB,
-        "A message that n/mail accepted 4h 15m 0s ago is still in the queue.",
+        "An attempt of n/mail to deliver a queued message is 1h 15m 0s late.",
     ),
     Case(
         "MailpodMessagesUndelivered",
@@ -102,9 +106,10 @@ CASES = [
         {
             f'mailpod_outbound_recipients_total{{{POD}, outcome="delayed"}}': "0+1x90",
             f'mailpod_outbound_recipients_total{{{POD}, outcome="relayed"}}': "0+3x90",
+            f'mailpod_outbound_recipients_total{{{POD}, outcome="deferred"}}': "0+9x90",  # a greylist
         },
         _JOB,
-        "75% of the attempts of n/mail to send mail elsewhere are put off.",
+        "Mail of n/mail does not get out: other servers are not reached, or all of them put it off.",
     ),
     Case(
         "MailpodNotSigned",
@@ -113,6 +118,18 @@ CASES = [
         {f'mailpod_dkim_signed_total{{{POD}, outcome="signed"}}': "0+1x40"},
         _JOB,
         "n/mail sends messages without a DKIM signature: others may not believe them.",
+    ),
+    Case(
+        "MailpodDkimKeyWaits",
+        170 * 60,
+        {f'mailpod_dkim_next_key_timestamp_seconds{{{POD}, domain="example.org"}}': "60x180"},
+        {
+            f'mailpod_dkim_next_key_timestamp_seconds{{{POD}, domain="example.org"}}': "60x166 0x14",
+            f'mailpod_dkim_next_key_timestamp_seconds{{{OTHER}, domain="example.com"}}': "0x180",
+        },
+        'domain="example.org"',
+        "New DKIM keys of example.org wait for their records in the DNS since 7d 1h 59m 0s.",
+        interval="1h",
     ),
     Case(
         "MailpodMemoryBudgetExhausted",
@@ -236,7 +253,7 @@ def labels_of(text: str) -> dict[str, str]:
 
 def unit_test(case: Case, series: dict[str, str], expected: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "interval": "1m",
+        "interval": case.interval,
         "input_series": [{"series": name, "values": values} for name, values in series.items()],
         "alert_rule_test": [
             {"eval_time": f"{case.minutes}m", "alertname": case.alert, "exp_alerts": expected},
@@ -253,7 +270,8 @@ def test_it_fires_and_else_is_silent(case: Case, tmp_path: Path) -> None:
     }
     tests = [unit_test(case, case.series, [fired]), unit_test(case, case.quiet, [])]
     file = tmp_path / "tests.yaml"
-    file.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}))
+    whole = {"rule_files": [str(RULES)], "evaluation_interval": case.interval, "tests": tests}
+    file.write_text(yaml.safe_dump(whole))
     done = subprocess.run([need("promtool"), "test", "rules", file], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from prometheus_client import REGISTRY, CollectorRegistry, Histogram
 from tests.charts.test_alerts import RULES, rules
 from tests.conftest import MakeMailpod
 from tests.fixtures_seaweed import Seaweed
@@ -34,6 +35,7 @@ from mailoperator import metrics
 from mailoperator.conditions import Condition
 from mailoperator.health import serve
 from mailoperator.model import MailDomain
+from mailoperator.world import World
 from mailoperator.worldmetrics import told
 
 PODS = 3
@@ -186,8 +188,6 @@ async def test_a_bucket_that_goes_away_is_seen(make_mailpod: MakeMailpod, tmp_pa
 
 
 def test_no_histogram_knows_domains_and_300_have_few_series() -> None:
-    from prometheus_client import REGISTRY, Histogram
-
     from mailpod import metrics as pod
 
     histograms = [each for each in vars(pod).values() if isinstance(each, Histogram)]
@@ -201,6 +201,8 @@ def test_no_histogram_knows_domains_and_300_have_few_series() -> None:
         name = f"d{number}.series.test"
         pod.delivered(name)
         pod.OVER_QUOTA.labels(name)
+        pod.dkim_keys(name, 1.0, 0.0)
+        pod.CERTIFICATE_EXPIRY.labels(name)
         for direction in ("read", "write"):
             pod.bucket_bytes(direction, name)
         for operation, outcome in OUTCOMES:
@@ -208,9 +210,30 @@ def test_no_histogram_knows_domains_and_300_have_few_series() -> None:
     series = count() - before
     for counter in (pod.DELIVERED_MESSAGES, pod.DELIVERED_BYTES, pod.OVER_QUOTA, pod.BUCKET_BYTES, pod.BUCKET_REQUESTS):
         counter.clear()
+    for gauge in (pod.DKIM_USED, pod.DKIM_NEXT, pod.CERTIFICATE_EXPIRY):
+        gauge.clear()
     for cached in (pod.delivered, pod.bucket_bytes, pod.bucket_requests):
         cached.cache_clear()
-    assert series == 300 * (5 + len(OUTCOMES))
+    assert series == 300 * (8 + len(OUTCOMES))
+
+
+def test_the_operator_has_few_series_of_300_domains_too() -> None:
+    world, registry = World(), CollectorRegistry()
+    for number in range(300):
+        name = f"d{number}"
+        records = [
+            {"type": type, "name": f"{type}.{name}.test", "value": "x", "resolves": "False"}
+            for type in ("A", "AAAA", "CNAME", "MX", "SRV", "TXT", "TLSA")
+        ]
+        records.append({"type": "TXT", "name": f"s._domainkey.{name}.test", "value": "x", "resolves": "False"})
+        world.put(domain(name, f"{name}.test") | {"status": {"dnsRecords": records}})
+        world.put(mailbox("one", name))
+    with told(world, registry):
+        series = sum(len(metric.samples) for metric in registry.collect())
+    conditions, usage, records_missing, states = 1 + len(c.DOMAIN_CONDITIONS), 2, 8, 3
+    assert series == 300 * (conditions + usage + records_missing + states) + 3
+    histograms = [each for each in vars(metrics).values() if isinstance(each, Histogram)]
+    assert histograms and not {"maildomain", "domain"} & {name for each in histograms for name in each._labelnames}
 
 
 OUTCOMES = [

@@ -54,6 +54,8 @@ def test_domains_have_series_and_mailboxes_are_counted(world: World) -> None:
         assert value("domain_used_bytes", **host) == 92 * 1024 * 1024
         assert value("dns_records_missing", **host, type="DKIM") == 1
         assert value("dns_records_missing", **host, type="MX") == 0
+        assert value("dns_records", **host, resolves="True") == value("dns_records", **host, resolves="False") == 1
+        assert value("dns_records", **host, resolves="Unknown") == 0
     assert not generate_latest(registry)
 
 

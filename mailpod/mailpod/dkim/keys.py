@@ -11,13 +11,14 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
 import msgspec
 
-from mailpod import logs
+from mailpod import logs, metrics
 from mailpod.dkim.signing import SigningKey, load_key
 from mailpod.net.keyfiles import folders, label_of, moment_of
 
@@ -27,6 +28,7 @@ Stamp: TypeAlias = tuple[int, ...]
 
 class _Pair(msgspec.Struct, frozen=True):
     id: str
+    made: str | None = None
     used: str | None = None
     retired: str | None = None
 
@@ -42,6 +44,8 @@ class _Loaded:
     folder: str
     stamp: Stamp
     keys: tuple[SigningKey, ...]
+    used: float  # since when they are, in Unix seconds
+    next: float  # when their successors were made; 0: there are none
 
 
 class SigningKeys:
@@ -61,13 +65,21 @@ class SigningKeys:
 
     def reload(self) -> None:
         """Read changed files again."""
-        self._loaded = self._read()
+        self._use(self._read())
 
     async def follow(self, seconds: float) -> None:
         """`reload` every `seconds`, for ever."""
         while True:
             await asyncio.sleep(seconds)
-            self._loaded = await asyncio.to_thread(self._read)
+            self._use(await asyncio.to_thread(self._read))
+
+    def _use(self, found: dict[str, _Loaded]) -> None:
+        for label in self._loaded.keys() - found.keys():
+            metrics.dkim_forgotten(label)
+        for label, loaded in found.items():
+            if self._loaded.get(label) is not loaded:
+                metrics.dkim_keys(label, loaded.used, loaded.next)
+        self._loaded = found
 
     def _read(self) -> dict[str, _Loaded]:
         if self._folder is None:
@@ -120,4 +132,9 @@ def _loaded(folder: str, label: str, state: Path, known: _Loaded | None) -> _Loa
     selectors = (f"{used.id}r", f"{used.id}e") if used else ()
     files = {selector: state.with_name(f"{selector}._domainkey.{label}.dkim") for selector in selectors}
     keys = tuple(load_key(selector, file.read_bytes()) for selector, file in files.items())
-    return _Loaded(folder, stamp, keys)
+    after = pairs[-1] if pairs and pairs[-1].used is None else None
+    return _Loaded(folder, stamp, keys, _seconds(used.used if used else None), _seconds(after.made if after else None))
+
+
+def _seconds(written: str | None) -> float:
+    return datetime.datetime.fromisoformat(written).timestamp() if written else 0.0

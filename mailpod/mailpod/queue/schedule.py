@@ -51,6 +51,16 @@ class Schedule:
         began = standing.attempts.get(last) if last else standing.message if known.holder else None
         return 0.0 if began is None or ours else began + self.outbound.claim_seconds - now
 
+    def due(self, standing: Standing, known: Known) -> float | None:
+        """When somebody should attempt it next, at bucket time; mailboxes here should have theirs at once."""
+        if not known.outward:
+            return standing.message
+        last = standing.last
+        if last in standing.results:
+            return standing.results[last] + self.retry(standing.id, last, outward=True) + self.queue.takeover_seconds
+        began = standing.attempts.get(last, standing.message)
+        return None if began is None else began + self.outbound.claim_seconds
+
     def limit(self, entry: SpoolEntry, *, local: bool) -> float:
         """The age at which an entry is given up; `local` says that mailboxes here wait for it (STORE.md rule 17)."""
         limits = [self.outbound.expiry] if entry.outward else []

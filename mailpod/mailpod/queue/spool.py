@@ -20,6 +20,7 @@ import msgspec
 
 from mailpod import logs, metrics
 from mailpod.errors import MailError
+from mailpod.queue.census import Census
 from mailpod.queue.due import Due
 from mailpod.queue.handout import HandOut
 from mailpod.queue.reporting import Reporting
@@ -395,26 +396,29 @@ class Spool:
     # sweeps
 
     async def _sweep(self) -> None:
-        after, count, held, oldest = "", 0, 0, 0.0
+        after, census = "", Census()
         try:
             while found := await self.outbound.standings(after):
                 after = found[-1].id
                 for standing in found:
-                    count += not standing.garbage
-                    held += standing.held and not standing.garbage
-                    oldest = oldest or (not standing.garbage and standing.message) or 0.0  # they come in order
+                    census.count(standing, self._due_at(standing))
                     if not await self._finished(standing) and (standing.id not in self._watched or standing.hurried):
                         self._watch(standing)
-            metrics.SPOOL_ENTRIES.set(count)
-            metrics.SPOOL_HELD.set(held)
-            metrics.SPOOL_OLDEST.set(oldest)
-            metrics.SPOOL_SWEPT.set(self._services.clock.now())
+            census.tell(self._services.clock.now())
         except MailError as error:
             logs.event("spool.sweep_failed", level="warning", reason=error.text)
         except Exception as error:
             logs.crash("spool.crashed", error)
         finally:
             self._due.add(_SWEEP, 0, self._services.settings.queue.sweep_seconds * self._rng.uniform(0.5, 1.5))
+
+    def _due_at(self, standing: Standing) -> float | None:
+        """When its next attempt is due; None where that is not known yet, or its destinations take no more just now."""
+        known, lanes = self._watched.get(standing.id), self.relay.destinations
+        if known is None or self._waiting.line(known.destinations):
+            return None
+        free = [name for name in known.destinations if lanes.has_room(name) and not lanes.closed_for(name)]
+        return self._schedule.due(standing, known) if free or known.local else None
 
     def _watch(self, standing: Standing) -> None:
         """Somebody may be at it: look again when they have had their time."""

@@ -14,6 +14,10 @@ class Waiting:
         """At the first of its destinations."""
         self._lines.setdefault(min(destinations), deque()).append((entry_id, seen))
 
+    def line(self, destinations: Collection[str]) -> bool:
+        """Whether somebody waits where one for these destinations would."""
+        return bool(destinations) and min(destinations) in self._lines
+
     def discard(self, entry_id: str, destinations: Collection[str]) -> None:
         """It waits no more: a place that comes free is for who does."""
         name = min(destinations)

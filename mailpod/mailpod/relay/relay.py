@@ -162,7 +162,8 @@ class _Attempt:
         if not recipients:
             return
         self.outcomes |= dict.fromkeys(recipients, outcome)
-        metrics.outbound_recipients(outcome.action).inc(len(recipients))
+        deferred = outcome.action == "delayed" and outcome.said
+        metrics.outbound_recipients("deferred" if deferred else outcome.action).inc(len(recipients))
         logs.event(
             f"relay.{outcome.action}",
             id=self._entry.id,

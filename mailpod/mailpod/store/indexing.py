@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from array import array
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -64,6 +64,11 @@ def _size(found: set[str]) -> int:
 def due(box: Mailbox, settings: StoreSettings) -> bool:
     """Whether so many messages have no postings that some should be written."""
     return 0 < settings.search_due <= box.exists - bisect_right(box.uids, _through(box))
+
+
+def behind(boxes: Iterable[Mailbox], settings: StoreSettings) -> int:
+    """Messages of mailboxes in which some are to be indexed."""
+    return sum(len(_tail(box)) for box in boxes if due(box, settings))
 
 
 def _tail(box: Mailbox) -> array[int]:

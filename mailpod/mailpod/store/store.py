@@ -172,6 +172,12 @@ class Store:
         if account.log.broken is None and indexing.due(box, self.settings):
             self._upkeep.tend_soon(account)
 
+    @property
+    def unindexed(self) -> int:
+        """Messages without search postings, where postings are due, in accounts that are in memory."""
+        boxes = (box for account in self._accounts.values() for box in account.log.served.boxes.values())
+        return indexing.behind(boxes, self.settings)
+
     async def index(self, account: Account) -> bool:
         """Write the search postings of a batch of messages, if it is due.
 

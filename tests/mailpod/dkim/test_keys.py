@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from mailoperator import dkim, keysecrets
 from mailoperator.dkim import KeyPair
@@ -47,17 +48,24 @@ def used(pair: KeyPair, *, retired: float | None = None) -> KeyPair:
     return KeyPair(pair.id, pair.rsa, pair.ed25519, pair.made, used=1.0, retired=retired)
 
 
+def told(what: str) -> float | None:
+    return REGISTRY.get_sample_value(f"mailpod_dkim_{what}_timestamp_seconds", {"domain": DOMAIN})
+
+
 def test_the_pair_in_use_signs(tmp_path: Path, pairs: tuple[KeyPair, KeyPair]) -> None:
     first, second = pairs
     mount(tmp_path, written(used(first), second))
     keys = SigningKeys(tmp_path)
     assert selectors(keys) == [f"{first.id}r", f"{first.id}e"]
     assert [key.algorithm for key in keys.of(DOMAIN)] == ["rsa-sha256", "ed25519-sha256"]
+    assert told("key_used") == 1.0 and told("next_key") == 1_700_000_000
     mount(tmp_path, written(used(first, retired=2.0), used(second)))
     keys.reload()
     assert selectors(keys) == [f"{second.id}r", f"{second.id}e"]
+    assert told("key_used") == 1.0 and told("next_key") == 0
     mount(tmp_path, {})
     keys.reload()
+    assert told("key_used") is None
     assert selectors(keys) == []
 
 

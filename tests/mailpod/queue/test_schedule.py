@@ -8,16 +8,18 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+from prometheus_client import REGISTRY
 from tests.simulation.loop import run
 
 from mailpod.dkim.signer import Signer
 from mailpod.net.budget import Budget
+from mailpod.queue.schedule import Known, Schedule
 from mailpod.queue.settings import QueueSettings
 from mailpod.queue.spool import Spool
 from mailpod.relay.destinations import Destinations
 from mailpod.relay.settings import OutboundSettings
 from mailpod.store.memory import MemoryObjects
-from mailpod.store.outbound import SpoolEntry
+from mailpod.store.outbound import SpoolEntry, Standing
 from mailpod.store.outcome import Outcome
 
 HOUR = 3600.0
@@ -43,6 +45,7 @@ class FakeRelay:
         self.destinations = Destinations(OutboundSettings(), clock, random.Random(1))
         self.asked: list[float] = []
         self.notices: list[tuple[float, bytes]] = []
+        self.late: list[float] = []  # every ten minutes, how late an attempt is: what MailpodQueueStuck looks at
 
     def destination(self, recipient: str) -> str:
         return recipient.partition("@")[2]
@@ -61,7 +64,27 @@ class FakeRelay:
         return dict.fromkeys(recipients, self.answer(now))
 
 
-def send(answer: Callable[[float], Outcome], hours: float) -> FakeRelay:
+class SilentRelay(FakeRelay):
+    """Gets no answer until the pod ends."""
+
+    def __init__(self, clock: LoopClock, answer: Callable[[float], Outcome]) -> None:
+        super().__init__(clock, answer)
+        self.ended = asyncio.Event()
+
+    def cut(self) -> None:
+        self.ended.set()
+
+    async def deliver(self, *_: object) -> dict[str, Outcome]:
+        await self.ended.wait()
+        return {}
+
+
+def late(now: float) -> float:
+    due = REGISTRY.get_sample_value("mailpod_spool_due_timestamp_seconds")
+    return max(0.0, now - due) if due else 0.0
+
+
+def send(answer: Callable[[float], Outcome], hours: float, kind: type[FakeRelay] = FakeRelay) -> FakeRelay:
     """One message at time 0, and what was done with it in so many hours, by the settings that everybody has."""
 
     async def story() -> FakeRelay:
@@ -73,13 +96,15 @@ def send(answer: Callable[[float], Outcome], hours: float) -> FakeRelay:
             budget=Budget(1 << 20), clock=clock, pod_name="pod", signer=Signer(),
         )  # fmt: skip
         spool = Spool(services, random.Random(2))
-        relay: Any = FakeRelay(clock, answer)
+        relay: Any = kind(clock, answer)
         relay.destinations.on_room = spool._on_room
         spool._relay = relay
         spool.start()
         entry = SpoolEntry(spool.new_id(), "a@home.test", ("b@far.test",), clock.now(), user="a@home.test")
         await spool.accept(entry, b"Subject: x\r\n\r\n")
-        await asyncio.sleep(hours * HOUR)
+        for _ in range(int(hours * 6)):
+            await asyncio.sleep(HOUR / 6)
+            relay.late.append(late(clock.now()))
         await spool.stop()
         made: FakeRelay = relay
         return made
@@ -110,3 +135,17 @@ def test_days_of_4xx_are_told_after_four_hours_and_after_five_days() -> None:
     assert 4 * HOUR < delayed < 10 * HOUR and b"Action: delayed\r\n" in first
     assert 120 * HOUR < failed < 126 * HOUR and b"Action: failed\r\n" in last and b"451 4.7.1 come back later" in last
     assert relay.asked[-1] < 120 * HOUR and 20 < len(relay.asked) < 60
+    assert max(relay.late) < 0.2 * HOUR  # nobody is woken for another server's "later"
+
+
+def test_an_attempt_that_does_not_end_is_late_when_its_claim_is_over() -> None:
+    relay = send(lambda _: BUSY, 4, SilentRelay)
+    assert max(relay.late[:4]) == 0 and relay.late[11] > HOUR < relay.late[-1]
+
+
+def test_mail_for_mailboxes_here_is_due_when_it_came() -> None:
+    schedule, standing = Schedule(QueueSettings(), OutboundSettings()), Standing("x", 100.0, {1: 200.0}, {1: 201.0})
+    here = Known(outward=False, holder="", destinations=frozenset(), local=True)
+    away = Known(outward=True, holder="", destinations=frozenset({"far.test"}), local=False)
+    assert schedule.due(standing, here) == 100.0
+    assert 201.0 + 400 < (schedule.due(standing, away) or 0) < 201.0 + 800

@@ -78,6 +78,16 @@ async def test_the_tail_is_scanned() -> None:
     assert await narrowed(account, "number 0003") == [4, 9, 10, 11, 12]
 
 
+async def test_what_is_behind_is_counted_where_it_is_due() -> None:
+    _, store, account = await filled(10)
+    assert store.unindexed == 0
+    await account.append("INBOX", [NewMessage(letter(number)) for number in range(3)])
+    assert store.unindexed == 5
+    while await store.index(account):
+        pass
+    assert store.unindexed == 0
+
+
 async def test_another_pod_has_them_and_reads_little() -> None:
     world, _, _ = await filled(100)
     other = world.pod()
