@@ -117,7 +117,7 @@ CLIENTS_REFUSED = Counter(
 )
 AUTHENTICATED = Counter(
     "mailpod_sender_checks_total",
-    "Checks of who sent what comes in: spf, dkim (each signature) and dmarc, by their result.",
+    "Checks of who sent what comes in: spf, dkim (each signature), dmarc and arc, by their result.",
     ["check", "result"],
 )
 SPOOL_ENTRIES = Gauge("mailpod_spool_entries", "Messages in the queue, as of the last full look.")

@@ -84,6 +84,9 @@ class MailDomainSpec(Model):
     """The local part whose Mailbox gets what is for no other address of the domain; by default it is refused."""
     sender_policies: Literal["Enforce", "Report"] = "Enforce"
     """Whether mail that fails DMARC is refused, or goes to Junk, as its author's domain wants; or is only marked."""
+    trusted_sealers: Annotated[list[DomainName], Field(max_length=50), Unique()] = []
+    """Domains of forwarders and mailing lists that are believed where they seal by ARC that DMARC passed, and it
+    no longer does."""
     mailbox_defaults: MailboxDefaults = MailboxDefaults()
     """What holds for each Mailbox of the domain that does not say otherwise."""
     tls: Tls | None = None

@@ -65,6 +65,11 @@ def test_groups_and_catch_all_hold_in_every_domain(tmp_path: Path) -> None:
         assert entry.catch_all == "info@example.com"
 
 
+def test_trusted_sealers(tmp_path: Path) -> None:
+    (entry,) = build_entries(loaded(tmp_path, DOMAIN + "  trustedSealers: [Lists.Example.ORG]\n"), {})
+    assert isinstance(entry, DomainEntry) and entry.trusted_sealers == ("lists.example.org",)
+
+
 def test_forwarding_stays_inside(tmp_path: Path) -> None:
     inside = DOMAIN + ALICE + "  forwarding: {to: [Bob@Example.COM], keepCopy: Disabled}\n"
     (entry,) = (

@@ -8,10 +8,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Coroutine, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
+from mailpod.authres.arc import Arc, verify_chain, vouched
 from mailpod.authres.dkim import Dkim, Verifier
 from mailpod.authres.dmarc import Disposition, Dmarc, evaluate
 from mailpod.authres.results import results_field
@@ -20,18 +21,23 @@ from mailpod.authres.spf import Spf, address_of, check_host
 from mailpod.dns.resolver import Resolver
 
 T = TypeVar("T")
-_FOR_SENDERS: Final = 0.7  # of the time, for SPF and DKIM
+_FOR_SENDERS: Final = 0.7  # of the time, for SPF, DKIM and ARC
+_NO_CHAIN: Final = Arc("none")
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What a message came with. `authors` are the domains in From, None where it cannot be read."""
+    """What a message came with. `authors` are the domains in From, None where it cannot be read.
+
+    `trusted` are the domains whose ARC seals vouch for what DMARC would refuse.
+    """
 
     client: str
     helo: str
     sender: str
     content: bytes
     authors: Sequence[str] | None
+    trusted: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,7 @@ class Verdict:
     spf: Spf
     signatures: tuple[Dkim, ...]
     dmarc: tuple[Dmarc, ...]
+    arc: Arc = _NO_CHAIN
 
 
 def is_checked(client: str, settings: AuthresSettings) -> bool:
@@ -57,8 +64,9 @@ async def check(arrival: Arrival, resolver: Resolver, settings: AuthresSettings,
     senders, deadline = began + _FOR_SENDERS * settings.timeout, began + settings.timeout
     verifier = Verifier(arrival.content, resolver, settings, now)
     domain = arrival.sender.rpartition("@")[2] or arrival.helo
-    spf, signatures = await asyncio.gather(
+    spf, arc, signatures = await asyncio.gather(
         _within(senders, check_host(resolver, arrival.client, arrival.sender, arrival.helo), Spf("temperror", domain)),
+        _within(senders, verify_chain(verifier), Arc("fail", "there was no time", next=None)),
         asyncio.gather(
             *(_within(senders, verifier.verify(field), verifier.unfinished(field)) for field in verifier.signatures())
         ),
@@ -76,12 +84,20 @@ async def check(arrival: Arrival, resolver: Resolver, settings: AuthresSettings,
                 for author in arrival.authors
             )
         )
+    verdicts = [_overridden(verdict, arc, arrival.trusted) for verdict in verdicts]
     wanted: Disposition = "none"
     for verdict in verdicts:
         if verdict.wanted == "reject" or wanted == "none":
             wanted = verdict.wanted
-    field = results_field(server, spf, signatures, verdicts)
-    return Verdict(field, wanted, spf, tuple(signatures), tuple(verdicts))
+    field = results_field(server, spf, signatures, verdicts, arc, arrival.client)
+    return Verdict(field, wanted, spf, tuple(signatures), tuple(verdicts), arc)
+
+
+def _overridden(verdict: Dmarc, arc: Arc, trusted: Collection[str]) -> Dmarc:
+    """RFC 8617 §7.2.1: by what a trusted server saw before it changed the message, or sent it under its own name."""
+    if verdict.wanted == "none" or not vouched(arc, verdict.domain, trusted):
+        return verdict
+    return replace(verdict, wanted="none", vouched=True)
 
 
 async def _within(deadline: float, work: Coroutine[Any, Any, T], otherwise: T) -> T:

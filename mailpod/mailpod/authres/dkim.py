@@ -13,7 +13,7 @@ import binascii
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -85,13 +85,13 @@ class Verifier:
     def __init__(self, message: bytes, resolver: Resolver, settings: AuthresSettings, now: float) -> None:
         self._resolver, self._settings, self._now = resolver, settings, now
         end = header_end(message, 0, len(message))
-        self._fields = [line.removesuffix(b"\r") for line in split_lines(message[:end])]
+        self.fields = [line.removesuffix(b"\r") for line in split_lines(message[:end])]
         self._body = message[end:]
         self._bodies: dict[str, asyncio.Task[tuple[bytes, int]]] = {}
 
     def signatures(self) -> list[bytes]:
         """The DKIM-Signature fields that are looked at, from the top."""
-        found = [field for field in self._fields if field_name(field) == b"dkim-signature"]
+        found = [field for field in self.fields if field_name(field) == b"dkim-signature"]
         return found[: self._settings.max_signatures]
 
     def unfinished(self, field: bytes) -> Dkim:
@@ -110,13 +110,17 @@ class Verifier:
         known = (signature.domain, signature.selector, signature.algorithm)
         value = base64.b64encode(signature.value).decode()[:8]
         try:
-            key = await self._key(signature)
-            await self._check(signature, key)
+            await self.check(signature)
         except Unverified as why:
             return Dkim(why.result, *known, value, str(why))
         return Dkim("pass", *known, value)
 
-    async def _key(self, signature: Signature) -> PublicKey:
+    async def check(self, signature: Signature) -> None:
+        """Raises Unverified."""
+        await self._check(signature, await self.key(signature))
+
+    async def key(self, signature: Signature) -> PublicKey:
+        """The key in the DNS that a signature names. Raises Unverified."""
         name = f"{signature.selector}._domainkey.{signature.domain}"
         try:
             records = (await self._resolver.txt(name)).records
@@ -138,14 +142,7 @@ class Verifier:
             raise Unverified("policy", "only a part of the body is signed")
         if digest != signature.body_hash:
             raise Unverified("fail", "the body has changed")
-        hashed = hashlib.sha256(signed_fields(self._fields, signature)).digest()
-        try:
-            if isinstance(key, RSAPublicKey):
-                key.verify(signature.value, hashed, PKCS1v15(), Prehashed(SHA256()))
-            else:
-                key.verify(signature.value, hashed)  # RFC 8463 §3
-        except InvalidSignature:
-            raise Unverified("fail", "the signature is not of these fields") from None
+        check_value(key, signature, hashlib.sha256(signed_fields(self.fields, signature)).digest())
 
     async def _hashed(self, canonical: str) -> tuple[bytes, int]:
         """Hash and length of the body in a canonical form, once each."""
@@ -166,22 +163,42 @@ def _hash_of(body: bytes, canonical: str) -> tuple[bytes, int]:
 
 def parse_signature(field: bytes) -> Signature:
     """Raises BadTags for a field that is no signature of version 1, or that this verifier cannot take (§6.1.1)."""
+    tags = tags_of(field)
+    if tags.get("v") != "1":
+        raise BadTags("tags are missing" if "v" not in tags else "not version 1")
+    signature = message_signature(field, tags)
+    agent = tags.get("i", f"@{signature.domain}").rpartition("@")[2].lower()
+    if agent != signature.domain and not agent.endswith(f".{signature.domain}"):
+        raise BadTags("the agent is not of the domain")
+    if b"from" not in signature.names:
+        raise BadTags("From is not signed")
+    return replace(signature, agent_domain=agent)
+
+
+def tags_of(field: bytes) -> dict[str, str]:
+    """Raises BadTags."""
     try:
-        tags = parse_tags(field.partition(b":")[2].decode("ascii"))
+        return parse_tags(field.partition(b":")[2].decode("ascii"))
     except UnicodeDecodeError:
         raise BadTags("a signature that is not ASCII") from None
-    missing = [name for name in ("v", "a", "b", "bh", "d", "h", "s") if not tags.get(name)]
-    if missing or tags["v"] != "1":
-        raise BadTags("tags are missing" if missing else "not version 1")
+
+
+def signer_of(tags: dict[str, str], *needed: str) -> tuple[str, str]:
+    """Domain and selector of a signature that has at least the tags `needed`. Raises BadTags."""
+    if not all(tags.get(name) for name in ("a", "b", "d", "s", *needed)):
+        raise BadTags("tags are missing")
     domain, selector = tags["d"].lower(), tags["s"].lower()
     if not _DOMAIN.fullmatch(domain) or not _DOMAIN.fullmatch(selector):
         raise BadTags("a domain that is none")
-    agent = tags.get("i", f"@{domain}").rpartition("@")[2].lower()
-    if agent != domain and not agent.endswith(f".{domain}"):
-        raise BadTags("the agent is not of the domain")
+    return domain, selector
+
+
+def message_signature(field: bytes, tags: dict[str, str]) -> Signature:
+    """What DKIM-Signature and ARC-Message-Signature have in common. Raises BadTags."""
+    domain, selector = signer_of(tags, "bh")
+    if "h" not in tags:
+        raise BadTags("tags are missing")
     names = tuple(name.strip(" \t\r\n").lower().encode() for name in tags["h"].split(":"))
-    if b"from" not in names:
-        raise BadTags("From is not signed")
     if "dns/txt" not in tags.get("q", "dns/txt").lower():
         raise BadTags("a key that is elsewhere")
     forms = tags.get("c", "simple/simple").lower().partition("/")
@@ -194,11 +211,11 @@ def parse_signature(field: bytes) -> Signature:
         selector=selector,
         algorithm=tags["a"].lower(),
         names=names,
-        value=_decoded(tags["b"]),
-        body_hash=_decoded(tags["bh"]),
+        value=decoded(tags["b"]),
+        body_hash=decoded(tags["bh"]),
         canonical=canonical,
         length=_number(tags, "l"),
-        agent_domain=agent,
+        agent_domain=domain,
         expires=_number(tags, "x"),
     )
 
@@ -223,7 +240,7 @@ def load_key(record: bytes, signature: Signature, settings: AuthresSettings) -> 
     if _allowed(tags.get("t", ""), "s") and tags.get("t") and signature.agent_domain != signature.domain:
         raise Unverified("permerror", "the key is not for subdomains")
     try:
-        raw = _decoded(tags["p"])
+        raw = decoded(tags["p"])
         key = Ed25519PublicKey.from_public_bytes(raw) if wanted == "ed25519" else _rsa(raw)
     except (BadTags, ValueError, UnsupportedAlgorithm):
         raise Unverified("permerror", "the key cannot be read") from None
@@ -239,9 +256,24 @@ def signed_fields(fields: Sequence[bytes], signature: Signature) -> bytes:
     for field in fields:
         left.setdefault(field_name(field), []).append(field)
     pieces = [form(left[name].pop()) for name in signature.names if left.get(name)]
-    start = signature.field.index(b":") + 1
-    emptied = signature.field[:start] + _B.sub(rb"\1\2", signature.field[start:], count=1)
-    return b"".join(pieces) + form(emptied).removesuffix(b"\r\n")
+    return b"".join(pieces) + form(without_value(signature.field)).removesuffix(b"\r\n")
+
+
+def without_value(field: bytes) -> bytes:
+    """A signature's field with nothing in b= (§3.7)."""
+    start = field.index(b":") + 1
+    return field[:start] + _B.sub(rb"\1\2", field[start:], count=1)
+
+
+def check_value(key: PublicKey, signature: Signature, hashed: bytes) -> None:
+    """Raises Unverified."""
+    try:
+        if isinstance(key, RSAPublicKey):
+            key.verify(signature.value, hashed, PKCS1v15(), Prehashed(SHA256()))
+        else:
+            key.verify(signature.value, hashed)  # RFC 8463 §3
+    except InvalidSignature:
+        raise Unverified("fail", "the signature is not of these fields") from None
 
 
 def _rsa(raw: bytes) -> RSAPublicKey:
@@ -273,7 +305,7 @@ def _number(tags: dict[str, str], name: str) -> int | None:
     return int(value)
 
 
-def _decoded(text: str) -> bytes:
+def decoded(text: str) -> bytes:
     try:
         return base64.b64decode(_SPACE.sub("", text), validate=True)
     except (binascii.Error, ValueError):

@@ -45,6 +45,7 @@ class Dmarc:
     domain: str
     wanted: Disposition = "none"
     policy: Disposition = "none"  # as published, before t=
+    vouched: bool = False  # it fails, and a trusted server saw it pass (arc.py)
 
 
 async def evaluate(resolver: Resolver, author: str, spf: Spf, signatures: Sequence[Dkim]) -> Dmarc:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from mailpod.authres.arc import Arc
 from mailpod.authres.dkim import Dkim
 from mailpod.authres.dmarc import Dmarc
 from mailpod.authres.spf import Spf
@@ -18,8 +19,15 @@ _ID: Final = re.compile(rb'[ \t\r\n]*(?:"((?:[^"\\]|\\.)*)"|([^ \t\r\n;"]+))', r
 _NESTED: Final = 20  # comments in comments that are looked through
 
 
-def results_field(server: str, spf: Spf | None, signatures: Sequence[Dkim], verdicts: Sequence[Dmarc]) -> bytes:
-    """The field, its folds and its last CRLF included. `server` is the authserv-id."""
+def results_field(
+    server: str,
+    spf: Spf | None,
+    signatures: Sequence[Dkim],
+    verdicts: Sequence[Dmarc],
+    arc: Arc | None = None,
+    client: str = "",
+) -> bytes:
+    """The field, its folds and its last CRLF included. `server` is the authserv-id, `client` the client's address."""
     found = []
     if spf is not None:
         found.append(f"spf={spf.result} smtp.mailfrom={_safe(spf.domain)}")
@@ -27,9 +35,13 @@ def results_field(server: str, spf: Spf | None, signatures: Sequence[Dkim], verd
     if not signatures:
         found.append("dkim=none")
     for verdict in verdicts:
-        policy = f" (p={verdict.policy})" if verdict.result == "fail" else ""
+        passed = " arc=pass" if verdict.vouched else ""
+        policy = f" (p={verdict.policy}{passed})" if verdict.result == "fail" else ""
         author = f" header.from={_safe(verdict.domain)}" if verdict.domain else ""
         found.append(f"dmarc={verdict.result}{policy}{author}")
+    if arc is not None and arc.result != "none":
+        address = f'"{client}"' if ":" in client else client
+        found.append(f"arc={arc.result} smtp.remote-ip={address}")  # RFC 8617 §10.2
     return (f"Authentication-Results: {server};\r\n\t" + ";\r\n\t".join(found) + "\r\n").encode()
 
 

@@ -1,4 +1,4 @@
-"""Signs what leaves: what users submit, and what this server writes itself.
+"""Signs what leaves: what users submit, what this server writes itself, and, as ARC has it, what it forwards.
 
 A message is never lost or held up for want of a signature: it leaves unsigned, with a log line and a metric. SPF may
 speak for it, and what a receiver makes of it is better than a message that waits on a key that a person must mend.
@@ -12,6 +12,7 @@ from typing import Final
 
 from mailpod import logs, metrics
 from mailpod.dkim.keys import SigningKeys
+from mailpod.dkim.sealing import Chain, arc_set
 from mailpod.dkim.signing import signature_fields
 
 _LARGE: Final = 256 * 1024  # octets whose hash takes longer than other sessions should wait for
@@ -44,3 +45,16 @@ class Signer:
             return b""
         metrics.DKIM_SIGNED.labels("signed").inc()
         return fields
+
+    async def seal(self, message: bytes, chain: Chain, *, domain: str, seconds: float, queue_id: str) -> bytes:
+        """The fields of an ARC set by `domain`'s RSA key, the one that all verifiers know; or nothing."""
+        key = next((key for key in self.keys.of(domain) if key.algorithm == "rsa-sha256"), None)
+        if key is None:
+            return b""
+        try:
+            if len(message) > _LARGE:
+                return await asyncio.to_thread(arc_set, message, chain, key, domain=domain, seconds=seconds)
+            return arc_set(message, chain, key, domain=domain, seconds=seconds)
+        except Exception as error:
+            logs.crash("arc.failed", error, id=queue_id, domain=domain)
+            return b""

@@ -75,17 +75,21 @@ def signature_fields(message: bytes, keys: Sequence[SigningKey], *, domain: str,
     end = header_end(message, 0, len(message))
     names, signed = signed_fields(split_lines(message[:end]))
     body_hash = base64.b64encode(hashlib.sha256(relaxed_body(message[end:])).digest())
-    return b"".join(_signature_field(key, domain, int(seconds), names, body_hash, signed) for key in keys)
+    start = b"DKIM-Signature: v=1"
+    return b"".join(signature_field(start, key, domain, int(seconds), names, body_hash, signed) for key in keys)
 
 
-def signed_fields(lines: list[bytes]) -> tuple[list[bytes], bytes]:
-    """The names for h=, and the canonical fields that they stand for. `lines` are raw fields, top first."""
+def signed_fields(lines: list[bytes], also: Sequence[bytes] = ()) -> tuple[list[bytes], bytes]:
+    """The names for h=, and the canonical fields that they stand for. `lines` are raw fields, top first.
+
+    `also` are names of more fields to sign, as often as they are there.
+    """
     by_name: dict[bytes, list[bytes]] = {}
     for line in reversed(lines):  # §5.4.2: of several, the one at the bottom first
         by_name.setdefault(field_name(line), []).append(line)
     names: list[bytes] = []
     signed: list[bytes] = []
-    for name in (*_SEALED, *_SEALED_IF_THERE, *_IF_THERE):
+    for name in (*_SEALED, *_SEALED_IF_THERE, *_IF_THERE, *also):
         found = by_name.get(name, [])
         once_more = name in _SEALED or (bool(found) and name in _SEALED_IF_THERE)
         names += [name] * (len(found) + once_more)
@@ -93,10 +97,12 @@ def signed_fields(lines: list[bytes]) -> tuple[list[bytes], bytes]:
     return names, b"".join(signed)
 
 
-def _signature_field(
-    key: SigningKey, domain: str, seconds: int, names: Sequence[bytes], body_hash: bytes, signed: bytes
+def signature_field(
+    start: bytes, key: SigningKey, domain: str, seconds: int, names: Sequence[bytes], body_hash: bytes, signed: bytes
 ) -> bytes:
-    unsigned = b"DKIM-Signature: v=1; a=%b; c=relaxed/relaxed; d=%b;\r\n\ts=%b; t=%d;\r\n%b;\r\n\tbh=%b;\r\n\tb=" % (
+    """A field that begins with `start`: its name and first tag. `signed` are the canonical fields of `names`."""
+    unsigned = b"%b; a=%b; c=relaxed/relaxed; d=%b;\r\n\ts=%b; t=%d;\r\n%b;\r\n\tbh=%b;\r\n\tb=" % (
+        start,
         key.algorithm.encode(),
         domain.encode(),
         key.selector.encode(),
@@ -104,6 +110,11 @@ def _signature_field(
         _listed(names),
         body_hash,
     )
+    return with_value(unsigned, key, signed)
+
+
+def with_value(unsigned: bytes, key: SigningKey, signed: bytes) -> bytes:
+    """A field that ends with an empty b=, signed with what is `signed` before it."""
     # §3.7: the field itself is hashed last, its b= empty and without a CRLF at its end
     value = base64.b64encode(key.sign(signed + relaxed_field(unsigned)[:-2]))
     return unsigned + b"\r\n\t".join(value[at : at + _WIDTH] for at in range(0, len(value), _WIDTH)) + b"\r\n"

@@ -181,6 +181,8 @@ class Handler:
                 raise OverQuota
         envelope.max_bytes = min(envelope.max_bytes or domain.max_message_bytes, domain.max_message_bytes)
         envelope.enforced = envelope.enforced and domain.sender_policies == "enforce"
+        sealers = frozenset(domain.trusted_sealers)
+        envelope.trusted = sealers if envelope.trusted is None else envelope.trusted & sealers
         for entry in entries:
             envelope.recipients.setdefault(entry.address, Recipient(entry, str(address), options))
         envelope.named[str(address)] = entries

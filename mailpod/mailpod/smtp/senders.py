@@ -1,6 +1,7 @@
 """Who sent what comes in by the MX port, and what follows from it for the message.
 
-A message for several domains is refused, or goes to Junk, only where all of them want senders' policies enforced.
+A message for several domains is refused, or goes to Junk, only where all of them want senders' policies enforced; and
+only an ARC sealer that all of them trust is believed.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ async def checked_sender(services: Services, session: MailSession, envelope: Mai
         sender=envelope.mail_from or "",
         content=content,
         authors=author_domains(content),
+        trusted=envelope.trusted or (),
     )
     verdict = await check(
         arrival, services.resolver, settings.authres, server=settings.hostname, now=services.clock.now()
@@ -65,6 +67,8 @@ async def checked_sender(services: Services, session: MailSession, envelope: Mai
         metrics.AUTHENTICATED.labels("dkim", signature.result).inc()
     for dmarc in verdict.dmarc:
         metrics.AUTHENTICATED.labels("dmarc", dmarc.result).inc()
+    if verdict.arc.result != "none":
+        metrics.AUTHENTICATED.labels("arc", verdict.arc.result).inc()
     if verdict.wanted == "reject" and envelope.enforced:
         refused = next(dmarc.domain for dmarc in verdict.dmarc if dmarc.wanted == "reject")
         logs.event("smtp.unauthenticated", peer=session.client.host, author=refused)

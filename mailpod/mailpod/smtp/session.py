@@ -119,6 +119,7 @@ class MailEnvelope(Envelope):
         self.began = 0.0  # when the first chunk did
         self.spoilt = False  # a chunk was refused, so the message is
         self.enforced = True  # all recipients' domains want senders' policies enforced
+        self.trusted: frozenset[str] | None = None  # ARC sealers whom all recipients' domains trust
         self.junk = False  # that is what the author's domain wants
         self.verified = False  # the reverse-path is not forged
         self.reporting = Reporting()

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from mailpod.store.names import address_key, domain_key
 
 READER: Final = 1  # what this version can read; entries name what they need
-WRITER: Final = 3  # the fields that this version knows and writes
+WRITER: Final = 4  # the fields that this version knows and writes
 _CONTEXT: Final = b"mailpod directory 1\n"
 
 
@@ -87,6 +87,7 @@ class DomainEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", t
     hostname: str  # what the server calls itself: banner, HELO, Received
     max_message_bytes: int
     sender_policies: str = "enforce"  # or "report": what DMARC wants of mail that comes in is only written down
+    trusted_sealers: tuple[str, ...] = ()  # domains whose ARC seals vouch for what DMARC would refuse
     postmaster: str | None = None  # the address whose mailbox gets postmaster@ and abuse@
     mta_sts: str = ""  # the mode of its MTA-STS policy (RFC 8461 §5); empty: it has none
     groups: dict[str, tuple[str, ...]] = {}  # by local part, normalised: addresses of the members

@@ -91,6 +91,7 @@ ENTRIES: Sequence[Entry] = (
     domain(
         "all.example",
         catch_all="erin@all.example",
+        trusted_sealers=("example.com",),
         groups={"staff": ("erin@all.example", "e@all.example", "x@all.example")},
     ),
     mailbox("erin@all.example"),

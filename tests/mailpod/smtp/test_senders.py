@@ -16,6 +16,7 @@ from tests.mailpod.smtp.server import Client, Server, serving
 from mailpod.authres.check import Verdict
 from mailpod.authres.dmarc import Dmarc
 from mailpod.authres.spf import Spf
+from mailpod.dkim.sealing import Chain
 from mailpod.dkim.signer import Signer
 from mailpod.net.peer import Peer
 from mailpod.smtp import connection
@@ -31,7 +32,7 @@ ZONE = (
     'careful.example TXT "v=spf1 -all"',
     '_dmarc.careful.example TXT "v=DMARC1; p=quarantine"',
 )
-ALICE, BOB, DAVE = "alice@example.com", "bob@example.com", "dave@small.example"
+ALICE, BOB, DAVE, ERIN = "alice@example.com", "bob@example.com", "dave@small.example", "erin@all.example"
 
 
 @asynccontextmanager
@@ -114,6 +115,31 @@ async def test_a_domain_that_only_wants_reports(monkeypatch: pytest.MonkeyPatch)
         await server.services.spool.idle()
         stored = await server.inbox(DAVE)
         assert len(stored) == 2 and all(b"dmarc=fail (p=reject) header.from=strict.example" in one for one in stored)
+
+
+@pytest.mark.parametrize(
+    ("recipients", "taken"),
+    [([ALICE], False), ([ERIN], True), ([ERIN, ALICE], False), ([ERIN, "erin+x@all.example"], True)],
+)
+async def test_a_sealer_whom_the_recipients_domains_trust(
+    monkeypatch: pytest.MonkeyPatch, signer: tuple[Signer, dict[str, str]], recipients: list[str], taken: bool
+) -> None:
+    sealing, records = signer
+    results = b"Authentication-Results: mx.example.com; dmarc=pass header.from=strict.example\r\n"
+    content = mail("a@strict.example")
+    seal = await sealing.seal(content, Chain(1, "none", (), results), domain="example.com", seconds=1e9, queue_id="x")
+    zone = Zone(*ZONE)
+    for selector, record in records.items():
+        zone.add(f'{selector}._domainkey.example.com TXT "{record[:200]}" "{record[200:]}"')
+    async with from_afar(monkeypatch, zone) as (server, client):
+        reply = await client.message(seal + content, *recipients, sender="a@good.example")
+        assert reply.startswith("250" if taken else "550 5.7.1")
+        if taken:
+            await server.services.spool.idle()
+            (stored,) = await server.inbox(ERIN)
+            assert (
+                b"dmarc=fail (p=reject arc=pass) header.from=strict.example;\r\n\tarc=pass smtp.remote-ip=192.0.2.1\r\n"
+            ) in stored
 
 
 async def test_a_dns_that_does_not_answer_refuses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
