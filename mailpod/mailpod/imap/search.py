@@ -186,9 +186,10 @@ class Search:
         known = remembered(view.mailbox, (where, name), needle.folded)
         uids = BitMap(self._uids(open_))
         if unknown := uids - known.asked:
-            left = await view.account.narrow(view.mailbox, needle.folded, array("I", unknown), where)
-            known.asked.update(unknown - BitMap(left))
-            positions = [view.seq_of(uid) - 1 for uid in left]
+            narrowed = await view.account.narrow(view.mailbox, needle.folded, array("I", unknown), where)
+            known.asked.update(unknown - narrowed.left)
+            known.found.update(narrowed.found)
+            positions = [view.seq_of(uid) - 1 for uid in narrowed.left]
             read = self._read_headers(needle, name, positions) if name else self._read(needle, where, positions)
             async with aclosing(read):
                 async for position, holds in read:

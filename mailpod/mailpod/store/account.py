@@ -23,7 +23,7 @@ from .mailbox import Mailbox
 from .message import NewMessage
 from .ops import Close, Operation
 from .page import Location
-from .searching import Where
+from .searching import Narrowed, Where
 from .state import State
 from .uploads import Uploads
 
@@ -296,8 +296,8 @@ class Account:
         """Whole messages, in order, read ahead. Raises as `body`."""
         return self._finder.bodies(at)
 
-    async def narrow(self, mailbox: Mailbox, text: str, uids: Sequence[int], where: Where) -> Sequence[int]:
-        """Those of `uids` (ascending) that may hold `text`, folded (mime/folding.py), there; all if none is known."""
+    async def narrow(self, mailbox: Mailbox, text: str, uids: Sequence[int], where: Where) -> Narrowed:
+        """Which of `uids` (ascending) hold `text`, folded (mime/folding.py), there, and which must be read for it."""
         self._store.index_if_due(self, mailbox)
         return await self._store.searching.narrow(self.prefix, mailbox, text, uids, where)
 

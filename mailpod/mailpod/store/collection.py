@@ -264,7 +264,7 @@ class _Collection:
 
 
 def _search_names(root: Root) -> set[str]:
-    return {f"page/{ref.id}" for box in root.boxes for each in box.search for ref in (each.terms, each.postings)}
+    return {f"page/{ref.id}" for box in root.boxes for each in box.search for ref in each.refs()}
 
 
 def _anchor(entries: Sequence[Entry], now: float, grace: float) -> Entry | None:

@@ -13,7 +13,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ..errors import Damaged, Expunged
 from ..logs import event
@@ -23,8 +23,9 @@ from .mailbox import Mailbox
 from .objects import NotFound
 from .ops import PageRef
 from .page import Location, Page, checksum
-from .postings import Builder, SearchRef, joined, words
+from .postings import Builder, Made, SearchRef, joined, words
 from .settings import StoreSettings
+from .texts import frame
 
 if TYPE_CHECKING:
     from .account import Account
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 _STEP: Final = 16  # messages read and taken apart at once
 _MOST: Final = 1 << 16  # characters of the distinct words of a text; a message with more is not indexed
+
+
+_Indexed: TypeAlias = tuple[set[str], set[str], bytes]  # words of the body and of the own header; a frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +47,21 @@ class _Text:
     parts: Sequence[int]
     header_size: int
 
-    def words(self) -> tuple[set[str], set[str]] | None:
-        """Of the body, and of the message's own header; None where the message must always be read."""
+    def indexed(self) -> _Indexed | None:
+        """None where the message must always be read."""
         if self.data is None:
             return None
-        texts = decoded_text(self.data, self.parts, self.header_size, headers=True)
-        header = words(fold(next(texts, "")))
+        header, *bodies = map(fold, decoded_text(self.data, self.parts, self.header_size, headers=True))
         body: set[str] = set()
-        for text in texts:
-            body |= words(fold(text))
+        for text in bodies:
+            body |= words(text)
             if _size(body) > _MOST:
                 return None
-        return (body, header) if _size(body) + _size(header) <= _MOST else None
+        named = words(header)
+        if _size(body) + _size(named) > _MOST:
+            return None
+        packed = frame(header, bodies)
+        return None if packed is None else (body, named, packed)
 
 
 def _size(found: set[str]) -> int:
@@ -97,7 +104,7 @@ async def _index(store: Store, account: Account, box: Mailbox, uids: array[int])
         for start in range(0, len(rows), _STEP):
             started = store.clock.elapsed()
             texts = await _read(store, account, page, rows[start : start + _STEP])
-            for text, found in zip(texts, await asyncio.to_thread(_all_words, texts), strict=True):
+            for text, found in zip(texts, await asyncio.to_thread(_all_indexed, texts), strict=True):
                 builder.add(text.uid, *(found or (None,)))
             await store.clock.sleep(store.clock.elapsed() - started)
     made = await asyncio.to_thread(builder.finish)
@@ -116,8 +123,8 @@ async def _index(store: Store, account: Account, box: Mailbox, uids: array[int])
     return True
 
 
-def _all_words(texts: Sequence[_Text]) -> list[tuple[set[str], set[str]] | None]:
-    return [text.words() for text in texts]
+def _all_indexed(texts: Sequence[_Text]) -> list[_Indexed | None]:
+    return [text.indexed() for text in texts]
 
 
 async def _read(store: Store, account: Account, page: Page, rows: Sequence[int]) -> list[_Text]:
@@ -142,23 +149,24 @@ async def _body(store: Store, account: Account, at: Location) -> bytes | None:
         return None
 
 
-async def _whole(store: Store, account: Account, segment: SearchRef) -> tuple[bytes, bytes] | None:
-    """The pages of a segment, to be joined with another; None where they are not what was written."""
-    try:
-        terms, postings = [
-            await store.objects.get(f"{account.prefix}page/{ref.id}") for ref in (segment.terms, segment.postings)
-        ]
-    except NotFound:
-        return None
-    if checksum(terms) != segment.terms.sum or checksum(postings) != segment.postings.sum:
-        return None
-    return terms, postings
+async def _whole(store: Store, account: Account, segment: SearchRef) -> Made | None:
+    """The pages of a segment, to be joined with another; None where they are not what was written, or not all."""
+    pages = []
+    for ref in segment.refs():
+        try:
+            data = await store.objects.get(f"{account.prefix}page/{ref.id}")
+        except NotFound:
+            return None
+        if checksum(data) != ref.sum:
+            return None
+        pages.append(data)
+    return Made(*pages) if segment.texts else None
 
 
-async def _write(store: Store, account: Account, made: tuple[bytes, bytes], covers: tuple[int, int, int]) -> SearchRef:
+async def _write(store: Store, account: Account, made: Made, covers: tuple[int, int, int]) -> SearchRef:
     refs = []
-    for data in made[::-1]:
+    for data in made[::-1]:  # what is referred to comes first
         identifier = store.random_id()
         await account.uploads.write_once(f"{account.prefix}page/{identifier}", data)
         refs.append(PageRef(identifier, checksum(data), *covers, len(data)))
-    return SearchRef(refs[1], refs[0])
+    return SearchRef(*refs[::-1])

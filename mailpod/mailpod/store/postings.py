@@ -18,15 +18,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge
-from itertools import groupby
-from typing import Final
+from itertools import accumulate, groupby
+from typing import Final, NamedTuple
 
 import msgspec
 import zstandard
 from pyroaring import BitMap
 
+from . import texts
 from .ops import PageRef
-from .page import BadPage, little, seal, unlittle, unseal
+from .page import BadPage, Location, little, seal, unlittle, unseal
 
 TERMS, POSTINGS = 5, 6
 HEADER: Final = b"MPP1" + bytes([POSTINGS])
@@ -39,10 +40,25 @@ IN_HEADER: Final = "\0"  # before a trigram of the message's own header
 
 
 class SearchRef(msgspec.Struct, frozen=True, array_like=True):
-    """A segment: its page of terms, and the page of postings that this one describes."""
+    """A segment: its page of terms, and the pages of postings and texts that this one describes.
+
+    Segments of earlier versions have no texts.
+    """
 
     terms: PageRef
     postings: PageRef
+    texts: PageRef | None = None
+
+    def refs(self) -> list[PageRef]:
+        return [self.terms, self.postings, *([self.texts] if self.texts else [])]
+
+
+class Made(NamedTuple):
+    """The pages of a segment."""
+
+    terms: bytes
+    postings: bytes
+    texts: bytes
 
 
 class _Terms(msgspec.Struct):
@@ -51,11 +67,15 @@ class _Terms(msgspec.Struct):
     firsts: list[bytes]
     ends: bytes
     sums: bytes
+    texts: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What is kept in memory of a segment. `ends` are offsets in the page of postings; a block begins at the last."""
+    """What is kept in memory of a segment. `ends` are offsets in the page of postings; a block begins at the last.
+
+    `texts` are offsets likewise in the page of texts, one a row; only those of `always` have no octets there.
+    """
 
     uids: array[int]
     covered: BitMap
@@ -63,6 +83,7 @@ class Terms:
     firsts: list[bytes]
     ends: array[int]
     sums: array[int]
+    texts: array[int]
 
     def block_of(self, trigram: bytes) -> int:
         """The block in which `trigram` is, if it is in any; -1 where it is in none."""
@@ -71,6 +92,11 @@ class Terms:
     def place(self, block: int) -> tuple[int, int]:
         """Range of octets in the page of postings."""
         return (self.ends[block - 1] if block else len(HEADER)), self.ends[block]
+
+    def text(self, key: str, row: int) -> Location:
+        """Where the frame of a row is, in the page of texts `key`."""
+        start = self.texts[row - 1] if row else len(texts.HEADER)
+        return Location(key, start, self.texts[row] - start, b"", self.uids[row])
 
     def uids_of(self, rows: BitMap) -> BitMap:
         return BitMap([self.uids[row] for row in rows])
@@ -84,6 +110,11 @@ _PACK = msgspec.msgpack.Encoder()
 def words(text: str) -> set[str]:
     """What a segment is built of: the words of a folded text, which recur, so that few are taken apart."""
     return set(text.split())
+
+
+def exact(text: str) -> bool:
+    """Whether the rows of a folded string's one trigram are those of the messages that hold it."""
+    return len(text) == 3 and len(text.split()) == 1 and text == text.strip()
 
 
 def asked(text: str, mark: str = "") -> list[bytes]:
@@ -106,15 +137,20 @@ class Builder:
     def __init__(self) -> None:
         self._uids = array("I")
         self._always: list[int] = []
+        self._texts = [texts.HEADER]
         self._rows: dict[str, defaultdict[str, list[int]]] = {mark: defaultdict(list) for mark in ("", IN_HEADER)}
 
     def __len__(self) -> int:
         return len(self._uids)
 
-    def add(self, uid: int, body: set[str] | None, header: Iterable[str] = ()) -> None:
-        """A message: the words of its text, and those of its own header; None where not known. UIDs ascend."""
+    def add(self, uid: int, body: set[str] | None, header: Iterable[str] = (), text: bytes = b"") -> None:
+        """A message: the words of its text, and those of its own header; None where not known. UIDs ascend.
+
+        `text` is its frame (texts.py).
+        """
         row = len(self._uids)
         self._uids.append(uid)
+        self._texts.append(text)
         if body is None:
             self._always.append(row)
             return
@@ -123,8 +159,7 @@ class Builder:
             for word in found:
                 rows[word].append(row)
 
-    def finish(self) -> tuple[bytes, bytes]:
-        """Pages of terms and of postings."""
+    def finish(self) -> Made:
         found: defaultdict[str, list[int]] = defaultdict(list)
         for mark, rows_of in self._rows.items():
             for word, rows in rows_of.items():
@@ -132,24 +167,28 @@ class Builder:
                 for at in range(len(word)):
                     found[mark + padded[at : at + 3]] += rows
         entries = sorted((_key(trigram), _pack_rows(BitMap(rows))) for trigram, rows in found.items())
-        return _write(self._uids, self._always, entries)
+        ends = array("I", accumulate(map(len, self._texts)))[1:]
+        return _write(self._uids, self._always, entries, ends, b"".join(self._texts))
 
 
-def joined(one: tuple[bytes, bytes], two: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+def joined(one: Made, two: Made) -> Made:
     """Two segments as one; all UIDs of the second are above the first's. Raises BadPage."""
-    first, second = read_terms(one[0]), read_terms(two[0])
+    first, second = read_terms(one.terms), read_terms(two.terms)
     shift = len(first.uids)
     if shift + len(second.uids) > _MOST_ROWS:
         raise BadPage("a segment of too many messages")
     both = merge(
-        ((key, 0, rows) for key, rows in _entries(first, one[1])),
-        ((key, shift, rows) for key, rows in _entries(second, two[1])),
+        ((key, 0, rows) for key, rows in _entries(first, one.postings)),
+        ((key, shift, rows) for key, rows in _entries(second, two.postings)),
     )
     entries = (
         (key, _joined_rows([(offset, rows) for _, offset, rows in group]))
         for key, group in groupby(both, key=lambda each: each[0])
     )
-    return _write(first.uids + second.uids, [*first.always, *(shift + row for row in second.always)], entries)
+    always = [*first.always, *(shift + row for row in second.always)]
+    behind = len(one.texts) - len(texts.HEADER)
+    ends = first.texts + array("I", [behind + end for end in second.texts])
+    return _write(first.uids + second.uids, always, entries, ends, texts.joined(one.texts, two.texts))
 
 
 def _joined_rows(parts: list[tuple[int, bytes]]) -> bytes:
@@ -167,7 +206,13 @@ def _entries(terms: Terms, postings: bytes) -> Iterator[tuple[bytes, bytes]]:
         yield from read_block(terms, block, postings[start:end]).items()
 
 
-def _write(uids: array[int], always: Sequence[int], entries: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
+def _write(
+    uids: array[int],
+    always: Sequence[int],
+    entries: Iterable[tuple[bytes, bytes]],
+    text_ends: array[int],
+    frames: bytes,
+) -> Made:
     out = [HEADER]
     firsts: list[bytes] = []
     ends, sums = array("I"), array("I")
@@ -192,8 +237,8 @@ def _write(uids: array[int], always: Sequence[int], entries: Iterable[tuple[byte
             block, size = {}, 0
     if block:
         close()
-    terms = _Terms(little(uids), little(array("H", always)), firsts, little(ends), little(sums))
-    return seal(TERMS, terms), b"".join(out)
+    terms = _Terms(little(uids), little(array("H", always)), firsts, little(ends), little(sums), little(text_ends))
+    return Made(seal(TERMS, terms), b"".join(out), frames)
 
 
 def read_terms(data: bytes, expected: bytes | None = None) -> Terms:
@@ -210,6 +255,7 @@ def read_terms(data: bytes, expected: bytes | None = None) -> Terms:
         found.firsts,
         unlittle("I", found.ends),
         unlittle("I", found.sums),
+        unlittle("I", found.texts),
     )
 
 

@@ -1,15 +1,18 @@
-"""Which messages may hold a string, by the postings in the bucket: read by need, and kept under a budget.
+"""Which messages hold a string, by the postings and texts in the bucket: read by need, and kept under a budget.
 
-Invariant: postings save reading and decide nothing. A segment that cannot be read, or is damaged or gone, is passed
-over: its messages are candidates all, and its mailbox forgets it, so that it is written again.
+Invariant: the answer is what reading the messages would give: postings rule out, texts decide. A segment that cannot be
+read, or is damaged or gone, is passed over: its messages are read all, and its mailbox forgets it, so that it is
+written again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from typing import Final, Literal, TypeAlias
 
 from pyroaring import BitMap
@@ -17,9 +20,10 @@ from pyroaring import BitMap
 from ..logs import event
 from .bodies import Cache
 from .columns import Columns
+from .comparing import Comparing
 from .objects import NotFound, ObjectStore, StorageError
 from .page import BadPage
-from .postings import IN_HEADER, SearchRef, Terms, asked, read_block, read_terms, unpack_rows
+from .postings import IN_HEADER, SearchRef, Terms, asked, exact, read_block, read_terms, unpack_rows
 from .settings import StoreSettings
 
 Where: TypeAlias = Literal["header", "body", "text"]
@@ -27,53 +31,83 @@ _MARKS: Final[dict[Where, tuple[str, ...]]] = {"header": (IN_HEADER,), "body": (
 _AT_ONCE: Final = 8  # segments
 
 
+@dataclass(frozen=True, slots=True)
+class Narrowed:
+    """UIDs of the messages that hold a string, and of those that must be read to know it."""
+
+    found: BitMap = field(default_factory=BitMap)
+    left: BitMap = field(default_factory=BitMap)
+
+    def __or__(self, other: Narrowed) -> Narrowed:
+        return Narrowed(self.found | other.found, self.left | other.left)
+
+
 class Searching:
-    """Of all accounts of a pod. `octets` counts what was read of postings."""
+    """Of all accounts of a pod."""
 
     def __init__(self, objects: ObjectStore, settings: StoreSettings) -> None:
         self._objects = objects
         self._terms: Cache[Terms] = Cache(settings.search_cache_bytes // 4)
         self._blocks: Cache[dict[bytes, bytes]] = Cache(settings.search_cache_bytes)
-        self.octets = 0
+        self._comparing = Comparing(objects, settings)
+        self._octets = 0
 
-    async def narrow(self, prefix: str, box: Columns, text: str, uids: Sequence[int], where: Where) -> Sequence[int]:
-        """Those of `uids` (ascending) that may hold `text`, which is folded (mime/folding.py), there."""
+    @property
+    def octets(self) -> int:
+        """What was read of postings and texts."""
+        return self._octets + self._comparing.octets
+
+    async def narrow(self, prefix: str, box: Columns, text: str, uids: Sequence[int], where: Where) -> Narrowed:
+        """Which of `uids` (ascending) hold `text`, which is folded (mime/folding.py), there, as far as is known."""
         segments = [each for each in box.search if uids and each.terms.first <= uids[-1] and each.terms.last >= uids[0]]
-        wanted = [found for mark in _MARKS[where] if (found := asked(text, mark))]
-        if not wanted or not segments:
-            return uids
+        if not segments or not text:
+            return Narrowed(left=BitMap(uids))
         slots = asyncio.Semaphore(_AT_ONCE)
+        known: list[Awaitable[Narrowed]] = []
+        behind = BitMap(uids)
 
-        async def ask(segment: SearchRef) -> BitMap:
+        async def ask(segment: SearchRef, among: BitMap) -> Narrowed:
             async with slots:
-                return await self._ruled_out(prefix, box, segment, wanted)
+                return await self._in_segment(prefix, box, segment, (text, where), among)
 
-        out: list[int] = []
-        at = 0
-        ruled_out = await asyncio.gather(*map(ask, segments))
-        for segment, gone in zip(segments, ruled_out, strict=True):
+        for segment in segments:
             low, high = bisect_left(uids, segment.terms.first), bisect_right(uids, segment.terms.last)
-            out += uids[at:low]
-            out += BitMap(uids[low:high]) - gone
-            at = high
-        out += uids[at:]
-        return array("I", out)
+            known.append(ask(segment, among := BitMap(uids[low:high])))
+            behind -= among
+        return reduce(or_, await asyncio.gather(*known), Narrowed(left=behind))
 
-    async def _ruled_out(
-        self, prefix: str, box: Columns, segment: SearchRef, wanted: Sequence[Sequence[bytes]]
-    ) -> BitMap:
-        """UIDs of the segment whose messages do not hold all trigrams of any of these strings."""
+    async def _in_segment(
+        self, prefix: str, box: Columns, segment: SearchRef, asks: tuple[str, Where], among: BitMap
+    ) -> Narrowed:
+        """Of the UIDs `among`, which are between the segment's first and last."""
         try:
-            terms = await self._load_terms(prefix, segment)
-            found = [await self._rows(prefix, segment, terms, each) for each in wanted]
+            return await self._known(prefix, segment, asks, among)
         except (NotFound, BadPage) as error:
             event("store.search.lost", level="warning", account=prefix, page=segment.terms.id, error=repr(error))
             if segment in box.search:  # and what is behind it: what is indexed is always the beginning
                 box.search = box.search[: box.search.index(segment)]
-            return BitMap()
         except StorageError:
-            return BitMap()
-        return terms.covered - terms.uids_of(BitMap.union(*found, terms.always))
+            pass
+        return Narrowed(left=among)
+
+    async def _known(self, prefix: str, segment: SearchRef, asks: tuple[str, Where], among: BitMap) -> Narrowed:
+        """Raises NotFound, BadPage, StorageError."""
+        text, where = asks
+        terms = await self._load_terms(prefix, segment)
+        trigrams = [found for mark in _MARKS[where] if (found := asked(text, mark))]
+        if trigrams:
+            rows = BitMap.union(*[await self._rows(prefix, segment, terms, each) for each in trigrams])
+        else:
+            rows = BitMap(range(len(terms.uids)))  # of a string that is short postings say nothing
+        left = among & terms.uids_of(terms.always) | among - terms.covered
+        likely = among & terms.uids_of(rows - terms.always)
+        if trigrams and exact(text) and where != "header":
+            return Narrowed(likely, left)
+        if segment.texts is None or where == "header":
+            return Narrowed(left=left | likely)
+        key = f"{prefix}page/{segment.texts.id}"
+        places = [at for row in rows - terms.always if (at := terms.text(key, row)).uid in likely]
+        return Narrowed(BitMap(await self._comparing.holding(places, text, headers=where == "text")), left)
 
     async def _rows(self, prefix: str, segment: SearchRef, terms: Terms, wanted: Sequence[bytes]) -> BitMap:
         blocks = dict.fromkeys(terms.block_of(trigram) for trigram in wanted)
@@ -90,7 +124,7 @@ class Searching:
     async def _load_terms(self, prefix: str, segment: SearchRef) -> Terms:
         async def read() -> Terms:
             data = await self._objects.get(f"{prefix}page/{segment.terms.id}")
-            self.octets += len(data)
+            self._octets += len(data)
             return read_terms(data, segment.terms.sum)
 
         return await self._terms.load(segment.terms.id, read, lambda terms: 20 * len(terms.uids) + 80 * len(terms.ends))
@@ -98,7 +132,7 @@ class Searching:
     async def _block(self, prefix: str, segment: SearchRef, terms: Terms, block: int) -> dict[bytes, bytes]:
         async def read() -> dict[bytes, bytes]:
             data = await self._objects.get_range(f"{prefix}page/{segment.postings.id}", *terms.place(block))
-            self.octets += len(data)
+            self._octets += len(data)
             return read_block(terms, block, data)
 
         return await self._blocks.load((segment.postings.id, block), read, _weight)

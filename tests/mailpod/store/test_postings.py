@@ -7,19 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailpod.store.page import BadPage
-from mailpod.store.postings import Builder, asked, joined, read_block, read_terms, unpack_rows, words
+from mailpod.store.postings import Builder, Made, asked, joined, read_block, read_terms, unpack_rows, words
 
 TEXTS = st.lists(st.one_of(st.none(), st.text("abc é", max_size=12), st.text(max_size=8)), max_size=30)
 
 
-def segment(texts: list[str | None], first: int = 1) -> tuple[bytes, bytes]:
+def segment(texts: list[str | None], first: int = 1) -> Made:
     builder = Builder()
     for uid, text in enumerate(texts, first):
         builder.add(uid, None if text is None else words(text))
     return builder.finish()
 
 
-def candidates(pages: tuple[bytes, bytes], string: str) -> set[int]:
+def candidates(pages: Made, string: str) -> set[int]:
     """UIDs that the segment leaves in."""
     terms = read_terms(pages[0])
     found = None if asked(string) else set(range(len(terms.uids)))
@@ -56,7 +56,7 @@ def test_many_messages_become_bitmaps_and_blocks() -> None:
 
 
 def test_a_damaged_block_is_seen() -> None:
-    terms, postings = segment(["some text"])
+    terms, postings, _ = segment(["some text"])
     read = read_terms(terms)
     start, end = read.place(0)
     with pytest.raises(BadPage):

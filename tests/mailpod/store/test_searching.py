@@ -9,6 +9,7 @@ import pytest
 from mailpod.mime.folding import fold
 from mailpod.store import Account, NewMessage, Store, Where
 from mailpod.store.check import CheckOptions, check_bucket, describe
+from mailpod.store.postings import SearchRef
 
 from .faults import World, make_world
 
@@ -46,8 +47,11 @@ async def publish(store: Store, account: Account) -> None:
 
 
 async def narrowed(account: Account, text: str, where: Where = "text") -> list[int]:
+    """What must be read or is known to hold the string."""
     box = account.mailbox("INBOX")
-    return list(await account.narrow(box, fold(text), list(box.uids), where))
+    known = await account.narrow(box, fold(text), list(box.uids), where)
+    assert not known.found & known.left
+    return list(known.found | known.left)
 
 
 async def test_only_candidates_are_left() -> None:
@@ -69,6 +73,35 @@ async def test_headers_and_bodies_are_apart() -> None:
     assert await narrowed(account, "alpha", "body") == []
     assert await narrowed(account, "letter number", "body") == list(range(1, 9))
     assert await narrowed(account, "letter number", "header") == []
+
+
+async def test_texts_decide_where_postings_cannot() -> None:
+    _, _, account = await filled(100)
+    box = account.mailbox("INBOX")
+
+    async def known(text: str, where: Where) -> tuple[list[int], list[int]]:
+        found = await account.narrow(box, fold(text), list(box.uids), where)
+        return list(found.found), list(found.left)
+
+    assert await known("letter number 0042.", "body") == ([43], [])
+    assert await known("0042 number", "body") == ([], []), "each of its words is there"
+    assert await known("42", "body") == ([43], []), "too short to be looked up"
+    assert await known("mm", "text") == (list(range(3, 101, 5)), [])
+    assert await known("mm", "body") == ([], []), "in the header only"
+    assert await known("alpha", "header") == ([], list(range(1, 101, 5))), "in which field, the message says"
+    assert await known("", "body") == ([], list(box.uids))
+
+
+async def test_segments_of_an_earlier_version_have_no_texts() -> None:
+    _, store, account = await filled(10)
+    box = account.mailbox("INBOX")
+    box.search = [SearchRef(each.terms, each.postings) for each in box.search]
+    assert await narrowed(account, "number 0003") == [4, 9, 10]
+    await account.append("INBOX", [NewMessage(letter(number)) for number in range(20, 26)])
+    while await store.index(account):
+        pass
+    assert [bool(each.texts) for each in box.search] == [False, True], "and are not joined with those that have them"
+    assert await narrowed(account, "number 0020") == [11]
 
 
 async def test_the_tail_is_scanned() -> None:
@@ -93,7 +126,7 @@ async def test_another_pod_has_them_and_reads_little() -> None:
     other = world.pod()
     account = await other.open(world.ref)
     assert await narrowed(account, "number 0042") == [43]
-    stored = sum(ref.length for each in account.mailbox("INBOX").search for ref in (each.terms, each.postings))
+    stored = sum(ref.length for each in account.mailbox("INBOX").search for ref in each.refs())
     assert 0 < other.searching.octets <= stored
 
 
@@ -126,7 +159,7 @@ async def test_mailboxes_without_messages_lose_their_postings() -> None:
     assert other.mailbox("INBOX").search == []
 
 
-@pytest.mark.parametrize("which", ["terms", "postings"])
+@pytest.mark.parametrize("which", ["terms", "postings", "texts"])
 @pytest.mark.parametrize("damage", ["gone", "other"])
 async def test_what_is_gone_or_damaged_is_scanned_and_made_again(which: str, damage: str) -> None:
     world, _, _ = await filled(40)
@@ -149,14 +182,14 @@ async def test_what_is_gone_or_damaged_is_scanned_and_made_again(which: str, dam
 
 async def test_collection_keeps_them_and_takes_what_was_joined() -> None:
     world, store, account = await filled(10)
-    first = {ref.id for each in account.mailbox("INBOX").search for ref in (each.terms, each.postings)}
+    first = {ref.id for each in account.mailbox("INBOX").search for ref in each.refs()}
     await account.append("INBOX", [NewMessage(letter(number)) for number in range(20)])
     while await store.index(account):
         pass
     for _ in range(3):
         await publish(store, account)
         world.clock.time += 2 * world.settings.grace
-    now = {ref.id for each in account.mailbox("INBOX").search for ref in (each.terms, each.postings)}
+    now = {ref.id for each in account.mailbox("INBOX").search for ref in each.refs()}
     await publish(store, account)
     assert not (await store.collect(world.ref)).refused
     left = {entry.key.rpartition("/")[2] for entry in await world.objects.list(f"{world.ref.prefix}page/")}
@@ -168,7 +201,7 @@ async def test_collection_keeps_them_and_takes_what_was_joined() -> None:
 async def test_a_checkpoint_is_whole_without_them() -> None:
     world, store, account = await filled(10)
     for each in account.mailbox("INBOX").search:
-        await world.objects.delete([f"{world.ref.prefix}page/{ref.id}" for ref in (each.terms, each.postings)])
+        await world.objects.delete([f"{world.ref.prefix}page/{ref.id}" for ref in each.refs()])
     for _ in range(3):
         await publish(store, account)
         world.clock.time += 2 * world.settings.grace
@@ -180,7 +213,7 @@ async def test_a_checkpoint_is_whole_without_them() -> None:
 
 async def test_fsck_takes_them_for_no_garbage() -> None:
     world, _, account = await filled(10)
-    names = {ref.id for each in account.mailbox("INBOX").search for ref in (each.terms, each.postings)}
+    names = {ref.id for each in account.mailbox("INBOX").search for ref in each.refs()}
     checked = await check_bucket(world.objects, CheckOptions("", True, ()))
     assert not [item for item in checked.findings.items if item.object.rpartition("/")[2] in names]
 
@@ -208,6 +241,7 @@ async def test_inspect_shows_them() -> None:
     [segment] = (await shown.checkpoint(account.log.base))["boxes"][0]["search"]
     assert (await shown.page(segment["terms"]["id"]))["uids"] == list(range(1, 9))
     assert (await shown.page(segment["postings"]["id"]))["kind"] == "postings"
+    assert (await shown.page(segment["texts"]["id"]))["kind"] == "texts"
 
 
 async def test_a_search_has_them_made_where_they_are_missing() -> None:

@@ -33,6 +33,7 @@ from mailpod.store.page import (
 )
 from mailpod.store.postings import POSTINGS, TERMS, read_terms
 from mailpod.store.state import State
+from mailpod.store.texts import TEXTS
 
 
 class NotThere(Exception):
@@ -141,8 +142,8 @@ class Account:
             if kind == TERMS:
                 terms = read_terms(data, checksum(data))
                 return out | {"kind": "terms", "uids": list(terms.uids), "blocks": len(terms.firsts)}
-            if kind == POSTINGS:
-                return out | {"kind": "postings"}
+            if kind in (POSTINGS, TEXTS):
+                return out | {"kind": "postings" if kind == POSTINGS else "texts"}
         except BadPage as error:
             raise NotThere(f"page {name} is damaged: {error}") from None
         raise NotThere(f"page {name} is of a kind that this version does not know: {kind}")

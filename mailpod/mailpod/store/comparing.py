@@ -1,0 +1,90 @@
+"""Texts beside postings, compared with a string: read in runs, and kept in memory under a budget of octets.
+
+Invariant: what is read or unpacked at one time in a pod is bounded, however many search; long work is done in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Final
+
+from .bodies import Cache
+from .objects import ObjectStore
+from .page import Location
+from .runs import runs
+from .settings import StoreSettings
+from .texts import compare, holding, octets
+
+_AT_ONCE: Final = 8  # batches of a pod
+_WORKERS: Final = 4  # of one question
+_BATCH: Final = 512 << 10  # octets of frames
+_SHORT: Final = 64 << 10  # octets of frames that are compared where the loop runs
+_FEW: Final = 64  # texts likewise
+
+
+class Comparing:
+    """Of all accounts of a pod. `octets` counts what was read."""
+
+    def __init__(self, objects: ObjectStore, settings: StoreSettings) -> None:
+        self._objects = objects
+        self._settings = settings
+        self._kept: Cache[bytes] = Cache(settings.search_text_bytes)
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self.octets = 0
+
+    async def holding(self, places: Sequence[Location], text: str, *, headers: bool) -> list[int]:
+        """UIDs of the texts at `places` (frames, in keys of the bucket) that hold `text`, which is folded.
+
+        Raises BadPage, NotFound, StorageError.
+        """
+        string = octets(text)
+        known: list[tuple[int, bytes]] = []
+        unknown: list[Location] = []
+        for at in places:
+            kept = self._kept.get((at.key, at.offset))
+            if kept is None:
+                unknown.append(at)
+            else:
+                known.append((at.uid, kept))
+        left = iter(runs(unknown, self._settings))
+        work = [self._compare(left, string, headers) for _ in range(_WORKERS)] if unknown else []
+        found = await asyncio.gather(self._among(known, string, headers), *work)
+        return [uid for each in found for uid in each]
+
+    async def _among(self, known: Sequence[tuple[int, bytes]], string: bytes, headers: bool) -> list[int]:
+        task = partial(holding, [text for _, text in known], string, headers=headers)
+        found = task() if len(known) <= _FEW else await asyncio.to_thread(task)
+        return [uid for (uid, _), holds in zip(known, found, strict=True) if holds]
+
+    async def _compare(self, left: Iterator[list[Location]], string: bytes, headers: bool) -> list[int]:
+        out: list[int] = []
+        while True:
+            async with self._slots:
+                places, frames = await self._read(left)
+                if not frames:
+                    return out
+                task = partial(compare, frames, string, headers=headers)
+                short = sum(map(len, frames)) <= _SHORT
+                found, kept = task() if short else await asyncio.to_thread(task)
+            for at, text in zip(places, kept, strict=True):
+                if text:
+                    self._kept.put((at.key, at.offset), text, len(text) + 200)
+            out += [at.uid for at, holds in zip(places, found, strict=True) if holds]
+
+    async def _read(self, left: Iterator[list[Location]]) -> tuple[list[Location], list[bytes]]:
+        """A batch of frames; none where nothing is left."""
+        places: list[Location] = []
+        frames: list[bytes] = []
+        size = 0
+        for run in left:
+            start, end = run[0].offset, run[-1].offset + run[-1].length
+            data = await self._objects.get_range(run[0].key, start, end)
+            self.octets += len(data)
+            places += run
+            frames += [data[at.offset - start : at.offset - start + at.length] for at in run]
+            size += end - start
+            if size >= _BATCH:
+                break
+        return places, frames
