@@ -8,6 +8,8 @@ around it.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from mailpod.clock import Clock
@@ -15,6 +17,8 @@ from mailpod.errors import Unavailable
 from mailpod.store.buckettime import BucketClock
 from mailpod.store.names import encode_local_part
 from mailpod.store.objects import Ambiguous, NotFound, ObjectStore, StorageError
+
+POLICIES_PREFIX: Final = "mta-sts/"
 
 
 class KeptPolicy(msgspec.Struct, frozen=True):
@@ -52,4 +56,4 @@ class StsPolicies:
 
 
 def _key(domain: str) -> str:
-    return f"mta-sts/{encode_local_part(domain)}"
+    return f"{POLICIES_PREFIX}{encode_local_part(domain)}"

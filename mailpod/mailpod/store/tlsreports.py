@@ -20,7 +20,7 @@ from mailpod.store.buckettime import BucketClock
 from mailpod.store.objects import AlreadyExists, Ambiguous, NotFound, ObjectStore, StorageError
 
 CLAIM_SECONDS: Final = 6 * 3600.0
-_PREFIX: Final = "tlsreports/"
+REPORTS_PREFIX: Final = "tlsreports/"
 _MOST_CLAIMS: Final = 3  # of one day: what three pods could not report is dropped
 
 
@@ -47,7 +47,7 @@ class TlsReports:
     async def add(self, day: str, data: bytes) -> None:
         """Keep a pod's count. After Unavailable it may be there all the same."""
         try:
-            await self._objects.create(f"{_PREFIX}{day}/count-{self._rng.getrandbits(64):016x}", [data])
+            await self._objects.create(f"{REPORTS_PREFIX}{day}/count-{self._rng.getrandbits(64):016x}", [data])
         except (StorageError, Ambiguous, AlreadyExists) as error:
             raise Unavailable from error
 
@@ -55,7 +55,7 @@ class TlsReports:
         """All that are there, oldest first."""
         found: dict[str, Day] = {}
         try:
-            listing = await self._objects.list(_PREFIX)
+            listing = await self._objects.list(REPORTS_PREFIX)
         except StorageError as error:
             raise Unavailable from error
         for entry in listing:
@@ -75,7 +75,7 @@ class TlsReports:
         try:
             if standing.claims and await self._time.now() - standing.claimed < CLAIM_SECONDS:
                 return False
-            await self._objects.create(f"{_PREFIX}{day}/claim-{standing.number + 1:02d}", [b"{}\n"])
+            await self._objects.create(f"{REPORTS_PREFIX}{day}/claim-{standing.number + 1:02d}", [b"{}\n"])
         except AlreadyExists:
             return False
         except (StorageError, Ambiguous) as error:  # perhaps ours: taken up again when it is old

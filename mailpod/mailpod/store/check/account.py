@@ -10,6 +10,7 @@ from mailpod.store.check.contents import Contents, contents
 from mailpod.store.check.finding import Findings
 from mailpod.store.check.index import BrokenPage, Index, invariants
 from mailpod.store.check.replay import Walk, walk_log
+from mailpod.store.check.search import check_search
 from mailpod.store.names import checkpoint_key, log_key
 from mailpod.store.objects import ObjectStore
 
@@ -77,6 +78,7 @@ async def _check(
     tell(0.5)
     if bodies:
         await check_bodies(objects, report.live, found, findings, lambda done: tell(0.5 + done / 2))
+    await check_search(index, found, findings, whole=bodies)
     await _garbage(report)
     tell(1.0)
     return report

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mailpod.addresses import normalize
 from mailpod.store.check.account import AccountReport, check_account
+from mailpod.store.check.beside import check_beside
 from mailpod.store.check.directory import DirectoryCheck, Place, account_places, check_claims
 from mailpod.store.check.finding import Findings, Progress, no_progress
 from mailpod.store.check.spool import check_spool
@@ -50,6 +51,7 @@ async def check_bucket(
         await directory.read()
         places = directory.judge(places)
         checked.queued = await check_spool(objects, checked.findings)
+        await check_beside(objects, checked.findings)
         if root is not None:
             await _claims(root, checked.findings)
     for at, place in enumerate(places):

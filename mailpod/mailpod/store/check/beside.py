@@ -1,0 +1,67 @@
+"""What lies beside mail: the MTA-STS policies of others, counts for reports, and what no rule of FORMAT.md names.
+
+Never damage: a policy is had again, a count that is lost is a number too low.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from mailpod.store.check.contents import each
+from mailpod.store.check.finding import Findings
+from mailpod.store.objects import NotFound, ObjectStore
+from mailpod.store.stspolicies import POLICIES_PREFIX, KeptPolicy
+from mailpod.store.tlsreports import REPORTS_PREFIX
+
+KNOWN: Final = ("accounts", "directory", "outbound", POLICIES_PREFIX[:-1], REPORTS_PREFIX[:-1])
+"""Folders at the top, but for those that begin with a dot."""
+_POLICY: Final = re.compile(r"[^/]+")
+_COUNT: Final = re.compile(r"\d{4}-\d\d-\d\d/count-[0-9a-f]{16}")
+_CLAIM: Final = re.compile(r"\d{4}-\d\d-\d\d/claim-\d\d")
+
+
+async def check_beside(objects: ObjectStore, findings: Findings) -> None:
+    """Raises StorageError."""
+    check = _Beside(objects, findings)
+    policies = await check.named(POLICIES_PREFIX, _POLICY)
+    await check.decode(policies, KeptPolicy, "policy-bad", "pods ask that domain for its policy again")
+    counts = [key for key in await check.named(REPORTS_PREFIX, _COUNT, _CLAIM) if "/count-" in key]
+    await check.decode(counts, list[dict[str, Any]], "count-bad", "that day's TLS reports tell of fewer sessions")
+    for name in await objects.list_folders(""):
+        if name not in KNOWN and not name.startswith("."):
+            check.strange(f"{name}/")
+
+
+class _Beside:
+    def __init__(self, objects: ObjectStore, findings: Findings) -> None:
+        self._objects = objects
+        self._findings = findings
+
+    def strange(self, key: str) -> None:
+        self._findings.add("strange-object", key, "No rule of FORMAT.md names it.", severity="note")
+
+    async def named(self, prefix: str, *names: re.Pattern[str]) -> list[str]:
+        """Keys under `prefix` whose rest is as one of `names` says."""
+        out = []
+        for entry in await self._objects.list(prefix):
+            if any(name.fullmatch(entry.key.removeprefix(prefix)) for name in names):
+                out.append(entry.key)
+            else:
+                self.strange(entry.key)
+        return out
+
+    async def decode(self, keys: list[str], of: Any, kind: str, effect: str) -> None:
+        """Say of those that are no `of` what that does."""
+
+        async def look(key: str) -> None:
+            try:
+                msgspec.json.decode(await self._objects.get(key), type=of)
+            except NotFound:
+                return  # reported, or had again, meanwhile
+            except msgspec.MsgspecError as error:
+                self._findings.add(kind, key, f"It cannot be read ({error}): {effect}.", severity="note")
+
+        await each(look, keys)
