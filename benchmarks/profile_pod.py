@@ -12,12 +12,12 @@ from pathlib import Path
 SITE = """\
 import os, sys
 if "serve" in sys.orig_argv:
-    import cProfile, itertools, signal
-    profiler = cProfile.Profile()
+    import cProfile, itertools, signal, time
+    profiler = cProfile.Profile(time.thread_time)
     numbers = itertools.count()
     def begin(*_):
         global profiler
-        profiler = cProfile.Profile()
+        profiler = cProfile.Profile(time.thread_time)
         profiler.enable()
     def end(*_):
         profiler.disable()

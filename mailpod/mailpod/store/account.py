@@ -57,15 +57,15 @@ class Account:
         self.checkpointing = asyncio.Lock()  # one checkpoint of an account at a time, while commits go on
         self.uploads = Uploads(store, self.prefix)
         self.committer = Committer(self, store, self._log)
-        self._finder = Finder(self, store)
+        self.finder = Finder(self, store)
         self._next_look: asyncio.Task[None] | None = None
         self._watchers: dict[int, Callable[[], None]] = {}
         self._watch_id = 0
 
     def _attach(self, box: Mailbox) -> None:
-        box.load_page = self._finder.load_page
-        box.load_table = self._finder.load_table
-        box.find_again = self._finder.find_again
+        box.load_page = self.finder.load_page
+        box.load_table = self.finder.load_table
+        box.find_again = self.finder.find_again
         box.log_limit = self._settings.change_log
 
     # -- reading from memory
@@ -133,14 +133,15 @@ class Account:
         await asyncio.shield(self._next_look)
 
     async def _look(self) -> None:
-        await self._lock_in_time()
-        try:
-            self._next_look = None  # who comes from here on needs a later look
-            if self._log.broken is not None:
-                return
-            changed = await self._log.look()
-        finally:
-            self._lock.release()
+        with self._store.pace:
+            await self._lock_in_time()
+            try:
+                self._next_look = None  # who comes from here on needs a later look
+                if self._log.broken is not None:
+                    return
+                changed = await self._log.look()
+            finally:
+                self._lock.release()
         if changed:
             self.notify()
             self._store.checkpoint_if_due(self)
@@ -290,16 +291,18 @@ class Account:
 
     async def body(self, at: Location, start: int = 0, end: int | None = None) -> bytes:
         """Bytes of a message. Raises Expunged, Damaged or Unavailable."""
-        return await self._finder.body(at, start, end)
+        with self._store.pace:
+            return await self.finder.body(at, start, end)
 
     def bodies(self, at: Sequence[Location]) -> AsyncIterator[bytes]:
         """Whole messages, in order, read ahead. Raises as `body`."""
-        return self._finder.bodies(at)
+        return self.finder.bodies(at)
 
     async def narrow(self, mailbox: Mailbox, text: str, uids: Sequence[int], where: Where) -> Narrowed:
         """Which of `uids` (ascending) hold `text`, folded (mime/folding.py), there, and which must be read for it."""
         self._store.index_if_due(self, mailbox)
-        return await self._store.searching.narrow(self.prefix, mailbox, text, uids, where)
+        with self._store.pace:
+            return await self._store.searching.narrow(self.prefix, mailbox, text, uids, where)
 
 
 def _ascending(uids: Sequence[int]) -> Sequence[int]:

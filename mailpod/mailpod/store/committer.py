@@ -65,7 +65,8 @@ class Committer:
         if self._task is None:
             self._account.pins += 1
             self._task = asyncio.ensure_future(self._run())
-        return await done
+        with self._store.pace:
+            return await done
 
     async def idle(self) -> None:
         """Wait until no commit is under way."""

@@ -58,6 +58,7 @@ class Finder:
         try:
             async for data in self._store.bodies.stream(self._account.prefix, places):
                 done += 1
+                self._store.pace.stir()
                 yield data
             return
         except Expunged:
@@ -81,6 +82,7 @@ class Finder:
         return Damaged()
 
     async def load_page(self, ref: PageRef) -> Page:
+        self._store.pace.stir()
         return await self._store.load_page(self._account.prefix, ref)
 
     async def load_table(self, ref: PageRef) -> list[PageRef]:

@@ -2,8 +2,8 @@
 
 - Segments cover the beginning of a mailbox: what is behind the last of them is not indexed yet, and scanned.
 - Small segments at the end are joined, so that a message's postings are written a few times only.
-- Texts are taken apart in a thread, a few messages at a time, and as long as that took nothing is done: half a core at
-  most, one mailbox of a pod at a time, and what is in memory is one batch and the segments that it is joined with.
+- It is done in turns of some milliseconds, in a thread, which wait until no client does (pace.py); one mailbox of a pod
+  at a time, and what is in memory is one batch and the segments that it is joined with.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from .account import Account
     from .store import Store
 
-_STEP: Final = 16  # messages read and taken apart at once
 _MOST: Final = 1 << 16  # characters of the distinct words of a text; a message with more is not indexed
 
 
@@ -101,19 +100,16 @@ async def _index(store: Store, account: Account, box: Mailbox, uids: array[int])
     before = box.search
     builder = Builder()
     async for page, rows in box.pages(uids, damaged=[]):
-        for start in range(0, len(rows), _STEP):
-            started = store.clock.elapsed()
-            texts = await _read(store, account, page, rows[start : start + _STEP])
-            for text, found in zip(texts, await asyncio.to_thread(_all_indexed, texts), strict=True):
-                builder.add(text.uid, *(found or (None,)))
-            await store.clock.sleep(store.clock.elapsed() - started)
-    made = await asyncio.to_thread(builder.finish)
+        for part in _turns(page, rows, store.settings.search_turn_bytes):
+            async with store.pace.turn():
+                await asyncio.to_thread(_take, builder, await _read(store, account, page, part))
+    made = await _in_turns(store, builder.finish())
     first, count, kept = uids[0], len(builder), list(before)
     while kept and kept[-1].terms.count <= 2 * count and kept[-1].terms.count + count <= store.settings.search_segment:
         older = await _whole(store, account, kept[-1])
         if older is None:
             break
-        made = await asyncio.to_thread(joined, older, made)
+        made = await _in_turns(store, joined(older, made))
         first, count = kept[-1].terms.first, kept.pop().terms.count + count
     segment = await _write(store, account, made, (first, uids[-1], count))
     if box.search is not before or box.deleted:
@@ -123,8 +119,29 @@ async def _index(store: Store, account: Account, box: Mailbox, uids: array[int])
     return True
 
 
-def _all_indexed(texts: Sequence[_Text]) -> list[_Indexed | None]:
-    return [text.indexed() for text in texts]
+def _turns(page: Page, rows: Sequence[int], most: int) -> Iterator[Sequence[int]]:
+    """The rows of one turn after the other: messages of `most` octets, or one."""
+    start = size = 0
+    for at, row in enumerate(rows):
+        length = page.location(row).length
+        if at > start and size + length > most:
+            yield rows[start:at]
+            start, size = at, 0
+        size += length
+    yield rows[start:]
+
+
+def _take(builder: Builder, texts: Sequence[_Text]) -> None:
+    for text in texts:
+        builder.add(text.uid, *(text.indexed() or (None,)))
+
+
+async def _in_turns(store: Store, steps: Iterator[Made | None]) -> Made:
+    made = None
+    while made is None:
+        async with store.pace.turn():
+            made = await asyncio.to_thread(next, steps)
+    return made
 
 
 async def _read(store: Store, account: Account, page: Page, rows: Sequence[int]) -> list[_Text]:
@@ -144,7 +161,7 @@ async def _body(store: Store, account: Account, at: Location) -> bytes | None:
     if at.length > store.settings.search_message_bytes:
         return None
     try:
-        return await account.body(at)
+        return await account.finder.body(at)
     except Damaged:
         return None
 

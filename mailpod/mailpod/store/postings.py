@@ -32,6 +32,7 @@ from .page import BadPage, Location, little, seal, unlittle, unseal
 TERMS, POSTINGS = 5, 6
 HEADER: Final = b"MPP1" + bytes([POSTINGS])
 _BLOCK: Final = 32 << 10  # octets of a block before compression
+_WORDS: Final = 1024  # taken apart in one step
 _FEW: Final = 8  # rows that are written as they are
 _ASKED: Final = 12  # trigrams of one string that are looked up
 _MOST_ROWS: Final = 1 << 16
@@ -159,20 +160,25 @@ class Builder:
             for word in found:
                 rows[word].append(row)
 
-    def finish(self) -> Made:
+    def finish(self) -> Iterator[Made | None]:
+        """In steps, the last of which gives the pages."""
         found: defaultdict[str, list[int]] = defaultdict(list)
         for mark, rows_of in self._rows.items():
-            for word, rows in rows_of.items():
+            for at, (word, rows) in enumerate(rows_of.items(), 1):
                 padded = f" {word} "
-                for at in range(len(word)):
-                    found[mark + padded[at : at + 3]] += rows
-        entries = sorted((_key(trigram), _pack_rows(BitMap(rows))) for trigram, rows in found.items())
+                for start in range(len(word)):
+                    found[mark + padded[start : start + 3]] += rows
+                if at % _WORDS == 0:
+                    yield None
+        trigrams = sorted((_key(trigram), trigram) for trigram in found)
+        yield None
+        entries = ((key, _pack_rows(BitMap(found[trigram]))) for key, trigram in trigrams)
         ends = array("I", accumulate(map(len, self._texts)))[1:]
-        return _write(self._uids, self._always, entries, ends, b"".join(self._texts))
+        yield from _write(self._uids, self._always, entries, ends, b"".join(self._texts))
 
 
-def joined(one: Made, two: Made) -> Made:
-    """Two segments as one; all UIDs of the second are above the first's. Raises BadPage."""
+def joined(one: Made, two: Made) -> Iterator[Made | None]:
+    """Two segments as one, in steps; all UIDs of the second are above the first's. Raises BadPage."""
     first, second = read_terms(one.terms), read_terms(two.terms)
     shift = len(first.uids)
     if shift + len(second.uids) > _MOST_ROWS:
@@ -188,7 +194,14 @@ def joined(one: Made, two: Made) -> Made:
     always = [*first.always, *(shift + row for row in second.always)]
     behind = len(one.texts) - len(texts.HEADER)
     ends = first.texts + array("I", [behind + end for end in second.texts])
-    return _write(first.uids + second.uids, always, entries, ends, texts.joined(one.texts, two.texts))
+    yield from _write(first.uids + second.uids, always, entries, ends, texts.joined(one.texts, two.texts))
+
+
+def at_once(steps: Iterator[Made | None]) -> Made:
+    """What the last step gives."""
+    *_, made = steps
+    assert made is not None
+    return made
 
 
 def _joined_rows(parts: list[tuple[int, bytes]]) -> bytes:
@@ -212,33 +225,36 @@ def _write(
     entries: Iterable[tuple[bytes, bytes]],
     text_ends: array[int],
     frames: bytes,
-) -> Made:
+) -> Iterator[Made | None]:
+    """A step a block."""
     out = [HEADER]
     firsts: list[bytes] = []
     ends, sums = array("I"), array("I")
     packer = zstandard.ZstdCompressor(1)
-    block: dict[bytes, bytes] = {}
-    size, end = 0, len(HEADER)
-
-    def close() -> None:
-        nonlocal end
+    end = len(HEADER)
+    for block in _blocks(entries):
         data = packer.compress(_PACK.encode(block))
         end += len(data)
         out.append(data)
         firsts.append(next(iter(block)))
         ends.append(end)
         sums.append(zlib.crc32(data))
+        yield None
+    terms = _Terms(little(uids), little(array("H", always)), firsts, little(ends), little(sums), little(text_ends))
+    yield Made(seal(TERMS, terms), b"".join(out), frames)
 
+
+def _blocks(entries: Iterable[tuple[bytes, bytes]]) -> Iterator[dict[bytes, bytes]]:
+    block: dict[bytes, bytes] = {}
+    size = 0
     for key, rows in entries:
         block[key] = rows
         size += len(key) + len(rows) + 4
         if size >= _BLOCK:
-            close()
+            yield block
             block, size = {}, 0
     if block:
-        close()
-    terms = _Terms(little(uids), little(array("H", always)), firsts, little(ends), little(sums), little(text_ends))
-    return Made(seal(TERMS, terms), b"".join(out), frames)
+        yield block
 
 
 def read_terms(data: bytes, expected: bytes | None = None) -> Terms:

@@ -54,10 +54,20 @@ class StoreSettings(BaseModel):
         7 * 86400.0, gt=0, description="a page or pack that nothing refers to is deleted when so old, in bucket time"
     )
     copy_inline_messages: int = Field(64, ge=0, description="COPY and MOVE of more write their records as pages")
+    background_quiet: float = Field(
+        0.01, gt=0, description="clients have rested for so long before a turn of background work begins"
+    )
+    background_patience: float = Field(
+        0.25, gt=0, description="a turn begins after so long where clients never rest: work of some milliseconds"
+    )
+    pack_patience: float = Field(10.0, gt=0, description="packing waits so long for clients to rest")
     search_due: int = Field(
         64, ge=0, description="messages of a mailbox without search postings before some are written; 0: never"
     )
     search_batch: int = Field(512, ge=1, le=4096, description="messages whose postings are made in memory at once")
+    search_turn_bytes: int = Field(
+        64 << 10, ge=1, description="messages taken apart for search in one turn: so many bytes, or one message"
+    )
     search_segment: int = Field(4096, ge=1, le=65_535, description="messages in one segment of search postings")
     search_message_bytes: int = Field(
         4 << 20, ge=0, description="a larger message is not indexed: searches always read it"

@@ -18,6 +18,7 @@ from .incarnations import AccountRef
 from .mailbox import Mailbox
 from .objects import Ambiguous, NotFound, ObjectStore, StorageError
 from .ops import PageRef
+from .pace import Pace
 from .page import BadPage, Page, decode_meta, decode_table
 from .searching import Searching
 from .settings import StoreSettings
@@ -51,6 +52,7 @@ class Store:
         self._tables: Cache[list[PageRef]] = Cache(self.settings.page_cache_bytes // 8)
         self._accounts: OrderedDict[AccountRef, Account] = OrderedDict()
         self._opening: dict[AccountRef, asyncio.Task[Account]] = {}
+        self.pace = Pace(clock, self.settings)
         self._upkeep = Upkeep(self)
 
     def random_id(self) -> str:
@@ -170,7 +172,7 @@ class Store:
     def index_if_due(self, account: Account, box: Mailbox) -> None:
         """Write search postings in the background where a search just missed them."""
         if account.log.broken is None and indexing.due(box, self.settings):
-            self._upkeep.tend_soon(account)
+            self._upkeep.index_soon(account)
 
     @property
     def unindexed(self) -> int:

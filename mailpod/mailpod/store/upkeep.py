@@ -2,8 +2,8 @@
 
 - It begins where a checkpoint is due after a commit or an opening (STORE.md rule 8), or a search finds too much that
   has no postings, and nowhere else: nothing here goes over accounts, and an account that nobody uses costs nothing.
-- One task an account for checkpoints, and one for the rest. What fails is logged, and left to the next time; clients
-  never wait for it or hear of it.
+- One task an account for checkpoints, one for packs and collection, one for search postings; the latter wait until the
+  pod's clients rest (pace.py). What fails is logged, and left to the next time; clients never wait for it.
 - After a checkpoint that this pod published: search postings while many messages are without; one pack after the other
   while they are due, each with a checkpoint that takes its moves into the index; then, on average every
   `collect_checkpoints` of them, or as many as are kept, a collection.
@@ -12,6 +12,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from math import inf
 from typing import TYPE_CHECKING
 
 from ..errors import MailError
@@ -20,7 +22,7 @@ from .buckettime import BucketClock
 from .checkpoint import decode_root, encode_root
 from .collection import Collected, collect
 from .incarnations import AccountRef
-from .indexing import index
+from .indexing import due, index
 from .names import checkpoint_key
 from .objects import AlreadyExists, Ambiguous, NotFound, StorageError
 from .ops import PageRef, Recent
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from .account import Account
     from .store import Store
 
+_KINDS = ("checkpoint", "tend", "index")
 _THREAD_ROWS = 300  # a plan of more messages is encoded in a thread
 
 
@@ -43,8 +46,7 @@ class Upkeep:
         self._settings = store.settings
         self._clock = store.clock
         self._bucket_clock = BucketClock(store.objects, store.clock)
-        self._tasks: dict[AccountRef, asyncio.Task[None]] = {}
-        self._tending: dict[AccountRef, asyncio.Task[None]] = {}
+        self._tasks: dict[tuple[str, AccountRef], asyncio.Task[None]] = {}
         self._last: dict[AccountRef, float] = {}  # Clock.elapsed of the last checkpoint
         self._kept: dict[AccountRef, int] = {}  # checkpoints that the last collection read and kept
         self._dead: dict[AccountRef, list[str]] = {}  # packs that the last collection found mostly dead
@@ -53,7 +55,7 @@ class Upkeep:
         self._closing = False
 
     def busy(self, ref: AccountRef) -> bool:
-        return ref in self._tasks or ref in self._tending
+        return any((kind, ref) in self._tasks for kind in _KINDS)
 
     def forget(self, ref: AccountRef) -> None:
         """The account left this pod's memory."""
@@ -63,55 +65,54 @@ class Upkeep:
 
     def checkpoint_if_due(self, account: Account) -> None:
         """Write a checkpoint in the background (STORE.md rule 8)."""
-        if self._closing or account.ref in self._tasks or not account.log.checkpoint_due():
-            return
-        account.pins += 1
-        self._tasks[account.ref] = asyncio.ensure_future(self._soon(account))
+        if account.log.checkpoint_due():
+            self._begin("checkpoint", account, self._checkpoint_in_time)
 
-    async def _soon(self, account: Account) -> None:
+    def index_soon(self, account: Account) -> None:
+        """Write the search postings that are due, in the background."""
+        if any(due(box, self._settings) for box in account.log.served.boxes.values()):
+            self._begin("index", account, self._index_all)
+
+    def _begin(self, kind: str, account: Account, work: Callable[[Account], Awaitable[None]]) -> None:
+        """Unless it is under way."""
+        if not self._closing and (kind, account.ref) not in self._tasks:
+            account.pins += 1
+            self._tasks[kind, account.ref] = asyncio.ensure_future(self._guarded(kind, account, work))
+
+    async def _guarded(self, kind: str, account: Account, work: Callable[[Account], Awaitable[None]]) -> None:
         try:
-            due = self._last.get(account.ref, float("-inf")) + self._settings.checkpoint_interval
-            if (wait := due - self._clock.elapsed()) > 0:
-                await self._clock.sleep(wait)
-            self._last[account.ref] = self._clock.elapsed()
-            if await self.checkpoint(account):
-                self.tend_soon(account)
+            await work(account)
         except (MailError, StorageError, Ambiguous) as error:
-            event("store.checkpoint.failed", level="warning", account=account.prefix, error=str(error))
+            event(f"store.{kind}.failed", level="warning", account=account.prefix, error=str(error))
         except Exception as error:
-            event("store.checkpoint.error", level="error", account=account.prefix, error=repr(error))
+            event(f"store.{kind}.error", level="error", account=account.prefix, error=repr(error))
         finally:
-            del self._tasks[account.ref]
+            del self._tasks[kind, account.ref]
             self._store.release(account)
 
-    def tend_soon(self, account: Account) -> None:
-        """What follows a checkpoint, in the background; after a search too, that found messages without postings."""
-        if self._closing or account.ref in self._tending:
-            return
-        account.pins += 1
-        self._tending[account.ref] = asyncio.ensure_future(self._tend(account))
+    async def _checkpoint_in_time(self, account: Account) -> None:
+        wait = self._last.get(account.ref, -inf) + self._settings.checkpoint_interval - self._clock.elapsed()
+        if wait > 0:
+            await self._clock.sleep(wait)
+        self._last[account.ref] = self._clock.elapsed()
+        if await self.checkpoint(account):
+            self.index_soon(account)
+            self._begin("tend", account, self._tend)
 
     async def _tend(self, account: Account) -> None:
-        try:
-            await self._index_all(account)
-            while await self.pack(account):
-                await self.checkpoint(account)
-            # a collection reads all that are younger than GRACE: so each is read about once, however many they are
-            every = max(self._settings.collect_checkpoints, self._kept.get(account.ref, 0))
-            if self._store.rng.random() * every < 1:
-                await self.collect(account.ref)
-        except (MailError, StorageError, Ambiguous) as error:
-            event("store.tend.failed", level="warning", account=account.prefix, error=str(error))
-        except Exception as error:
-            event("store.tend.error", level="error", account=account.prefix, error=repr(error))
-        finally:
-            del self._tending[account.ref]
-            self._store.release(account)
+        """Packs, and now and then a collection."""
+        await self._store.pace.rest(self._settings.pack_patience)
+        while await self.pack(account):
+            await self.checkpoint(account)
+        # a collection reads all that are younger than GRACE: so each is read about once, however many they are
+        every = max(self._settings.collect_checkpoints, self._kept.get(account.ref, 0))
+        if self._store.rng.random() * every < 1:
+            await self.collect(account.ref)
 
     async def close(self) -> None:
         """Stop what is under way: garbage is all that it leaves."""
         self._closing = True
-        tasks = [*self._tasks.values(), *self._tending.values()]
+        tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         if tasks:

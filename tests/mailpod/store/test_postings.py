@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailpod.store.page import BadPage
-from mailpod.store.postings import Builder, Made, asked, joined, read_block, read_terms, unpack_rows, words
+from mailpod.store.postings import Builder, Made, asked, at_once, joined, read_block, read_terms, unpack_rows, words
 
 TEXTS = st.lists(st.one_of(st.none(), st.text("abc é", max_size=12), st.text(max_size=8)), max_size=30)
 
@@ -16,7 +16,7 @@ def segment(texts: list[str | None], first: int = 1) -> Made:
     builder = Builder()
     for uid, text in enumerate(texts, first):
         builder.add(uid, None if text is None else words(text))
-    return builder.finish()
+    return at_once(builder.finish())
 
 
 def candidates(pages: Made, string: str) -> set[int]:
@@ -34,7 +34,7 @@ def candidates(pages: Made, string: str) -> set[int]:
 
 @given(TEXTS, TEXTS, st.text("abc é", min_size=3, max_size=5))
 def test_what_is_left_out_does_not_hold_the_string(one: list[str | None], two: list[str | None], string: str) -> None:
-    both = joined(segment(one), segment(two, len(one) + 1))
+    both = at_once(joined(segment(one), segment(two, len(one) + 1)))
     texts = dict(enumerate([*one, *two], 1))
     holding = {uid for uid, text in texts.items() if text is None or string in text}
     found = candidates(both, string)
