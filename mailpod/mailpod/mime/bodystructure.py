@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mailpod.mime.envelope import envelope
 from mailpod.mime.headers import Fields, unfold
-from mailpod.mime.params import Params, disposition, token
+from mailpod.mime.params import Params, disposition, joined, token
 from mailpod.mime.structure import MESSAGE, MULTIPART, Part
 from mailpod.mime.wire import NIL, nstring, string
 
@@ -37,7 +37,7 @@ def _write_multipart(part: Part, out: list[bytes]) -> None:
 
 
 def _write_leaf(part: Part, out: list[bytes]) -> None:
-    kind, params = part.type.lower(), part.params
+    kind, params = part.type.lower(), joined(part.params)
     main, sub = part.type, part.subtype
     if kind == b"text" and not any(name.lower() == b"charset" for name, _ in params):
         params = [*params, (b"charset", b"us-ascii")]  # RFC 2045 §5.2
@@ -91,4 +91,4 @@ def _text(fields: Fields, name: bytes) -> bytes:
 def _params(params: Params) -> bytes:
     if not params:
         return NIL
-    return b"(%b)" % b" ".join([b"%b %b" % (string(name), string(value)) for name, value in params])
+    return b"(%b)" % b" ".join([b"%b %b" % (string(name), string(value)) for name, value in joined(params)])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from mailpod.mime.charsets import base64, quoted_printable
 from mailpod.mime.headers import header_end, parse_fields, unfold
 
+_PADDING: Final = re.compile(rb"(?<![ \t])[ \t]+(?=\r?(?:\n|\Z))")
+"""RFC 2045 §6.7 rule 3: white space at the end of an encoded line was added on the way, and is deleted."""
 _IDENTITY: Final = frozenset((b"", b"7bit", b"8bit", b"binary"))
 
 
@@ -23,7 +26,7 @@ def decoded_part(part: bytes) -> bytes:
     if encoding == b"base64":
         return base64(part[start:])
     if encoding == b"quoted-printable":
-        return quoted_printable(part[start:])
+        return quoted_printable(_PADDING.sub(b"", part[start:]))
     raise UnknownEncoding
 
 

@@ -1,6 +1,7 @@
 """Content-Type and Content-Disposition: a value and its parameters (RFC 2045 §5.1, RFC 2183).
 
-RFC 2231 parameters are left as they stand: undoing them is the client's part. Linear in the input.
+Of RFC 2231's parameters the pieces are joined, for BODYSTRUCTURE; their characters stay as they are coded, which is
+for the client to undo. Linear in the input.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ _VALUE = re.compile(rb"[^\s\0;\"(]+")
 _QUOTED = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)\\?"?', re.DOTALL)
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 _FOLD = re.compile(rb"\r?\n[ \t]?")
+_PIECE = re.compile(rb"(.+)\*(0|[1-9][0-9]{0,3})(\*?)", re.DOTALL)  # RFC 2231 §7, section
 _SPACE = re.compile(rb"\s*")
 _COMMENT_PIECE = re.compile(rb"[^()\\]*(?:\\.[^()\\]*)*\\?", re.DOTALL)
 
@@ -112,3 +114,28 @@ def _parameter_value(value: bytes, at: int) -> tuple[bytes, int]:
     # RFC 2045 §5.1 wants a token; real mail has tspecials such as "/" and "=" here, so only ";" and space end it
     plain = _VALUE.match(value, at)
     return (plain[0], plain.end()) if plain else (b"", at)
+
+
+def joined(params: Params) -> Params:
+    """Continuations as one parameter each (RFC 2231 §3, §6), in its first piece's place; with a gap, as they stand."""
+    pieces: dict[bytes, dict[int, tuple[bytes, bytes]]] = {}
+    for name, value in params:
+        if b"*" in name and (found := _PIECE.fullmatch(name)):
+            pieces.setdefault(found[1].lower(), {})[int(found[2])] = (found[3], value)
+    whole = {name: each for name, each in pieces.items() if set(each) == set(range(len(each)))}
+    out: Params = []
+    for name, value in params:
+        found = _PIECE.fullmatch(name) if b"*" in name else None
+        if found is None or found[1].lower() not in whole:
+            out.append((name, value))
+        elif each := whole[found[1].lower()]:
+            out.append(_join(found[1], [each[number] for number in range(len(each))]))
+            each.clear()
+    return out
+
+
+def _join(name: bytes, pieces: list[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
+    """One coded piece makes the whole coded (RFC 2231 §4.1): in the others a percent sign is itself."""
+    if not any(coded for coded, _ in pieces):
+        return name, b"".join([value for _, value in pieces])
+    return name + b"*", b"".join([value if coded else value.replace(b"%", b"%25") for coded, value in pieces])

@@ -56,6 +56,6 @@ def _flatten(root: Part) -> tuple[int, ...]:
     waiting = [root]
     while waiting:
         part = waiting.pop()
-        flat += (part.depth, part.kind, part.header_start, part.body_start, part.body_end)
+        flat += part.row
         waiting.extend(reversed(part.children))
     return tuple(flat)

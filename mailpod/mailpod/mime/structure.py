@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from mailpod.mime.headers import Fields, header_end, parse_lines, split_lines
 from mailpod.mime.params import Params, content_type
 
-MAX_DEPTH = 100  # parts nested deeper are leaves; Dovecot's limit
+MAX_DEPTH = 99  # multiparts and messages nested deeper are leaves, as in Dovecot
 MAX_PARTS = 10_000  # the last of them reaches to the end of the message
 LEAF, MULTIPART, MESSAGE = 0, 1, 2
 _BOUNDARY_MAX = 80  # RFC 2046 §5.1.1 says 70; a longer one is compared by its first 80 octets, as in Dovecot
@@ -33,6 +33,14 @@ class Part:
     params: Params
     children: list[Part] = field(default_factory=list)
     body_lines: int = 0
+    empty_at: int | None = None  # where a part without a body ends, if that is before its header's last line end
+
+    @property
+    def row(self) -> tuple[int, int, int, int, int]:
+        """Its numbers in Scan.parts."""
+        if self.empty_at is not None:
+            return self.depth, self.kind, self.header_start, self.empty_at, self.empty_at
+        return self.depth, self.kind, self.header_start, self.body_start, self.body_end
 
 
 @dataclass(slots=True)
@@ -117,10 +125,11 @@ class _Walk:
         data, end = self.data, len(self.data)
         if hit:
             # RFC 2046 §5.1.1: the line end before a boundary belongs to the boundary
-            end = hit.newline
-            if end > part.body_start and data[end - 1] == 0x0D:
-                end -= 1
-        # a last part of nothing but a header reaches to the boundary itself
+            end = hit.newline - (data[hit.newline - 1 : hit.newline] == b"\r")
+        if not part.children and end < part.body_start:
+            # … even where it looked like the end of the header
+            part.empty_at = max(end, part.header_start)
+        # for what holds it, a last part of nothing but a header reaches to the boundary itself, as in Dovecot
         part.body_end = max(end, part.body_start, part.children[-1].body_end if part.children else 0)
         at, lines = part.body_start, 0
         for child in part.children:

@@ -54,6 +54,14 @@ async def test_parts_without_their_encoding(ann: Client, item: str, value: bytes
     assert await ann.say(f"FETCH 1 {item}") == b"* 1 FETCH (%b)\r\nOK FETCH completed\r\n" % value
 
 
+async def test_white_space_added_to_encoded_lines(at: Desk) -> None:
+    """RFC 2045 §6.7 rule 3: at the end of a line it is deleted; before an encoded line end it is text."""
+    await at.deliver(b"Content-Transfer-Encoding: quoted-printable\r\n\r\na b \t\r\nc=20\r\nd = \r\ne \nf ")
+    assert await at.select().say("FETCH 3 BINARY.PEEK[1]") == (
+        b"* 3 FETCH (BINARY[1] {14}\r\na b\r\nc \r\nd e\nf)\r\nOK FETCH completed\r\n"
+    )
+
+
 async def test_the_only_part(ann: Client) -> None:
     assert await ann.say("UID FETCH 2 (BINARY.PEEK[1] BINARY.SIZE[1])") == (
         b"* 2 FETCH (UID 2 BINARY[1] ~{3}\r\na\0b BINARY.SIZE[1] 3)\r\nOK UID FETCH completed\r\n"

@@ -5,50 +5,55 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_PIECE = re.compile(rb'([()])|"((?:[^"\\\r\n\0\x80-\xff]|\\["\\])*)"|\{(\d+)\}\r\n|(NIL)|(\d+)|([A-Z][A-Z.]*)')
+_PIECE = re.compile(
+    rb'([()])|"((?:[^"\\\r\n\0\x80-\xff]|\\["\\])*)"|~?\{(\d+)\}\r\n|(NIL)|(\d+)|([A-Z][A-Z0-9.]*(?:\[[^]]*\])?)'
+)
+
+QUOTED = 2100
+"""We send what is longer as a literal."""
 
 
 def read(wire: bytes) -> Any:
     """Lists, bytes, ints and None; whatever is not exactly one list fails, spaces included."""
-    value, at = read_at(wire, 0)
+    value, at = _value(wire, 0, QUOTED)
     assert at == len(wire), wire[at:]
     assert isinstance(value, list)
     return value
 
 
 def read_at(wire: bytes, at: int) -> tuple[Any, int]:
-    """The value at `at`, and the place after it."""
-    return _value(wire, at)
+    """The value at `at`, and the place after it; a quoted string may be of any length, as Dovecot's are."""
+    return _value(wire, at, len(wire))
 
 
-def _value(wire: bytes, at: int) -> tuple[Any, int]:
+def _value(wire: bytes, at: int, longest: int) -> tuple[Any, int]:
     found = _PIECE.match(wire, at)
     assert found, (at, wire[at : at + 80])
     paren, quoted, literal, nil, number, atom = found.groups()
     if paren:
         assert paren == b"("
-        return _list(wire, found.end())
+        return _list(wire, found.end(), longest)
     if literal is not None:
         end = found.end() + int(literal)
         assert end <= len(wire)
-        assert b"\0" not in wire[found.end() : end]
+        assert wire[found.start() : found.start() + 1] == b"~" or b"\0" not in wire[found.end() : end]
         return wire[found.end() : end], end
     if quoted is not None:
-        assert len(quoted) < 2100
+        assert len(quoted) <= longest
         return re.sub(rb"\\(.)", rb"\1", quoted), found.end()
-    if atom is not None:  # the name of a FETCH item, in Dovecot's answers only
+    if atom is not None:  # the name of a FETCH item
         return atom, found.end()
     return (None if nil else int(number)), found.end()
 
 
-def _list(wire: bytes, at: int) -> tuple[list[Any], int]:
+def _list(wire: bytes, at: int, longest: int) -> tuple[list[Any], int]:
     values: list[Any] = []
     while wire[at : at + 1] != b")":
         # addresses and bodies stand side by side without a space (RFC 3501 §9: 1*address, 1*body)
         if values and not (isinstance(values[-1], list) and wire[at : at + 1] == b"("):
             assert wire[at : at + 1] == b" ", (at, wire[at : at + 80])
             at += 1
-        value, at = _value(wire, at)
+        value, at = _value(wire, at, longest)
         values.append(value)
     assert values, "an empty list is nowhere in these grammars"
     return values, at + 1

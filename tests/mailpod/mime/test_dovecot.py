@@ -25,7 +25,6 @@ from mailpod.mime.sections import body_from_bodystructure
 # Where we differ on purpose
 OURS = {
     "msg_14.txt": 'Content-Type "text": Dovecot sends empty strings, we text/plain (RFC 2045 §5.2)',
-    "msg_29.txt": "RFC 2231: Dovecot joins the continuations of a parameter, we leave them",
     "msg_33.txt": "RFC 2231: Dovecot sorts such parameters to other places",
 }
 

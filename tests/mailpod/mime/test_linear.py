@@ -57,6 +57,7 @@ SHAPES: dict[str, Callable[[int], bytes]] = {
     "open literals": lambda n: b"To: " + b"a@[" * n,
     "angles": lambda n: b"To: " + b"<" * n + b">" * n,
     "parameters": lambda n: b"Content-Type: text/plain" + b"; a=b" * n,
+    "continuations": lambda n: b"Content-Type: text/plain" + b"".join(b"; a*%d*=b" % i for i in range(n)),
     "parameters that are none": lambda n: b"Content-Type: text/plain" + b";" * n * 2,
     "open parameters": lambda n: b"Content-Type: text/plain" + b';a="\\"' * n,
     "comments in parameters": lambda n: b"Content-Type: text/plain" + b";(a" * n,

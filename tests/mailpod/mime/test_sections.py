@@ -69,6 +69,22 @@ def test_header_and_text_of_a_part_that_is_no_message() -> None:
     assert section(TREE, "4", "TEXT") is None
 
 
+@pytest.mark.parametrize(
+    ("part", "header", "text"),
+    [
+        (b"A: b\r\n\r\n\r\n", b"A: b\r\n\r\n", b""),
+        # RFC 2046 §5.1.1: the line end before a boundary is the boundary's
+        (b"A: b\r\n\r\n", b"A: b\r\n", b""),
+        (b"A: b\r\n", b"A: b", b""),
+        (b"\r\n", b"", b""),
+        (b"A: b\n\n", b"A: b\n", b""),
+    ],
+)
+def test_a_part_of_nothing_but_a_header_ends_before_the_boundary(part: bytes, header: bytes, text: bytes) -> None:
+    data = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n%b--b--\r\n" % part
+    assert (section(data, "1", "MIME"), section(data, "1")) == (header, text)
+
+
 def test_every_message_has_a_part_1() -> None:
     data = b"Subject: a\r\n\r\nbody"
     assert section(data, "1") == b"body"
