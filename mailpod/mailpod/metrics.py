@@ -112,6 +112,11 @@ FILTERED = Counter(
     "What rspamd said of mail that came in: accept, junk, defer, reject, failed.",
     ["action"],
 )
+LEARNED = Counter(
+    "mailpod_learned_messages_total",
+    "What users moved into Junk or out of it, for rspamd to learn: learned, failed, gone, dropped.",
+    ["class", "outcome"],
+)
 CLIENTS_REFUSED = Counter(
     "mailpod_client_refusals_total", "Recipients refused for the client's address: blocklist, rate.", ["reason"]
 )

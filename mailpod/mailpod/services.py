@@ -12,6 +12,7 @@ from mailpod.net.follow import Followers
 from mailpod.net.rates import Rates
 from mailpod.queue.spool import Spool
 from mailpod.rspamd.client import Rspamd
+from mailpod.rspamd.teacher import Teacher
 from mailpod.tlspolicy.making import Kept, make_reporter
 from mailpod.tlspolicy.policies import TlsPolicies, make_policies
 from mailpod.tlspolicy.reporter import Reporter
@@ -63,6 +64,8 @@ class Services:
     """The same by a client's network, where that is limited."""
     rspamd: Rspamd = field(init=False, repr=False)
     """Asked about mail that comes in, where there is one."""
+    teacher: Teacher = field(init=False, repr=False)
+    """Tells it what users say is spam, and what is not."""
     resolver: Resolver = field(init=False, repr=False)
     """The DNS."""
     tls_policies: TlsPolicies = field(init=False, repr=False)
@@ -75,6 +78,7 @@ class Services:
         self.tls_policies = make_policies(self.settings.tls_policy, self.resolver, self.clock, Kept(self))
         self.spool = Spool(self)
         self.rspamd = Rspamd(self.settings.rspamd)
+        self.teacher = Teacher(self.settings.rspamd, self.rspamd, self.store, self.clock)
         self.rates = Rates(self.settings.smtp.max_recipients_per_hour)
         per_client = self.settings.smtp.max_client_recipients_per_hour
         self.client_rates = Rates(per_client) if per_client else None

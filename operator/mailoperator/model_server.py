@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import Field, StrictInt, StringConstraints
 
@@ -202,15 +202,17 @@ class Monitoring(Model):
     """Whether a PodMonitor is made, where the cluster knows them."""
 
 
+_HTTP: Final = Matching(r"^https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?/?$", "http://HOST:PORT")
+
+
 class Rspamd(Model):
     """A spam filter that is asked about mail that comes in."""
 
-    url: Annotated[
-        str,
-        StringConstraints(max_length=253),
-        Matching(r"^https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?/?$", "http://HOST:PORT"),
-    ]
+    url: Annotated[str, StringConstraints(max_length=253), _HTTP]
     """Of its normal worker: `http://rspamd.filters:11333`."""
+    controller_url: Annotated[str, StringConstraints(max_length=253), _HTTP] | None = None
+    """Of its controller, which must trust the pods (`secure_ip`): `http://rspamd.filters:11334`. It is taught what
+    users move into Junk, and out of it; by default nothing is."""
     on_failure: Literal["Accept", "Defer"] = "Accept"
     """Where it does not answer: mail is taken unfiltered, or the sending server tries again later."""
 

@@ -21,7 +21,7 @@ from tests.harness.ports import free_port
 _PLUGINS = Path("/usr/share/rspamd/plugins")
 _CONFIG = """
 options {{
-  filters = "{filters}"; enable_test_patterns = true; url_tld = "{home}/tld"; rrd = false; local_addrs = [];
+  filters = "{filters}"; enable_test_patterns = true; url_tld = "{home}/tld"; rrd = "{home}/rrd"; local_addrs = [];
   dns {{ nameserver = ["{resolver}"]; timeout = 5s; retransmits = 1; }}
   pidfile = "{home}/pid"; tempdir = "{home}"; control_socket = "{home}/control mode=0600";
 }}

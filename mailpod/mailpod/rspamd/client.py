@@ -1,4 +1,4 @@
-"""The requests to rspamd: one a message, over kept connections. No answer is no opinion, never an exception."""
+"""The requests to rspamd, over kept connections. No answer is no opinion and nothing learned, never an exception."""
 
 from __future__ import annotations
 
@@ -26,27 +26,53 @@ class Rspamd:
 
     async def ask(self, content: bytes, headers: Sequence[tuple[str, str]]) -> Opinion | None:
         """None: there is no answer just now."""
+        answer = await self._post(f"{(self._settings.url or '').rstrip('/')}/checkv2", content, headers)
+        if answer is None:
+            return None
+        try:
+            if answer[0] != 200:
+                raise BadAnswer(f"status {answer[0]}")
+            return parse_answer(answer[1])
+        except BadAnswer as error:
+            _failed(str(error))
+            return None
+
+    async def _post(self, url: str, content: bytes, headers: Sequence[tuple[str, str]]) -> tuple[int, bytes] | None:
+        """Status and body; None where there is no whole answer."""
         import aiohttp
 
+        most = self._settings.max_answer_bytes
         if self._session is None:
             timeout = aiohttp.ClientTimeout(total=self._settings.timeout)
             self._session = aiohttp.ClientSession(timeout=timeout, trust_env=False)
-        url = f"{(self._settings.url or '').rstrip('/')}/checkv2"
         try:
             async with self._session.post(url, data=content, headers=headers, allow_redirects=False) as answer:
-                if answer.status != 200:
-                    raise BadAnswer(f"status {answer.status}")
-                data = await answer.content.read(self._settings.max_answer_bytes + 1)
-                while not answer.content.at_eof() and len(data) <= self._settings.max_answer_bytes:
-                    data += await answer.content.read(self._settings.max_answer_bytes)
-                if len(data) > self._settings.max_answer_bytes:
-                    raise BadAnswer("an answer that is too long")
-                return parse_answer(data)
+                data = await answer.content.read(most + 1)
+                while not answer.content.at_eof() and len(data) <= most:
+                    data += await answer.content.read(most)
+                if len(data) > most:
+                    _failed("an answer that is too long")
+                    return None
+                return answer.status, data
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            reason = str(error) if isinstance(error, BadAnswer) else type(error).__name__
-            logs.event("rspamd.failed", level="warning", reason=reason)
+            _failed(type(error).__name__)
             return None
+
+    async def learn(self, content: bytes, *, spam: bool) -> bool:
+        """Teach the controller a message; False where it does not take it now. What it knew is taken."""
+        url = f"{(self._settings.learn_url or '').rstrip('/')}/{'learnspam' if spam else 'learnham'}"
+        answer = await self._post(url, content, [])
+        if answer is None:
+            return False
+        if answer[0] // 100 == 2 or b"already learned" in answer[1]:
+            return True
+        logs.event("rspamd.not_learned", level="warning", status=answer[0])
+        return False
 
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
+
+
+def _failed(reason: str) -> None:
+    logs.event("rspamd.failed", level="warning", reason=reason)

@@ -20,7 +20,8 @@ def build_network_policy(domain: MailDomain, inputs: BuildInputs) -> Object | No
     hints = [_port(listeners.HINTS, "UDP")]
     dns = resolver_port(domain.spec.outbound)
     rspamd = server_of(domain).rspamd
-    asked = {bucket_port(inputs.bucket.endpoint)} | ({bucket_port(rspamd.url)} if rspamd else set())
+    filters = [url for url in (rspamd.url, rspamd.controller_url) if url] if rspamd else []
+    asked = {bucket_port(url) for url in (inputs.bucket.endpoint, *filters)}
     tcp = sorted(outward_ports(domain.spec.outbound) | asked)
     mail = [_port(port) for port in listeners.inside(proxied=behind_proxy(domain)).values()]
     return {

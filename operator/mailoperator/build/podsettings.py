@@ -61,7 +61,10 @@ def pod_settings(domain: MailDomain, inputs: BuildInputs, resources: dict[str, A
 
 def _filter(domain: MailDomain) -> dict[str, Any]:
     written = server_of(domain).rspamd
-    return {"url": written.url, "on_failure": written.on_failure.lower()} if written is not None else {}
+    if written is None:
+        return {}
+    taught = {"learn_url": written.controller_url} if written.controller_url else {}
+    return {"url": written.url, "on_failure": written.on_failure.lower(), **taught}
 
 
 def _clients(domain: MailDomain) -> dict[str, Any]:

@@ -48,6 +48,16 @@ HANDLERS: dict[str, Callable[[Any, Any], Any]] = {
 HOLD_BACK = ("FETCH", "STORE", "SEARCH", "SORT", "THREAD")  # RFC 3501 §7.4.1, RFC 5256 §3
 
 
+class Untaught:
+    """A teacher with nobody to teach. `lessons` are mailboxes, UIDs and whether it is spam."""
+
+    def __init__(self) -> None:
+        self.lessons: list[tuple[str, list[int], bool]] = []
+
+    def learn(self, _account: AccountRef, mailbox: str, uids: Any, *, spam: bool) -> None:
+        self.lessons.append((mailbox, list(uids), spam))
+
+
 class Client:
     """One client with one mailbox selected."""
 
@@ -65,7 +75,9 @@ class Client:
         self.view = View(account, account.mailbox(mailbox), read_only, self.enabled)
         entry = SimpleNamespace(quota_bytes=quota.get("bytes"), quota_messages=quota.get("messages"))
         self.identity = SimpleNamespace(entry=entry)
-        self.services = SimpleNamespace(budget=Budget(quota.get("budget", 1 << 20)), clock=SystemClock())
+        self.services = SimpleNamespace(
+            budget=Budget(quota.get("budget", 1 << 20)), clock=SystemClock(), teacher=Untaught()
+        )
         self.tag = b"a"
         self.read_only = read_only
         self.out: list[bytes] = []

@@ -152,7 +152,16 @@ def test_what_clients_may_do_is_told() -> None:
 
 
 def test_the_spam_filter_is_told() -> None:
-    filtered = {"rspamd": {"url": "http://rspamd.filters:11333", "onFailure": "Defer"}, "networkPolicy": "Enabled"}
+    asked = {"url": "http://rspamd.filters:11333", "onFailure": "Defer"}
+    filtered = {"rspamd": asked, "networkPolicy": "Enabled"}
     told = parse(child("ConfigMap", domain(filtered))["data"]["pod.json"]).rspamd
-    assert (told.url, told.on_failure) == ("http://rspamd.filters:11333", "defer")
+    assert (told.url, told.on_failure, told.learn_url) == ("http://rspamd.filters:11333", "defer", None)
     assert {"port": 11333, "protocol": "TCP"} in child("NetworkPolicy", domain(filtered))["spec"]["egress"][1]["ports"]
+
+
+def test_who_learns_what_is_junk_is_told() -> None:
+    asked = {"url": "http://rspamd.filters:11333", "controllerUrl": "http://rspamd.filters:11334"}
+    filtered = {"rspamd": asked, "networkPolicy": "Enabled"}
+    assert parse(child("ConfigMap", domain(filtered))["data"]["pod.json"]).rspamd.learn_url == asked["controllerUrl"]
+    out = child("NetworkPolicy", domain(filtered))["spec"]["egress"][1]["ports"]
+    assert {11333, 11334} <= {port["port"] for port in out}

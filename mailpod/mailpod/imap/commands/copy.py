@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mailpod.errors import Expunged
+from mailpod.imap import junk
 from mailpod.imap.reply import Done
 from mailpod.imap.sequence import resolve, uids_of
 from mailpod.imap.sets import wire
@@ -29,6 +30,7 @@ async def run(session: Session, args: CopyArgs) -> Done | None:
     copied = await session.account.copy(session.view.mailbox, uids, args.mailbox, limits=limits(session))
     if not copied.source:
         return Done(None, b"No messages copied")
+    junk.moved(session, session.view.mailbox, args.mailbox, copied)
     return Done(copyuid(copied), b"Copied")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mailpod.errors import CannotDo
+from mailpod.imap import junk
 from mailpod.imap.commands.copy import chosen, copyuid
 from mailpod.imap.commands.expunge import highest_modseq
 from mailpod.imap.reply import Done
@@ -28,6 +29,7 @@ async def run(session: Session, args: CopyArgs) -> Done | None:
     moved = await session.account.move(view.mailbox, uids, args.mailbox)
     if not moved.source:
         return Done(None, b"No messages moved")
+    junk.moved(session, view.mailbox, args.mailbox, moved)
     # RFC 6851 §4.3: COPYUID in an untagged OK, before the EXPUNGEs
     session.send(b"* OK [%b] Moved\r\n" % copyuid(moved))
     session.send(b"".join(view.poll(allow_expunge=True)))

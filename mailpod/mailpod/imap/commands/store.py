@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mailpod.errors import CannotDo, Expunged
+from mailpod.imap import junk
 from mailpod.imap.reply import Done
 from mailpod.imap.sequence import resolve, uids_of
 from mailpod.imap.sets import wire, without
@@ -37,6 +38,7 @@ async def run(session: Session, args: StoreArgs) -> Done | None:
     if uids:
         since = args.unchanged_since
         modified = await view.account.store_flags(view.mailbox, uids, args.mode, args.flags, unchanged_since=since)
+        junk.marked(session, args, uids, modified)
     gone = view.gone(positions)
     if args.silent:
         # What others did to these messages is told once, by their flags after this command.
