@@ -159,4 +159,4 @@ class Expunged(MailError):
     """IMAP: a message that another session expunged meanwhile (RFC 5530)."""
 
     imap = ("NO", "EXPUNGEISSUED")
-    text = "Some of the messages no longer exist"
+    text = "Some of the messages no longer exist: they have been deleted"

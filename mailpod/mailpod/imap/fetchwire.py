@@ -29,20 +29,27 @@ _EPOCH: Final = datetime.date(1970, 1, 1).toordinal()
 class Lines:
     """`count` responses being laid out. Constant text is held back until a column needs it, so it costs nothing."""
 
-    __slots__ = ("_columns", "_count", "_glue", "empty")
+    __slots__ = ("_columns", "_count", "_glue", "spaced")
 
     def __init__(self, sequence: Sequence[int], name: str = "FETCH") -> None:
         self._count = len(sequence)
         self._columns: list[Iterable[bytes]] = []
         self._glue = b"* "
-        self.empty = True  # no item yet
+        self.spaced = True  # the next item needs no space before it
         self.numbers(sequence)
         self._glue = b" %b (" % name.encode("ascii")
 
     def item(self, name: bytes) -> None:
         """Begin an item: its name, and the space before it."""
-        self._glue += name if self.empty else b" " + name
-        self.empty = False
+        self._glue += name if self.spaced else b" " + name
+        self.spaced = False
+
+    def some(self, items: Sequence[bytes]) -> None:
+        """Items that not every message has: b"" where it has none, else a space after them. Another item follows."""
+        if not self.spaced:
+            self._glue += b" "
+        self.column(items)
+        self.spaced = True
 
     def text(self, constant: bytes) -> None:
         self._glue += constant

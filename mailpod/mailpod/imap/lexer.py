@@ -16,6 +16,7 @@ from mailpod.imap import utf7
 from mailpod.imap.names import canonical
 from mailpod.imap.syntax import SequenceSet
 
+_SPACES: Final = re.compile(rb" +")
 _ATOM: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 _ASTRING: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\]+')
 _LIST_ATOM: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){"\\]+')
@@ -86,11 +87,40 @@ class Cursor:
         return self.line[self.at : self.at + 1]
 
     def take(self, octet: bytes) -> bool:
-        """Consumes `octet` if it is next."""
+        """Consumes `octet` if it is next; of spaces, all that are. RFC 3501 §9 (2) allows one, and none just inside
+        parentheses or at the end; more of them can mean nothing else, and clients send them."""
+        if octet in b" ()":
+            return self._take_spaced(octet)
         if self.peek() != octet:
             return False
         self.at += 1
         return True
+
+    def _take_spaced(self, octet: bytes) -> bool:
+        start, after = self.at, self._spaces()
+        if octet == b" ":
+            taken = after > start and self.line[after : after + 1] != b")" and not self._ends(after)
+            self.at = after if taken else start
+            return taken
+        if octet == b"(":
+            if self.peek() != octet:
+                return False
+            self.at += 1
+            self.at = self._spaces()
+            return True
+        if self.line[after : after + 1] != octet:
+            return False
+        self.at = after + 1
+        return True
+
+    def _spaces(self) -> int:
+        """Where the spaces from here on end."""
+        found = _SPACES.match(self.line, self.at)
+        return found.end() if found else self.at
+
+    def _ends(self, at: int) -> bool:
+        """Whether the command ends there: no octet and no literal follows."""
+        return at == len(self.line) and self._index == len(self._frame.literals) + self._frame.pending
 
     def need(self, octet: bytes) -> None:
         if not self.take(octet):
@@ -102,6 +132,7 @@ class Cursor:
 
     def end(self) -> None:
         """The command must be over."""
+        self.at = self._spaces()
         if self.at < len(self.line) or self.at_literal():
             raise self.error("expected the end of the command")
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mailpod.store import Account, Mailbox
 
 _FEW = 64  # below this a look-up a message is cheaper than a dict of the whole mailbox
-SYSTEM_FLAGS = b"\\Answered \\Flagged \\Deleted \\Seen \\Draft"
+SYSTEM_FLAGS = b"\\Answered \\Deleted \\Draft \\Flagged \\Seen"
 
 
 class View:
@@ -162,7 +162,7 @@ class View:
     def flags_wire(self, part: range, uid: bool, modseq: bool = False) -> bytes:
         """FETCH responses with FLAGS, and UID and MODSEQ if asked for, for the messages at these positions."""
         table = self.flag_table()
-        out = []
+        out = [self.new_keywords()]
         for piece, recent in self.by_recency(part):
             uids = self.uids[piece.start : piece.stop] if uid else None
             wires = with_recent(table) if recent else table
@@ -170,6 +170,14 @@ class View:
             modseqs = self.modseq_column(piece) if modseq else None
             out.append(flag_lines(numbers, uids, self.flag_column(piece), wires, modseqs, name))
         return b"".join(out)
+
+    def new_keywords(self) -> bytes:
+        """FLAGS where a keyword came into use, else b"": before the first response in which it may be (RFC 3501
+        §7.2.6)."""
+        if len(self.mailbox.keywords) == self._keywords:
+            return b""
+        self._keywords = len(self.mailbox.keywords)
+        return flags_line(self.mailbox)
 
     def named(self, part: range) -> tuple[Sequence[int], str]:
         """How the client names these messages, and the response that does."""
@@ -199,9 +207,7 @@ class View:
         self._collect()
         out = self._tell_expunged() if allow_expunge and self._vanished else []
         self._tell_new(out)
-        if len(self.mailbox.keywords) != self._keywords:
-            self._keywords = len(self.mailbox.keywords)
-            out.append(flags_line(self.mailbox))
+        out += filter(None, [self.new_keywords()])
         # A client takes the highest MODSEQ that it was told for all that it knows (RFC 7162 §3.1): no change of flags
         # is told before an EXPUNGE that is older.
         if self._flagged and not (self._vanished and self.enabled.condstore):
@@ -246,14 +252,14 @@ class View:
         self._flagged -= self._vanished
 
     def _tell_expunged(self) -> list[bytes]:
-        # Descending, so that no number depends on the ones before it.
-        gone = sorted(filter(None, map(self.seq_of, self._vanished)), reverse=True)
-        uids = [self.uids[seq - 1] for seq in reversed(gone)]
+        gone = sorted(filter(None, map(self.seq_of, self._vanished)))
+        uids = [self.uids[seq - 1] for seq in gone]
         self._vanished.clear()
         self.uids, self.exists = self.mailbox.uids, self.exists - len(gone)
         if uids and (self.enabled.qresync or self.enabled.uidonly):
             return [b"* VANISHED %b\r\n" % wire(uids)]  # RFC 7162 §3.2.10, RFC 9586 §3.4: in place of EXPUNGE
-        return [b"".join(map(b"* %d EXPUNGE\r\n".__mod__, gone))]
+        # RFC 3501 §7.4.1: each number is the one that the message has once those before it are gone
+        return [b"".join(b"* %d EXPUNGE\r\n" % (seq - before) for before, seq in enumerate(gone))]
 
     def _tell_new(self, out: list[bytes]) -> None:
         mailbox, last = self.mailbox, self.last_uid
@@ -296,7 +302,13 @@ class View:
 
 def with_recent(table: Sequence[bytes]) -> list[bytes]:
     """The same flags and \\Recent."""
-    return [b"%b \\Recent" % wire if wire else b"\\Recent" for wire in table]
+    return [_with_recent(wire) for wire in table]
+
+
+def _with_recent(wire: bytes) -> bytes:
+    if b"\\Seen" in wire:
+        return wire.replace(b"\\Seen", b"\\Recent \\Seen")  # in the order of the alphabet, as the others
+    return b"%b \\Recent" % wire if wire else b"\\Recent"
 
 
 def flags_line(mailbox: Mailbox) -> bytes:

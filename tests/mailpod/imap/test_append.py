@@ -19,7 +19,7 @@ async def test_flags_date_and_appenduid(at: Desk) -> None:
     ann, drafts = at.select("Drafts"), at.account.mailbox("Drafts")
     answer = await ann.say('APPEND Drafts (\\Draft $Odd) "07-Feb-1994 21:52:25 -0800"', letter())
     assert answer == (
-        b"* 1 EXISTS\r\n* 1 RECENT\r\n* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $Odd)\r\n"
+        b"* 1 EXISTS\r\n* 1 RECENT\r\n* FLAGS (\\Answered \\Deleted \\Draft \\Flagged \\Seen $Odd)\r\n"
         b"OK [APPENDUID %d 1] Stored\r\n" % drafts.uidvalidity
     )
     answer = await ann.say("FETCH 1 (FLAGS INTERNALDATE BODY.PEEK[])")
@@ -68,7 +68,7 @@ async def test_several_messages_are_one_commit(world: World) -> None:
     assert answer[0] == b"* 3 EXISTS"
     assert account.head == head + 1
     assert await client.ok(b"FETCH 1:3 (FLAGS BODY.PEEK[])") == [
-        b"* 1 FETCH (FLAGS (\\Seen \\Recent) BODY[] {3}\r\none)",
+        b"* 1 FETCH (FLAGS (\\Recent \\Seen) BODY[] {3}\r\none)",
         b"* 2 FETCH (FLAGS (\\Draft x \\Recent) BODY[] {3}\r\ntwo)",
         b"* 3 FETCH (FLAGS (\\Recent) BODY[] {5}\r\nthree)",
     ]

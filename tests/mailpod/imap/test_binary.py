@@ -76,7 +76,7 @@ async def test_an_unknown_encoding_fails_and_others_are_told(ann: Client) -> Non
 async def test_what_marks_as_seen(at: Desk, ann: Client) -> None:
     await ann.say("FETCH 1 (BINARY.PEEK[1] BINARY.SIZE[1])")
     assert at.flags(1) == set()
-    assert b" FLAGS (\\Seen" in await ann.say("FETCH 1 BINARY[1]")
+    assert b"(FLAGS (\\Recent \\Seen) BINARY[1]" in await ann.say("FETCH 1 BINARY[1]")
     assert at.flags(1) == {"\\Seen"}
 
 

@@ -22,7 +22,7 @@ async def test_copy_gives_copyuid_and_keeps_flags_and_date(at: Desk) -> None:
     assert await ann.say("COPY 1:2,4 Archive") == (b"OK [COPYUID %d 1:2,4 1:3] Copied\r\n" % archive.uidvalidity)
     assert await ann.say("UID COPY 3:9 Archive") == b"OK [COPYUID %d 3:4 4:5] Copied\r\n" % archive.uidvalidity
     answer = await at.select("Archive").say("FETCH 1:3 (FLAGS INTERNALDATE)")
-    assert b'* 2 FETCH (FLAGS (\\Seen work \\Recent) INTERNALDATE " 9-Sep-2001 01:46:40 +0000")' in answer
+    assert b'* 2 FETCH (FLAGS (\\Recent \\Seen work) INTERNALDATE " 9-Sep-2001 01:46:40 +0000")' in answer
     assert b"* 3 FETCH (FLAGS (\\Recent) INTERNALDATE" in answer
     assert await ann.say("NOOP") == b"OK NOOP completed\r\n", "the source is as it was"
 

@@ -105,8 +105,8 @@ async def test_saved_result(at: Desk) -> None:
     await at.account.expunge(ann.view.mailbox, [5])
     await ann.say("NOOP")
     assert await ann.say("UID STORE $ +FLAGS (x)") == (
-        b"* 3 FETCH (UID 4 FLAGS (x))\r\n* 4 FETCH (UID 6 FLAGS (x))\r\n"
-        b"* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft x)\r\nOK UID STORE completed\r\n"
+        b"* FLAGS (\\Answered \\Deleted \\Draft \\Flagged \\Seen x)\r\n"
+        b"* 3 FETCH (UID 4 FLAGS (x))\r\n* 4 FETCH (UID 6 FLAGS (x))\r\nOK UID STORE completed\r\n"
     ), "what was expunged is no longer in it"
     assert b"COPYUID" in await ann.say("COPY $ Sent")
     assert at.account.mailbox("Sent").exists == 2

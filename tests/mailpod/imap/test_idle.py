@@ -21,7 +21,7 @@ async def test_changes_are_told_at_once(world: World) -> None:
     await account.append("INBOX", [NewMessage(b"x")])
     assert [await client.line(), await client.line()] == [b"* 1 EXISTS", b"* 1 RECENT"]
     await account.store_flags(account.mailbox("INBOX"), [1], "add", ["\\Seen"])
-    assert await client.line() == b"* 1 FETCH (FLAGS (\\Seen \\Recent))"
+    assert await client.line() == b"* 1 FETCH (FLAGS (\\Recent \\Seen))"
     await account.expunge(account.mailbox("INBOX"), [1])
     assert await client.line() == b"* 1 EXPUNGE"
     await client.send(b"done\r\nb NOOP\r\n")

@@ -224,7 +224,7 @@ def test_search() -> None:
     assert key(b"SINCE 1-feb-1994") == s.DateKey("internal", "since", s.datetime.date(1994, 2, 1))
     assert key(b'SENTON "01-Feb-1994"') == s.DateKey("sent", "on", s.datetime.date(1994, 2, 1))
     assert key(b"LARGER 10 UNKEYWORD x") == s.And((s.Size("larger", 10), s.Flag("x", False)))
-    for wrong in (b"", b"FOO", b"NOT", b"OR ALL", b"()", b"(ALL", b"ON 31-Feb-2020", b"ALL ", b"LARGER x"):
+    for wrong in (b"", b"FOO", b"NOT", b"OR ALL", b"()", b"(ALL", b"ON 31-Feb-2020", b"ALL\t", b"LARGER x"):
         bad(b"a SEARCH " + wrong)
 
 
@@ -306,8 +306,28 @@ def test_tags() -> None:
     bad(b"a")
     bad(b"a ")
     bad(b"a  NOOP")
-    bad(b"a NOOP ")
     bad(b"a UID NOOP")
+
+
+def test_spaces_that_can_mean_nothing_else_are_forgiven() -> None:
+    """RFC 3501 §9 (2) wants exactly one; clients send more of them."""
+    assert one(b"a NOOP ") == s.NoArgs()
+    assert one(b"a STATUS  INBOX ( MESSAGES  UNSEEN ) ") == s.StatusArgs("INBOX", ("MESSAGES", "UNSEEN"))
+    assert one(b"a STORE 1  +FLAGS ( \\Seen x )") == one(b"a STORE 1 +FLAGS (\\Seen x)")
+    assert one(b"a STORE 1 FLAGS \\Seen ") == one(b"a STORE 1 FLAGS \\Seen")
+    assert one(b"a SEARCH  OR ( ALL  SEEN )  2 ") == one(b"a SEARCH OR (ALL SEEN) 2")
+    assert one(b"a FETCH 1 ( UID  BODY[HEADER.FIELDS ( from )] ) ") == one(
+        b"a FETCH 1 (UID BODY[HEADER.FIELDS (from)])"
+    )
+    assert one(b'a LIST ""  "%"   ') == one(b'a LIST "" "%"')
+    assert one(b"a LIST ( SUBSCRIBED ) {0+}\r\n  {1+}\r\n% ") == one(b'a LIST (SUBSCRIBED) "" "%"')
+    for wrong in (
+        b"a NOOP\t",
+        b"a STORE 1\t+FLAGS (x)",
+        b"a STATUS INBOX (MESSAGES UNSEEN)x",
+        b"a STATUSINBOX (MESSAGES)",
+    ):
+        bad(wrong)
 
 
 def test_a_literal_that_nobody_can_skip_is_fatal() -> None:

@@ -20,9 +20,9 @@ async def test_select(client: Client, world: World) -> None:
     await account.append("Sent", [NewMessage(b"a"), NewMessage(b"b")])
     sent = account.mailbox("Sent")
     assert await client.ok(b"SELECT Sent") == [
-        b"* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft)",
+        b"* FLAGS (\\Answered \\Deleted \\Draft \\Flagged \\Seen)",
         b"* 2 EXISTS",
-        b"* OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft \\*)] Keywords may be added",
+        b"* OK [PERMANENTFLAGS (\\Answered \\Deleted \\Draft \\Flagged \\Seen \\*)] Keywords may be added",
         b"* OK [UIDNEXT 3] Predicted next UID",
         b"* OK [UIDVALIDITY %d] UIDs are valid" % sent.uidvalidity,
         b"* OK [MAILBOXID (%b)] Ok" % sent.object_id.encode(),

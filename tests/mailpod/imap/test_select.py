@@ -6,8 +6,8 @@ from tests.mailpod.imap.dialogue import World
 
 from mailpod.store import NewMessage
 
-FLAGS = b"* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft)"
-PERMANENT = b"* OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft \\*)] Keywords may be added"
+FLAGS = b"* FLAGS (\\Answered \\Deleted \\Draft \\Flagged \\Seen)"
+PERMANENT = b"* OK [PERMANENTFLAGS (\\Answered \\Deleted \\Draft \\Flagged \\Seen \\*)] Keywords may be added"
 
 
 async def test_empty_mailbox(world: World) -> None:
@@ -32,7 +32,7 @@ async def test_messages_and_keywords(world: World) -> None:
     await account.append("INBOX", [NewMessage(b"a", frozenset(["\\Seen"])), NewMessage(b"b", frozenset(["$Junk"]))])
     client = await world.login()
     answer = await client.ok(b"EXAMINE INBOX")
-    assert b"* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $Junk)" in answer
+    assert b"* FLAGS (\\Answered \\Deleted \\Draft \\Flagged \\Seen $Junk)" in answer
     assert b"* 2 EXISTS" in answer
     assert b"* 2 RECENT" in answer
     assert b"* OK [UNSEEN 2] First unseen" in answer

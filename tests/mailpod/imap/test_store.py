@@ -36,9 +36,21 @@ async def test_answers_the_new_flags_of_each_message_once(at: Desk) -> None:
 async def test_a_new_keyword_is_announced(at: Desk) -> None:
     ann = at.select()
     assert await ann.say("STORE 1 +FLAGS.SILENT (work)") == (
-        b"* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft work)\r\nOK STORE completed\r\n"
+        b"* FLAGS (\\Answered \\Deleted \\Draft \\Flagged \\Seen work)\r\nOK STORE completed\r\n"
     )
     assert await ann.say("STORE 1 +FLAGS.SILENT (WORK)") == b"OK STORE completed\r\n"
+
+
+async def test_a_new_keyword_is_announced_before_it_is_used(at: Desk) -> None:
+    """RFC 3501 §7.2.6: FLAGS has the keywords that are applicable, so it comes before the first that uses one."""
+    ann, bob, eve, joe = (at.select() for _ in range(4))
+    flags = b"* FLAGS (\\Answered \\Deleted \\Draft \\Flagged \\Seen work)\r\n"
+    told = flags + b"* 1 FETCH (FLAGS (work))\r\n"
+    assert await ann.say("STORE 1 +FLAGS (work)") == told + b"OK STORE completed\r\n"
+    assert await bob.say("FETCH 1 FLAGS") == told + b"OK FETCH completed\r\n"
+    assert await eve.say("NOOP") == told + b"OK NOOP completed\r\n"
+    answer = await joe.say("FETCH 1 BODY[TEXT]")
+    assert answer.startswith(flags + b"* 1 FETCH (FLAGS (\\Seen work) BODY[TEXT] {")
 
 
 async def test_silent_says_nothing_and_others_are_told(at: Desk) -> None:
@@ -99,7 +111,7 @@ async def test_messages_that_another_session_expunged(at: Desk) -> None:
     await at.account.expunge(ann.view.mailbox, [2])
     assert await ann.say("STORE 1:3 +FLAGS (\\Seen)") == (
         b"* 1 FETCH (FLAGS (\\Seen))\r\n* 3 FETCH (FLAGS (\\Seen))\r\n"
-        b"NO [EXPUNGEISSUED] Some of the messages no longer exist\r\n"
+        b"NO [EXPUNGEISSUED] Some of the messages no longer exist: they have been deleted\r\n"
     )
     assert await ann.say("UID STORE 2:3 +FLAGS.SILENT (\\Flagged)") == b"* 2 EXPUNGE\r\nOK UID STORE completed\r\n"
 
@@ -107,4 +119,4 @@ async def test_messages_that_another_session_expunged(at: Desk) -> None:
 async def test_recent_is_shown_and_kept(at: Desk) -> None:
     await at.deliver(letter("d"))
     ann: Client = at.select()
-    assert await ann.say("STORE 4 FLAGS (\\Seen)") == b"* 4 FETCH (FLAGS (\\Seen \\Recent))\r\nOK STORE completed\r\n"
+    assert await ann.say("STORE 4 FLAGS (\\Seen)") == b"* 4 FETCH (FLAGS (\\Recent \\Seen))\r\nOK STORE completed\r\n"

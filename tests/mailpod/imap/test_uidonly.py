@@ -52,7 +52,7 @@ async def test_responses_name_uids(client: Client, world: World) -> None:
         b"* 3 UIDFETCH (RFC822.SIZE 12)",
         b"* 4 UIDFETCH (RFC822.SIZE 12)",
     ]
-    assert await client.ok(b"UID FETCH 3 BODY[TEXT]") == [b"* 3 UIDFETCH (BODY[TEXT] {4}\r\nbody FLAGS (\\Seen))"]
+    assert await client.ok(b"UID FETCH 3 BODY[TEXT]") == [b"* 3 UIDFETCH (FLAGS (\\Seen) BODY[TEXT] {4}\r\nbody)"]
     assert await client.ok(b"UID STORE 4 +FLAGS (\\Flagged)") == [b"* 4 UIDFETCH (FLAGS (\\Flagged))"]
     await account.store_flags(inbox, [5], "add", ["\\Seen"])
     await account.expunge(inbox, [2, 3])

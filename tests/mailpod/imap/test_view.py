@@ -45,7 +45,7 @@ async def test_only_what_is_held_back_takes_a_copy(at: Desk) -> None:
     await at.deliver(letter("new"))
     assert one.poll(False) == [b"* 11 EXISTS\r\n* 11 RECENT\r\n"]
     assert list(one.uids) == list(range(1, 12))
-    assert one.poll(True) == [b"* 5 EXPUNGE\r\n* 1 EXPUNGE\r\n"]
+    assert one.poll(True) == [b"* 1 EXPUNGE\r\n* 4 EXPUNGE\r\n"]
     assert one.uids is box.uids
     assert one.exists == 9
 
@@ -69,7 +69,7 @@ async def test_flags_changed_before_a_message_is_told_are_not_told(at: Desk) -> 
     one = view(at)
     uids = await at.deliver(letter("new"))
     await at.account.store_flags(one.mailbox, [2, *uids], "add", ["\\Seen"])
-    assert one.poll(True) == [b"* 11 EXISTS\r\n* 11 RECENT\r\n", b"* 2 FETCH (FLAGS (\\Seen \\Recent))\r\n"]
+    assert one.poll(True) == [b"* 11 EXISTS\r\n* 11 RECENT\r\n", b"* 2 FETCH (FLAGS (\\Recent \\Seen))\r\n"]
 
 
 async def test_examine_claims_nothing(at: Desk) -> None:

@@ -146,20 +146,20 @@ class _Fetch:
     async def _piece(self, page: Page, rows: Sequence[int]) -> None:
         sections = PageSections(self._plan.sections, page, rows)
         columns = sections.columns()
-        lines, ends = self._layout(page, rows)
+        lines = self._layout(page, rows)
         if columns is not None:
             for section, column in zip(self._plan.sections, columns, strict=True):
                 lines.item(section.label)
                 lines.literals(column)
-            self._end(lines, ends)
+            lines.text(b")\r\n")
             self._session.send(b"".join(lines.flat()))
             await self._session.drained()
             return
         values = sections.read(self._view.account, self._session.services.budget)
-        await self._bodies(page, rows, lines, ends, values)
+        await self._bodies(page, rows, lines, values)
 
-    def _layout(self, page: Page, rows: Sequence[int]) -> tuple[Lines, list[bytes] | None]:
-        """The beginning of the responses, and their ends where those differ (\\Seen was set for some)."""
+    def _layout(self, page: Page, rows: Sequence[int]) -> Lines:
+        """The responses up to their sections."""
         view, plan = self._view, self._plan
         uids = row_uids(page, rows)
         positions = positions_of(view, uids)
@@ -168,34 +168,23 @@ class _Fetch:
         newly = self._seen and "FLAGS" not in plan.names and not self._seen.isdisjoint(uids)
         flags = flags_of(view, positions) if newly or "FLAGS" in plan.names else []
         if flags:
+            self._session.send(view.new_keywords())
             view.settle(self._seen.intersection(uids) if newly else uids)
         wants_modseq = "MODSEQ" in plan.names or (newly and view.enabled.condstore)
         modseqs = modseqs_of(view, positions) if wants_modseq else []
         add_metadata(lines, plan.names, page, rows, flags, modseqs)
-        if not newly:
-            return lines, None
-        tails = [b" FLAGS (%b)" % wire for wire in flags]
-        if wants_modseq and "MODSEQ" not in plan.names:  # RFC 7162 §3.1: new flags come with their MODSEQ
-            tails = [b"%b MODSEQ (%d)" % pair for pair in zip(tails, modseqs, strict=True)]
-        ends = [b"%b)\r\n" % tail if uid in self._seen else b")\r\n" for uid, tail in zip(uids, tails, strict=True)]
-        return lines, ends
-
-    def _end(self, lines: Lines, ends: list[bytes] | None) -> None:
-        if ends is None:
-            lines.text(b")\r\n")
-        else:
-            lines.column(ends)
+        if newly:
+            new = [b"FLAGS (%b) " % wire for wire in flags]
+            if wants_modseq and "MODSEQ" not in plan.names:  # RFC 7162 §3.1: new flags come with their MODSEQ
+                new = [b"%bMODSEQ (%d) " % pair for pair in zip(new, modseqs, strict=True)]
+            lines.some([item if uid in self._seen else b"" for uid, item in zip(uids, new, strict=True)])
+        return lines
 
     async def _bodies(
-        self,
-        page: Page,
-        rows: Sequence[int],
-        lines: Lines,
-        ends: list[bytes] | None,
-        values: AsyncGenerator[Values | MailError, None],
+        self, page: Page, rows: Sequence[int], lines: Lines, values: AsyncGenerator[Values | MailError, None]
     ) -> None:
         labels = [b" " + section.label for section in self._plan.sections]
-        if lines.empty:
+        if lines.spaced:
             labels[0] = labels[0][1:]
         heads = lines.each()
         out: list[bytes] = []
@@ -208,7 +197,7 @@ class _Fetch:
                 else:
                     out.append(heads[at])
                     size += _add_sections(out, self._plan.sections, labels, each)
-                    out.append(ends[at] if ends is not None else b")\r\n")
+                    out.append(b")\r\n")
                 at += 1
                 if size > _BATCH:
                     self._session.send(out)

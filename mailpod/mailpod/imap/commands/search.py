@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from mailpod.errors import MailError
+from mailpod.imap.reply import Done
 from mailpod.imap.results import esearch, highest, kept, numbers_of
 from mailpod.imap.search import Search
 from mailpod.imap.syntax import Return
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
 _SEARCH: Final = b"* SEARCH"
 
 
-async def run(session: Session, args: SearchArgs) -> None:
+async def run(session: Session, args: SearchArgs) -> Done:
     """Raises what reading messages raises."""
-    await answer(session, args, _SEARCH, begin(session, args).run(args.key))
+    return await answer(session, args, _SEARCH, begin(session, args).run(args.key))
 
 
-async def answer(session: Session, args: SearchArgs, name: bytes, searched: Awaitable[Sequence[int]]) -> None:
+async def answer(session: Session, args: SearchArgs, name: bytes, searched: Awaitable[Sequence[int]]) -> Done:
     """SEARCH's reply, and SORT's: what `searched` gives, as the client asked for it."""
     view = session.view
     saves = args.returns is not None and "SAVE" in args.returns.options
@@ -40,10 +41,17 @@ async def answer(session: Session, args: SearchArgs, name: bytes, searched: Awai
         wanted = Return(frozenset(("ALL",)))  # RFC 9051 §6.4.4, which does not know SORT
     if wanted is None:
         session.send(found(view, args, name, positions))
-        return
+        return done(session, args)
     if saves:
         view.saved = array("I", [view.uids[at] for at in sorted(kept(positions, wanted))])
     session.send(esearch(view, session.tag, args, wanted, positions))
+    return done(session, args)
+
+
+def done(session: Session, args: SearchArgs) -> Done:
+    """RFC 5530 §3: messages may be missing in an answer by numbers, since others expunged them and EXPUNGE waits."""
+    missing = not args.uid and session.view.gone([range(session.view.exists)])
+    return Done(b"EXPUNGEISSUED" if missing else None)
 
 
 def found(view: View, args: SearchArgs, name: bytes, positions: Sequence[int]) -> bytes:

@@ -10,14 +10,15 @@ from mailpod.imap.sortcolumns import COLUMNS
 from mailpod.imap.syntax import SortKey
 
 if TYPE_CHECKING:
+    from mailpod.imap.reply import Done
     from mailpod.imap.search import Search
     from mailpod.imap.session import Session
     from mailpod.imap.syntax import SortArgs
 
 
-async def run(session: Session, args: SortArgs) -> None:
+async def run(session: Session, args: SortArgs) -> Done:
     """Raises what reading messages raises."""
-    await answer(session, args.search, b"* SORT", _sorted(begin(session, args.search), args))
+    return await answer(session, args.search, b"* SORT", _sorted(begin(session, args.search), args))
 
 
 async def _sorted(search: Search, args: SortArgs) -> list[int]:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mailpod.imap.commands.search import begin
+from mailpod.imap.commands.search import begin, done
 from mailpod.imap.sortcolumns import Ids, Subject, dates, ids, subjects
 from mailpod.imap.threads import by_references, by_subject
 
 if TYPE_CHECKING:
+    from mailpod.imap.reply import Done
     from mailpod.imap.search import Search
     from mailpod.imap.session import Session
     from mailpod.imap.syntax import ThreadArgs
@@ -27,7 +28,7 @@ class _Known:
     wire: bytes
 
 
-async def run(session: Session, args: ThreadArgs) -> None:
+async def run(session: Session, args: ThreadArgs) -> Done:
     """Raises what reading messages raises."""
     view, search = session.view, begin(session, args.search)
     positions = await search.run(args.search.key)
@@ -40,6 +41,7 @@ async def run(session: Session, args: ThreadArgs) -> None:
         if whole and count == view.exists:
             view.mailbox.derived[key] = known
     session.send(b"* THREAD %b\r\n" % known.wire if known.wire else b"* THREAD\r\n")
+    return done(session, args.search)
 
 
 async def _threads(view: View, search: Search, args: ThreadArgs, positions: Sequence[int]) -> tuple[bytes, int]:
