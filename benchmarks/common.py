@@ -77,6 +77,17 @@ class Table:
             [*lines, "", f"Order of runs: {'; '.join(self.order)}. Medians; CPU is a message's (or a log-in's).", ""]
         )
 
+    def ratios(self) -> str:
+        """The medians as multiples of the last column's, which is the peers' where they run."""
+        *names, base = self.durable
+        lines = [f"| multiples of {base} | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
+        for row in self.rows():
+            theirs = self.median(row, base)
+            ours = [self.median(row, name) for name in names]
+            cells = [f"{sample.value / theirs.value:.2f}" if sample and theirs else "–" for sample in ours]
+            lines.append(f"| {' | '.join([row, *cells])} |")
+        return "\n".join([*lines, ""])
+
 
 def middle(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
@@ -125,12 +136,12 @@ def measure(works: Sequence[Work], options: Options, table: Table) -> None:
             print(f"\nProfile on {kind}, own time:", *top(options.profile / kind), sep="\n  ")
 
 
-def main(*works: Work) -> None:
-    """The command line that each benchmark has."""
+def main(*works: Work, systems: str = "folder,seaweedfs,peers", ratios: bool = False) -> None:
+    """The command line that each benchmark has. `ratios`: also each figure as a multiple of the peers'."""
     parser = argparse.ArgumentParser(description="Prints a Markdown table of medians.")
     parser.add_argument("--quick", action="store_true", help="a tenth of the work, one run")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--systems", default="folder,seaweedfs,peers", help=f"of {', '.join(KINDS)}")
+    parser.add_argument("--systems", default=systems, help=f"of {', '.join(KINDS)}")
     parser.add_argument("--profile", type=Path, help="a folder for the pods' profiles; figures are slower then")
     given = parser.parse_args()
     kinds = given.systems.split(",")
@@ -141,6 +152,8 @@ def main(*works: Work) -> None:
     table = Table()
     measure(works, options, table)
     print(table.markdown())
+    if ratios:
+        print(table.ratios())
 
 
 class Cpu:

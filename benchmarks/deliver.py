@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.harness.need import find
 from tests.harness.target import Account, Target
@@ -34,8 +35,10 @@ LOADS = [
 ]
 
 
-def sources(target: Target, load: Load, count: int, accounts: Sequence[Account]) -> list[subprocess.Popen[bytes]]:
-    """smtp-source for each mailbox, CONNECTIONS connections over all."""
+def sources(
+    target: Target, load: Load, count: int, accounts: Sequence[Account], letter: Path | None = None
+) -> list[subprocess.Popen[bytes]]:
+    """smtp-source for each mailbox, CONNECTIONS connections over all. Without a letter it makes up the message."""
     program = find("smtp-source")
     if program is None:
         raise SystemExit("smtp-source is not on this machine: apt install postfix")
@@ -43,7 +46,8 @@ def sources(target: Target, load: Load, count: int, accounts: Sequence[Account])
     return [
         subprocess.Popen(
             [
-                *[program, "-s", str(sessions), "-m", str(count // len(accounts)), "-l", str(load.size)],
+                *[program, "-s", str(sessions), "-m", str(count // len(accounts))],
+                *(["-F", str(letter)] if letter else ["-l", str(load.size)]),
                 *(["-d"] if load.reuse else []),
                 *["-f", "bench@elsewhere.test", "-t", account.address, f"127.0.0.1:{target.port('smtp')}"],
             ],
@@ -80,14 +84,14 @@ class Counter:
             session.close()
 
 
-def deliver(system: System, options: Options, table: Table) -> None:
+def deliver(system: System, options: Options, table: Table, letters: Mapping[Load, Path] | None = None) -> None:
     for load in LOADS:
         accounts = system.target().accounts[: load.mailboxes]
         count = max(options.scaled(load.messages), len(accounts)) // len(accounts) * len(accounts)
         counter = Counter(system.target(), accounts)
         cpu = Cpu(system)
         started = time.perf_counter()
-        for source in sources(system.target(), load, count, accounts):
+        for source in sources(system.target(), load, count, accounts, letters[load] if letters else None):
             _, said = source.communicate(timeout=600)
             if source.returncode:
                 raise Wrong(f"smtp-source: {said.decode()}")
