@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import process_time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -151,3 +153,29 @@ def test_every_address_survives(local: str, domain: str, routed: bool) -> None:
     address = f"{local}@{domain}"
     route = "@relay.example:" if routed else ""
     assert parse_path(f"TO:<{route}{address}>", "TO:").address == address
+
+
+def read(line: bytes) -> None:
+    """All that a line of MAIL and RCPT goes through."""
+    try:
+        _, argument = split_command(line)
+        parameters = parse_path(argument, "FROM:").parameters
+        mail_parameters(parameters, auth=True, binary=True, tls=True)
+    except SyntaxProblem:
+        pass
+
+
+@pytest.mark.parametrize("start", [b"MAIL FROM:", b"MAIL FROM:<", b'MAIL FROM:<"', b"MAIL FROM:<a@b> ", b""])
+@pytest.mark.parametrize(
+    "filler", [b" ", b"a", b"@a,", b"<", b">", b'"', b"\\", b".", b":", b"[", b"A=b ", b"=", b"\xc3\xa4"]
+)
+def test_time_is_linear(start: bytes, filler: bytes) -> None:
+    """Sixteen times the line may cost that many times as much, with much noise; quadratic would be 256 times."""
+
+    def seconds(count: int) -> float:
+        began = process_time()
+        read(start + filler * count)
+        return process_time() - began
+
+    small = min(seconds(2_000) for _ in range(3))
+    assert min(seconds(32_000) for _ in range(3)) < 48 * small + 0.02
