@@ -67,6 +67,7 @@ __all__ = [
     "DomainEntry",
     "Entry",
     "Erase",
+    "Forward",
     "Incarnation",
     "MailboxEntry",
     "NotFound",
@@ -75,6 +76,7 @@ __all__ = [
     "Published",
     "Publisher",
     "Purge",
+    "Reached",
     "StorageError",
     "SystemClock",
     "Usage",
@@ -93,10 +95,26 @@ __all__ = [
     "remove_left",
 ]
 
-_MOST_FORWARDED: Final = 500  # mailboxes that one address leads to
+_MOST_FORWARDED: Final = 500  # mailboxes, and addresses elsewhere, that one address leads to
 ROLES: Final = frozenset({"postmaster", "abuse"})  # RFC 2142 §4 and §5: always accepted
 K = TypeVar("K")
 V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """`to` is an address of a domain that is not served here, to which the mail of the mailbox `via` goes on."""
+
+    to: str
+    via: MailboxEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Whom a message for an address is brought to."""
+
+    mailboxes: list[MailboxEntry]
+    forwards: list[Forward]
 
 
 @dataclass(slots=True)
@@ -153,15 +171,15 @@ class Directory:
             found = await self._mailboxes(base, domain)
         return found
 
-    async def recipients(self, address: str) -> list[MailboxEntry]:
-        """Every mailbox that a message for `address` is brought to: as `resolve`, then forwarded, or else caught.
+    async def recipients(self, address: str) -> Reached:
+        """Everyone that a message for `address` is brought to: as `resolve`, then forwarded, or else caught.
 
-        [] if it is unknown. Raises Unavailable.
+        Nobody if it is unknown. Raises Unavailable.
         """
         found = await self.resolve(address)
         if not found:
             found = await self._caught(address)
-        return await self._forwarded(found) if any(entry.forward_to for entry in found) else found
+        return await self._forwarded(found) if any(entry.forward_to for entry in found) else Reached(found, [])
 
     async def domain(self, name: str) -> DomainEntry | None:
         """A domain that is served, None otherwise. Raises Unavailable."""
@@ -228,23 +246,37 @@ class Directory:
             return []
         return await self._member(domain.catch_all) if domain is not None and domain.catch_all else []
 
-    async def _forwarded(self, found: list[MailboxEntry]) -> list[MailboxEntry]:
-        """Where forwarding leads, step by step, each mailbox once. Mail that would reach nobody stays where it is.
-
-        A target of a domain that is not served here is passed over: forwarding stays inside (OPERATOR.md rule 39).
-        """
+    async def _forwarded(self, found: list[MailboxEntry]) -> Reached:
+        """Where forwarding leads, step by step, each mailbox once. Mail that would reach nobody stays where it is."""
         reached: dict[str, MailboxEntry] = {}
+        outside: dict[str, Forward] = {}
         seen = {entry.address for entry in found}
         waiting = list(found)
-        while waiting and len(seen) <= _MOST_FORWARDED:
+        while waiting and len(seen) + len(outside) <= _MOST_FORWARDED:
             entry = waiting.pop(0)
-            targets = [] if entry.suspended else [await self.resolve(target) for target in entry.forward_to]
-            if entry.keep_copy or not any(targets):
+            targets, away = await self._targets(entry)
+            if entry.keep_copy or not (targets or away):
                 reached[entry.address] = entry
-            fresh = {target.address: target for several in targets for target in several if target.address not in seen}
+            outside = {forward.to: forward for forward in away} | outside
+            fresh = {target.address: target for target in targets if target.address not in seen}
             seen |= fresh.keys()
             waiting += fresh.values()
-        return list(reached.values()) or found
+        forwards = list(outside.values())
+        return Reached(list(reached.values()) or ([] if forwards else found), forwards)
+
+    async def _targets(self, entry: MailboxEntry) -> tuple[list[MailboxEntry], list[Forward]]:
+        """Where the mail of one mailbox goes on to. Where it may leave to: OPERATOR.md rule 39."""
+        found: list[MailboxEntry] = []
+        away: list[Forward] = []
+        for target in () if entry.suspended else entry.forward_to:
+            name = target.rpartition("@")[2]
+            if await self.domain(name) is not None:
+                found += await self.resolve(target)
+            elif (own := await self.domain(entry.domain)) is not None and (
+                own.forwarding == "any" or (own.forwarding == "listed" and name in own.forwarding_domains)
+            ):
+                away.append(Forward(target, entry))
+        return found, away
 
     async def _target(self, address: str) -> MailboxEntry | None:
         target: Address = normalize(address)

@@ -125,6 +125,16 @@ AUTHENTICATED = Counter(
     "Checks of who sent what comes in: spf, dkim (each signature), dmarc and arc, by their result.",
     ["check", "result"],
 )
+FORWARDED = Counter(
+    "mailpod_forwarded_recipients_total",
+    "Addresses elsewhere that mail was to go on to: sent; or it stayed, for the reason junk, loop, forged, no_key.",
+    ["outcome"],
+)
+RETURNED = Counter(
+    "mailpod_returned_notices_total",
+    "Recipients that are senders of forwarded mail, rewritten: accepted, no_notice, closed, expired, forged.",
+    ["outcome"],
+)
 SPOOL_ENTRIES = Gauge("mailpod_spool_entries", "Messages in the queue, as of the last full look.")
 SPOOL_HELD = Gauge("mailpod_spool_held_entries", "Messages in the queue that are on hold, as of the last full look.")
 SPOOL_OLDEST = Gauge(

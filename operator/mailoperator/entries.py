@@ -69,6 +69,8 @@ def domain_entry(domain: MailDomain, postmaster: Address | None) -> DomainEntry:
         max_message_bytes=domain.spec.max_message_size,
         sender_policies=domain.spec.sender_policies.lower(),
         trusted_sealers=tuple(domain.spec.trusted_sealers),
+        forwarding=domain.spec.forwarding_policy.lower(),
+        forwarding_domains=tuple(domain.spec.forwarding_domains),
         groups={group.local_part: _members(group, domain) for group in domain.spec.groups},
         catch_all=str(Address(domain.spec.catch_all, domain.spec.domain_name)) if domain.spec.catch_all else None,
         postmaster=str(postmaster) if postmaster else None,

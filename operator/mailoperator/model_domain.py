@@ -87,6 +87,10 @@ class MailDomainSpec(Model):
     trusted_sealers: Annotated[list[DomainName], Field(max_length=50), Unique()] = []
     """Domains of forwarders and mailing lists that are believed where they seal by ARC that DMARC passed, and it
     no longer does."""
+    forwarding_policy: Literal["Internal", "Listed", "Any"] = "Internal"
+    """Where Mailboxes' mail may go on to: domains that the same pods serve, those and forwardingDomains, or any."""
+    forwarding_domains: Annotated[list[DomainName], Field(max_length=100), Unique()] = []
+    """Of forwardingPolicy Listed: domains elsewhere."""
     mailbox_defaults: MailboxDefaults = MailboxDefaults()
     """What holds for each Mailbox of the domain that does not say otherwise."""
     tls: Tls | None = None
@@ -120,6 +124,14 @@ class MailDomainSpec(Model):
     )
     def _aliases_are_others(self) -> bool:
         return self.domain_name not in self.alias_domains
+
+    @rule(
+        "(self.forwardingPolicy == 'Listed') == (has(self.forwardingDomains) && self.forwardingDomains.size() > 0)",
+        "forwardingDomains are for forwardingPolicy Listed, which needs some",
+        ".forwardingDomains",
+    )
+    def _forwarding_is_listed(self) -> bool:
+        return (self.forwarding_policy == "Listed") == bool(self.forwarding_domains)
 
     @rule(
         "quantity(string(self.maxMessageSize)).compareTo(quantity('1Gi')) <= 0",
@@ -162,6 +174,10 @@ class MailDomain(Object):
         if self.spec.mta_sts_policy is None:
             return (self.hostname,)
         return (self.hostname, *(f"mta-sts.{name}" for name in (self.spec.domain_name, *self.spec.alias_domains)))
+
+    def may_forward_to(self, name: str) -> bool:
+        """Whether mail may go on to a domain that is not served here."""
+        return self.spec.forwarding_policy == "Any" or name in self.spec.forwarding_domains
 
     @property
     def is_host(self) -> bool:

@@ -54,7 +54,7 @@ class Forwarding(Model):
     """Where mail goes on to."""
 
     to: Annotated[list[MailAddress], Field(min_length=1, max_length=20), Unique()]
-    """Addresses of domains that the same pods serve. Others are passed over."""
+    """Addresses. Those to which the MailDomain's forwardingPolicy lets no mail go are passed over."""
     keep_copy: Toggle = "Enabled"
     """Whether the mail stays here, too."""
 

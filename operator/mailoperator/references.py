@@ -122,10 +122,15 @@ def _members(found: Manifests) -> Iterator[str]:
 def _forwards(found: Manifests) -> Iterator[str]:
     served = {name for domain in found.domains.values() for name in domain_names(domain)}
     for mailbox in found.mailboxes.values():
+        domain = found.domains.get(domain_key(mailbox))
         for number, target in enumerate(mailbox.spec.forwarding.to if mailbox.spec.forwarding else ()):
-            if target.rpartition("@")[2] not in served:
+            name = target.rpartition("@")[2]
+            if domain is not None and name not in served and not domain.may_forward_to(name):
                 where = f"{found.place(mailbox)}: spec.forwarding.to[{number}]"
-                yield f"{where}: {target} is of no domain here, and mail is forwarded to no others in this version"
+                yield (
+                    f"{where}: {target} is of no domain here, and forwardingPolicy {domain.spec.forwarding_policy}"
+                    f" of {domain.title} lets no mail go there"
+                )
 
 
 def domain_names(domain: MailDomain) -> list[str]:

@@ -112,6 +112,21 @@ CASES = [
     ),
     Case("prefix cannot be changed", "MailDomain", [storage()], [storage(prefix="a")], before=storage()),
     Case(
+        "forwardingDomains are for forwardingPolicy Listed",
+        "MailDomain",
+        [
+            domain(forwardingPolicy="Listed", forwardingDomains=["far.example"]),
+            domain(forwardingPolicy="Any"),
+            domain(forwardingDomains=[]),
+        ],
+        [
+            domain(forwardingDomains=["far.example"]),
+            domain(forwardingPolicy="Any", forwardingDomains=["far.example"]),
+            domain(forwardingPolicy="Listed"),
+            domain(forwardingPolicy="Listed", forwardingDomains=[]),
+        ],
+    ),
+    Case(
         "servedByRef and server exclude each other",
         "MailDomain",
         [domain(), domain(servedByRef=REF), server()],

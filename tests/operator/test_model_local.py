@@ -79,7 +79,28 @@ def test_forwarding_stays_inside(tmp_path: Path) -> None:
     )
     assert (entry.forward_to, entry.keep_copy) == (("bob@example.com",), False)
     outside = told(tmp_path, inside.replace("Bob@Example.COM", "me@far.example"))
-    assert "spec.forwarding.to[0]: me@far.example is of no domain here" in outside
+    assert (
+        "spec.forwarding.to[0]: me@far.example is of no domain here, and forwardingPolicy Internal of MailDomain"
+        " default/example lets no mail go there"
+    ) in outside
+
+
+@pytest.mark.parametrize(
+    ("policy", "entry"),
+    [
+        ("forwardingPolicy: Any", ("any", ())),
+        ("forwardingPolicy: Listed\n  forwardingDomains: [FAR.example]", ("listed", ("far.example",))),
+        ("forwardingPolicy: Listed\n  forwardingDomains: [other.example]", None),
+    ],
+)
+def test_forwarding_to_other_domains(tmp_path: Path, policy: str, entry: tuple[str, tuple[str, ...]] | None) -> None:
+    text = DOMAIN + f"  {policy}\n" + ALICE + "  forwarding: {to: [me@far.example]}\n"
+    if entry is None:
+        assert "forwardingPolicy Listed of MailDomain default/example lets no mail go there" in told(tmp_path, text)
+        return
+    entries = build_entries(loaded(tmp_path, text), {("default", "alice"): "$argon2id$x"})
+    (domain,) = (found for found in entries if isinstance(found, DomainEntry))
+    assert (domain.forwarding, domain.forwarding_domains) == entry
 
 
 def test_members_are_somebody(tmp_path: Path) -> None:

@@ -167,6 +167,14 @@ async def _aligned(resolver: Resolver, author: str, domain: str, *, strict: bool
     return ours == await organisational_domain(resolver, domain)
 
 
+async def may_align(resolver: Resolver, author: str, domain: str) -> bool:
+    """Whether SPF of `domain` may speak for `author`, where DMARC is relaxed; also where the DNS does not tell."""
+    try:
+        return await _aligned(resolver, author, domain, strict=False)
+    except LookupFailed:
+        return True
+
+
 async def _applicable(resolver: Resolver, author: str, policy: Policy) -> Disposition:
     if policy.domain == author:
         return policy.policy

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -22,6 +23,7 @@ from mailpod import logs, metrics
 from mailpod.dkim.signing import SigningKey, load_key
 from mailpod.net.keyfiles import folders, label_of, moment_of
 
+_PURPOSE: Final = "mailpod srs 1"
 _STATE: Final = ".dkim.json"
 Stamp: TypeAlias = tuple[int, ...]
 
@@ -46,6 +48,7 @@ class _Loaded:
     keys: tuple[SigningKey, ...]
     used: float  # since when they are, in Unix seconds
     next: float  # when their successors were made; 0: there are none
+    secrets: tuple[bytes, ...]
 
 
 class SigningKeys:
@@ -62,6 +65,11 @@ class SigningKeys:
         """The RSA and the Ed25519 key of a domain (A-labels); empty where there are none."""
         loaded = self._loaded.get(label_of(domain))
         return loaded.keys if loaded else ()
+
+    def secrets(self, domain: str) -> tuple[bytes, ...]:
+        """Keys by which the domain knows its rewritten senders again, the one in use first; empty without any pair."""
+        loaded = self._loaded.get(label_of(domain))
+        return loaded.secrets if loaded else ()
 
     def reload(self) -> None:
         """Read changed files again."""
@@ -130,10 +138,23 @@ def _loaded(folder: str, label: str, state: Path, known: _Loaded | None) -> _Loa
     pairs = msgspec.json.decode(state.read_bytes(), type=_State).pairs
     used = next((pair for pair in reversed(pairs) if pair.used is not None and pair.retired is None), None)
     selectors = (f"{used.id}r", f"{used.id}e") if used else ()
-    files = {selector: state.with_name(f"{selector}._domainkey.{label}.dkim") for selector in selectors}
-    keys = tuple(load_key(selector, file.read_bytes()) for selector, file in files.items())
+
+    def file(selector: str) -> Path:
+        return state.with_name(f"{selector}._domainkey.{label}.dkim")
+
+    keys = tuple(load_key(selector, file(selector).read_bytes()) for selector in selectors)
     after = pairs[-1] if pairs and pairs[-1].used is None else None
-    return _Loaded(folder, stamp, keys, _seconds(used.used if used else None), _seconds(after.made if after else None))
+    since, waiting = _seconds(used.used if used else None), _seconds(after.made if after else None)
+    return _Loaded(folder, stamp, keys, since, waiting, tuple(_secrets(keys, pairs, file)))
+
+
+def _secrets(keys: Sequence[SigningKey], pairs: Sequence[_Pair], file: Callable[[str], Path]) -> Iterator[bytes]:
+    """Of the pair in use first; the others are retired, or in use for pods that have looked since."""
+    for key in keys:
+        yield from key.secrets(_PURPOSE)
+    for selector in (f"{pair.id}e" for pair in reversed(pairs)):
+        if selector not in [key.selector for key in keys] and (there := file(selector)).exists():
+            yield from load_key(selector, there.read_bytes()).secrets(_PURPOSE)
 
 
 def _seconds(written: str | None) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -57,6 +58,12 @@ class SigningKey:
         if isinstance(self.private, RSAPrivateKey):
             return self.private.sign(digest, _PADDING, _HASHED)
         return self.private.sign(digest)  # RFC 8463 §3: PureEdDSA of the hash
+
+    def secrets(self, purpose: str) -> tuple[bytes, ...]:
+        """A key for HMACs that only who has this one knows, of an Ed25519 key."""
+        if isinstance(self.private, RSAPrivateKey):
+            return ()
+        return (hmac.digest(self.private.private_bytes_raw(), purpose.encode(), "sha256"),)
 
 
 def load_key(selector: str, pem: bytes) -> SigningKey:

@@ -10,11 +10,13 @@ import asyncio
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from mailpod import logs, metrics
 from mailpod.errors import MailError
 from mailpod.queue.local import deliver
 from mailpod.relay.relay import Relay
-from mailpod.store.outbound import SpoolEntry
+from mailpod.store.outbound import Forwarded, SpoolEntry
 from mailpod.store.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -112,14 +114,30 @@ class HandOut:
 
     async def _send(self, destination: str, recipients: list[str]) -> None:
         try:
-            found = await self._relay.deliver(self.entry, self.message, destination, recipients, self._dot_before)
-            self.new |= found
-            self.cut = self.cut or len(found) < len(recipients)
+            for entry, message, some in self._as_sent(recipients):
+                found = await self._relay.deliver(entry, message, destination, some, self._dot_before)
+                self.new |= found
+                self.cut = self.cut or len(found) < len(some)
         except Exception as error:
             logs.crash("relay.crashed", error, id=self.entry.id)
-            self.new |= dict.fromkeys(recipients, Outcome("delayed", "4.3.0", "an error of this server", at=self._now))
+            error_here = Outcome("delayed", "4.3.0", "an error of this server", at=self._now)
+            self.new |= dict.fromkeys([one for one in recipients if one not in self.new], error_here)
         finally:
             self._leave(destination)
+
+    def _as_sent(self, recipients: list[str]) -> list[tuple[SpoolEntry, bytes, list[str]]]:
+        """The transactions for recipients elsewhere: of the message as it came, and as each mailbox forwards it."""
+        groups: dict[Forwarded | None, list[str]] = {}
+        for recipient in recipients:
+            groups.setdefault(self.entry.forwards.get(recipient), []).append(recipient)
+        sent = []
+        for forward, some in groups.items():
+            entry, message = self.entry, self.message
+            if forward is not None:
+                entry = msgspec.structs.replace(entry, sender=forward.sender)
+                message = f"Delivered-To: {forward.via}\r\n".encode() + message  # where it comes back, it is a loop
+            sent.append((entry, message, some))
+        return sent
 
     def _leave(self, destination: str) -> None:
         if destination in self._places:

@@ -87,8 +87,8 @@ class Reporting:
             metrics.NOTICES.labels(found.kind, "sent").inc()
 
     async def _domain(self, entry: SpoolEntry) -> str:
-        """Whose postmaster tells: the sender's domain where it is ours, else that of a recipient here."""
-        for address in (entry.sender, *entry.recipients):
+        """Whose postmaster tells: the sender's domain where it is ours, else a recipient's or a forwarder's."""
+        for address in (entry.sender, *entry.recipients, *(forward.via for forward in entry.forwards.values())):
             found = await self._services.directory.domain(address.rpartition("@")[2])
             if found is not None:
                 return found.name

@@ -18,6 +18,7 @@ from mailpod.queue.local import deliver
 from mailpod.smtp import submission, trace
 from mailpod.smtp.clients import check_client
 from mailpod.smtp.filtering import filtered
+from mailpod.smtp.forwarding import returned_to, settle
 from mailpod.smtp.senders import checked_sender
 from mailpod.smtp.session import Recipient
 
@@ -89,6 +90,10 @@ class Handler:
                 return _RELAY
             await submission.add_elsewhere(self._services, session.identity, envelope, address, options[0])
             return "250 2.1.5 OK"
+        if self._role == "mx":
+            back = returned_to(self._services, envelope, Address(address.rpartition("@")[0], domain.name))
+            if back is not None:
+                return await self._return(envelope, normal, back, domain, options[0])
         return await self._add(envelope, normal, domain, options[0])
 
     async def handle_DATA(self, server: MailSmtp, session: MailSession, envelope: MailEnvelope) -> str:
@@ -119,7 +124,7 @@ class Handler:
 
     async def _accept(self, session: MailSession, envelope: MailEnvelope, queue_id: str) -> None:
         head, content = self.checked(session, envelope, queue_id)
-        sender, identity = envelope.mail_from or "", session.identity
+        sender, identity, verdict = envelope.mail_from or "", session.identity, None
         if identity is not None:
             ready = await submission.prepare(self._services, identity, content, sender=sender, queue_id=queue_id)
             head, content = ready.signatures + head + ready.added, ready.content
@@ -128,6 +133,11 @@ class Handler:
             fields, spam = await filtered(self._services, session, envelope, head + checked.content, queue_id)
             head, content = checked.field + head + fields, checked.content
             envelope.junk, envelope.verified = checked.junk or spam, checked.verified
+            verdict = checked.verdict
+        if envelope.elsewhere:
+            whole, submitted = head + content, identity is not None
+            seal = await settle(self._services, envelope, whole, verdict, submitted=submitted, queue_id=queue_id)
+            head = seal + head
         recipients = list(envelope.recipients.values())
         if len(recipients) == 1 and (only := recipients[0]).entry and "SUCCESS" not in only.options.notify:
             pieces = [head, content]
@@ -168,10 +178,11 @@ class Handler:
     async def _add(
         self, envelope: MailEnvelope, address: Address, domain: DomainEntry, options: RecipientOptions
     ) -> str:
-        entries = await self._services.directory.recipients(str(address))
-        if not entries:
+        reached = await self._services.directory.recipients(str(address))
+        entries = reached.mailboxes
+        if not (entries or reached.forwards):
             return _UNKNOWN
-        if all(entry.suspended for entry in entries):
+        if not reached.forwards and all(entry.suspended for entry in entries):
             return _SUSPENDED
         if envelope.declared_size is not None and envelope.declared_size > domain.max_message_bytes:
             raise TooBig
@@ -179,13 +190,28 @@ class Handler:
             if await self._full(entry, envelope.declared_size or 0):
                 metrics.OVER_QUOTA.labels(entry.domain).inc()
                 raise OverQuota
-        envelope.max_bytes = min(envelope.max_bytes or domain.max_message_bytes, domain.max_message_bytes)
-        envelope.enforced = envelope.enforced and domain.sender_policies == "enforce"
-        sealers = frozenset(domain.trusted_sealers)
-        envelope.trusted = sealers if envelope.trusted is None else envelope.trusted & sealers
+        envelope.heed(domain)
         for entry in entries:
             envelope.recipients.setdefault(entry.address, Recipient(entry, str(address), options))
-        envelope.named[str(address)] = entries
+        for forward in reached.forwards:
+            envelope.recipients.setdefault(forward.to, Recipient(None, str(address), options, via=forward.via))
+        envelope.named[str(address)] = reached
+        envelope.rcpt_tos.append(str(address))
+        return "250 2.1.5 OK"
+
+    async def _return(
+        self, envelope: MailEnvelope, address: Address, back: str, domain: DomainEntry, options: RecipientOptions
+    ) -> str:
+        """A notice about what was forwarded: on to the sender, whose own domain may be one of ours."""
+        normal = normalize(back)
+        served = await self._services.directory.domain(normal.domain)
+        if served is not None:
+            return await self._add(envelope, normal, served, options)
+        if envelope.declared_size is not None and envelope.declared_size > domain.max_message_bytes:
+            raise TooBig
+        envelope.heed(domain)
+        to = f"{back.rpartition('@')[0]}@{normal.domain}"
+        envelope.recipients.setdefault(to, Recipient(None, str(address), options, returning=True))
         envelope.rcpt_tos.append(str(address))
         return "250 2.1.5 OK"
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from mailpod.errors import MailError
 from mailpod.queue.local import deliver
 from mailpod.smtp import replies
+from mailpod.smtp.forwarding import settle
 from mailpod.smtp.handler import Handler
 from mailpod.smtp.server import MailSmtp
-from mailpod.store.outbound import SpoolEntry
+from mailpod.store.outbound import Forwarded, SpoolEntry, with_forwards
 
 if TYPE_CHECKING:
     from mailpod.directory import MailboxEntry
@@ -76,6 +77,8 @@ class LmtpHandler(Handler):
         queue_id = self._services.spool.new_id()
         try:
             message = self.checked(session, envelope, queue_id)
+            if envelope.elsewhere:  # whoever hands over has checked who sent it
+                await settle(self._services, envelope, b"".join(message), None, submitted=False, queue_id=queue_id)
         except MailError as error:
             self._record(session, envelope, queue_id, "refused" if error.smtp[0] >= 500 else "deferred", error)
             return dict.fromkeys(envelope.rcpt_tos, replies.from_error(error))
@@ -106,11 +109,13 @@ class LmtpHandler(Handler):
     ) -> None:
         """Into the mailbox behind an address, once whatever it is called. Raises MailError."""
         services, sender = self._services, envelope.mail_from or ""
-        entries = envelope.named[named]
-        if len(entries) > 1:
-            addresses = tuple(entry.address for entry in entries)
+        entries, forwards = _settled(envelope, named)
+        if len(entries) > 1 or forwards:
+            addresses = (*(entry.address for entry in entries), *forwards)
             spooled = SpoolEntry(services.spool.new_id(), sender, addresses, services.clock.now())
-            await services.spool.accept(spooled, b"".join(message))
+            await services.spool.accept(with_forwards(spooled, forwards), b"".join(message))
+            return
+        if not entries:  # it goes on by another of the addresses
             return
         [entry] = entries
         if entry.address not in mailboxes:
@@ -125,6 +130,19 @@ class LmtpHandler(Handler):
             self._record(session, envelope, queue_id, "accepted")
         else:
             self._record(session, envelope, queue_id, "refused" if refused.startswith("5") else "deferred")
+
+
+def _settled(envelope: MailEnvelope, named: str) -> tuple[list[MailboxEntry], dict[str, Forwarded]]:
+    """Whom a message for an address is brought to, now that is decided what goes on."""
+    reached, forwards = envelope.named[named], dict[str, Forwarded]()
+    entries = {entry.address: entry for entry in reached.mailboxes}
+    for forward in reached.forwards:
+        recipient = envelope.recipients.get(forward.to)
+        if recipient is None or recipient.forwarded is None:
+            entries[forward.via.address] = forward.via
+        elif recipient.named == named:
+            forwards[forward.to] = recipient.forwarded
+    return list(entries.values()), forwards
 
 
 async def _deliver(services: Services, entry: MailboxEntry, sender: str, message: list[bytes], queue_id: str) -> None:

@@ -43,6 +43,7 @@ class Checked:
     content: bytes
     junk: bool
     verified: bool = False
+    verdict: Verdict | None = None
 
 
 async def checked_sender(services: Services, session: MailSession, envelope: MailEnvelope, content: bytes) -> Checked:
@@ -78,6 +79,7 @@ async def checked_sender(services: Services, session: MailSession, envelope: Mai
         clean,
         junk=verdict.wanted == "quarantine" and envelope.enforced,
         verified=is_verified(arrival.sender, verdict),
+        verdict=verdict,
     )
 
 

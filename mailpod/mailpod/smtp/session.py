@@ -13,11 +13,11 @@ from aiosmtpd.smtp import Envelope, Session
 from mailpod.net.peer import Peer
 from mailpod.smtp.dsn import Reporting, original_recipient
 from mailpod.smtp.replies import GREET_FIRST
-from mailpod.store.outbound import RecipientOptions, SpoolEntry
+from mailpod.store.outbound import Forwarded, RecipientOptions, SpoolEntry, with_forwards
 
 if TYPE_CHECKING:
     from mailpod.auth.identity import Identity
-    from mailpod.directory import MailboxEntry
+    from mailpod.directory import DomainEntry, MailboxEntry, Reached
     from mailpod.net.budget import Budget
 
 
@@ -93,11 +93,17 @@ class MailSession(Session):
 
 @dataclass(slots=True)
 class Recipient:
-    """A mailbox that the message goes to, and the address that the client named for it; None: it is not here."""
+    """A mailbox that the message goes to, and the address that the client named for it; None: it is not here.
+
+    `via` is the mailbox that sends the message on to one that is not here; `returning`: it is a notice about such.
+    """
 
     entry: MailboxEntry | None
     named: str
     options: RecipientOptions
+    via: MailboxEntry | None = None
+    returning: bool = False
+    forwarded: Forwarded | None = None
 
     def told(self, address: str) -> RecipientOptions:
         """The options, with what the client named where that is not `address`: notices are to say it."""
@@ -124,20 +130,21 @@ class MailEnvelope(Envelope):
         self.verified = False  # the reverse-path is not forged
         self.reporting = Reporting()
         self.recipients: dict[str, Recipient] = {}
-        self.named: dict[str, list[MailboxEntry]] = {}  # by the address that was accepted
+        self.named: dict[str, Reached] = {}  # by the address that was accepted
         self.max_bytes: int | None = None  # the smallest limit of the recipients' domains
         self._budget = budget
         self.held = 0  # octets taken from the budget
 
     def entry(self, queue_id: str, user: str, now: float) -> SpoolEntry:
         """What the queue is told. `user` submitted the message; "": it came from another server."""
-        options = {address: recipient.told(address) for address, recipient in self.recipients.items() if user}
-        return SpoolEntry(
+        told = {address: one.told(address) for address, one in self.recipients.items() if user or one.forwarded}
+        forwards = {address: one.forwarded for address, one in self.recipients.items() if one.forwarded}
+        entry = SpoolEntry(
             id=queue_id,
             sender=self.mail_from or "",
             recipients=tuple(self.recipients),
             created=now,
-            options={address: told for address, told in options.items() if told != RecipientOptions()},
+            options={address: options for address, options in told.items() if options != RecipientOptions()},
             envid=self.reporting.envid,
             ret=self.reporting.ret,
             smtputf8=self.smtp_utf8,
@@ -146,6 +153,19 @@ class MailEnvelope(Envelope):
             verified=self.verified,
             folder=self.folder,
         )
+        return with_forwards(entry, forwards)
+
+    def heed(self, domain: DomainEntry) -> None:
+        """A recipient is of this domain: what it wants holds, beside what the others' do."""
+        self.max_bytes = min(self.max_bytes or domain.max_message_bytes, domain.max_message_bytes)
+        self.enforced = self.enforced and domain.sender_policies == "enforce"
+        sealers = frozenset(domain.trusted_sealers)
+        self.trusted = sealers if self.trusted is None else self.trusted & sealers
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether a recipient is not here."""
+        return any(recipient.entry is None for recipient in self.recipients.values())
 
     @property
     def folder(self) -> str:

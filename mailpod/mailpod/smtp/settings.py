@@ -27,6 +27,9 @@ class SmtpSettings(BaseModel):
     max_line_bytes: int = Field(2048, ge=512, description="a command with its CRLF; RFC 5321 §4.5.3.1.4 asks for 512")
     max_auth_line_bytes: int = Field(12288, ge=12288, description="a line of an AUTH exchange; RFC 4954 §4")
     max_received: int = Field(50, ge=30, description="Received fields before it is a loop; RFC 5321 §6.3")
+    return_days: float = Field(
+        14, gt=0, description="how long notices about forwarded mail find back; its domain's old DKIM keys are to last"
+    )
     max_errors: int = Field(20, gt=0, description="refused commands before the connection is closed")
     max_refused_recipients: int = Field(100, gt=0, description="unknown recipients before the connection is closed")
     max_idle_commands: int = Field(1000, gt=0, description="commands between two accepted messages")

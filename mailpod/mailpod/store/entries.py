@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from mailpod.store.names import address_key, domain_key
 
 READER: Final = 1  # what this version can read; entries name what they need
-WRITER: Final = 4  # the fields that this version knows and writes
+WRITER: Final = 5  # the fields that this version knows and writes
 _CONTEXT: Final = b"mailpod directory 1\n"
 
 
@@ -53,7 +53,7 @@ class MailboxEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
     quota_messages: int | None = None
     protocols: tuple[str, ...] = ("smtp", "imap", "pop3")  # that may be logged in to; smtp is submission
     suspended: bool = False
-    forward_to: tuple[str, ...] = ()  # addresses of domains that are served here
+    forward_to: tuple[str, ...] = ()  # addresses, elsewhere only where the domain's `forwarding` allows it
     keep_copy: bool = True  # of what is forwarded
     owner: str = ""  # uid of the Mailbox resource
     generation: int = 0  # of the Mailbox resource
@@ -88,6 +88,8 @@ class DomainEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", t
     max_message_bytes: int
     sender_policies: str = "enforce"  # or "report": what DMARC wants of mail that comes in is only written down
     trusted_sealers: tuple[str, ...] = ()  # domains whose ARC seals vouch for what DMARC would refuse
+    forwarding: str = "internal"  # or "listed", "any": the domains elsewhere that its mailboxes' mail may go on to
+    forwarding_domains: tuple[str, ...] = ()  # of "listed"
     postmaster: str | None = None  # the address whose mailbox gets postmaster@ and abuse@
     mta_sts: str = ""  # the mode of its MTA-STS policy (RFC 8461 §5); empty: it has none
     groups: dict[str, tuple[str, ...]] = {}  # by local part, normalised: addresses of the members

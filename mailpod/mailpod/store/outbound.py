@@ -36,7 +36,8 @@ from mailpod.store.names import outbound_prefix
 from mailpod.store.objects import AlreadyExists, Ambiguous, Buffer, Entry, NotFound, ObjectStore, StorageError
 from mailpod.store.outcome import Outcome, decode
 
-FORMAT: Final = 2  # of an entry; one with a higher number is left to newer pods
+FORMAT: Final = 3  # the highest that can be read; an entry with a higher number is left to newer pods
+_PLAIN: Final = 2  # of an entry without forwards
 _TRIES: Final = 3  # of one create whose answer is ambiguous
 _PAGE: Final = 1000  # keys of one LIST
 _HEADER: Final = 64 * 1024  # octets in which an entry's line mostly ends
@@ -52,6 +53,13 @@ class RecipientOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     orcpt: str = ""  # as given, `type;xtext`
 
 
+class Forwarded(msgspec.Struct, frozen=True):
+    """How a message goes on to a recipient elsewhere: by which reverse-path, and from which mailbox here."""
+
+    sender: str
+    via: str
+
+
 class SpoolEntry(msgspec.Struct, frozen=True):
     """Who a queued message is from and for. `recipients` are addresses of mailboxes here, or of other domains'."""
 
@@ -59,7 +67,7 @@ class SpoolEntry(msgspec.Struct, frozen=True):
     sender: str  # "" is the null reverse-path
     recipients: tuple[str, ...]
     created: float  # seconds since the epoch, by the accepting pod's clock: for people
-    format: int = FORMAT
+    format: int = _PLAIN  # 3 where there are `forwards`, which a pod that does not know them would send as they came
     options: dict[str, RecipientOptions] = {}  # by recipient; those of whom nothing was said are not in it
     envid: str = ""  # RFC 3461 §4.4, as given (xtext)
     ret: str = ""  # RFC 3461 §4.3: FULL, HDRS or ""
@@ -69,6 +77,7 @@ class SpoolEntry(msgspec.Struct, frozen=True):
     user: str = ""  # who submitted it; "" for what came in by the MX port, or was forwarded
     verified: bool = False  # what came in by the MX port: `sender` is not forged, and may be sent a notice
     outward: bool = False  # a recipient's domain is not served here: claims last (STORE.md rule 19)
+    forwards: dict[str, Forwarded] = {}  # by recipient; the others get the message as it came
     holder: str = ""  # of an outward one: the pod that accepted it and sends it at once, by the claim that is `message`
 
 
@@ -273,6 +282,11 @@ class Outbound:
             return await self._objects.list(prefix, after=after, limit=limit)
         except StorageError as error:
             raise Unavailable from error
+
+
+def with_forwards(entry: SpoolEntry, forwards: dict[str, Forwarded]) -> SpoolEntry:
+    """The entry, some of whose recipients elsewhere are forwarded to."""
+    return msgspec.structs.replace(entry, forwards=forwards, format=FORMAT) if forwards else entry
 
 
 def notice_id(entry_id: str, about: str) -> str:

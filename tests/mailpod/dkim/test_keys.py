@@ -115,3 +115,21 @@ async def test_a_message_that_cannot_be_signed_goes_unsigned(
     mount(tmp_path, written(used(pairs[0])))
     monkeypatch.setattr("mailpod.dkim.signer.signature_fields", fails)
     assert await Signer(tmp_path).sign(b"", domain=DOMAIN, owner=DOMAIN, seconds=1.0, queue_id="id") == b""
+
+
+def test_what_was_rewritten_with_an_old_pair_is_known_as_long_as_that_is_kept(
+    tmp_path: Path, pairs: tuple[KeyPair, KeyPair]
+) -> None:
+    first, second = pairs
+    mount(tmp_path, written(used(first)))
+    keys = SigningKeys(tmp_path)
+    (old,) = keys.secrets(DOMAIN)
+    mount(tmp_path, written(used(first), second))  # other pods may begin with it before we look again
+    keys.reload()
+    assert keys.secrets(DOMAIN)[0] == old and len(keys.secrets(DOMAIN)) == 2
+    mount(tmp_path, written(used(first, retired=2.0), used(second)))
+    keys.reload()
+    assert keys.secrets(DOMAIN)[1] == old and keys.secrets("other.example") == ()
+    mount(tmp_path, written(used(second)))
+    keys.reload()
+    assert len(keys.secrets(DOMAIN)) == 1 and old not in keys.secrets(DOMAIN)
