@@ -22,12 +22,12 @@ LETTER = (
 )
 
 
-def mix(count: int, seed: int = 7) -> Iterator[bytes]:
-    """`count` messages, the same for the same seed."""
+def mix(count: int, seed: int = 7, mean: int = 17_000) -> Iterator[bytes]:
+    """`count` messages, the same for the same seed; `mean` octets each, or somewhat more where that is little."""
     rng = random.Random(seed)
     words = [bytes(rng.choice(b"abcdefghijklmnopqrstuvwxyz") for _ in range(rng.randrange(2, 11))) for _ in range(5000)]
     for number in range(count):
-        size = min(60_000, max(1_000, int(rng.expovariate(1 / 17_000))))
+        size = min(60_000, max(1_000, int(rng.expovariate(1 / mean))))
         text = b"\r\n".join(b" ".join(rng.choices(words, k=11)) for _ in range(max(1, size // 160)))
         coded = base64.encodebytes(rng.randbytes(max(60, size * 3 // 8))).replace(b"\n", b"\r\n")
         head = (*[number % 97] * 3, number, rng.choice(words), number, seed)
