@@ -98,6 +98,10 @@ class Search:
         self._pause = pause
         self._now = now  # for OLDER and YOUNGER
 
+    @property
+    def view(self) -> View:
+        return self._view
+
     async def run(self, key: SearchKey) -> Positions:
         """Positions of the messages that match. Raises what reading raises, but Expunged and Damaged."""
         return await self._among(key, range(self._view.exists))
@@ -161,7 +165,7 @@ class Search:
         column = column_of(self._view, range(open_[0], open_[-1] + 1))
         return column if len(column) == len(open_) else [column[position - open_[0]] for position in open_]
 
-    def _uids(self, open_: Positions) -> array[int]:
+    def uids(self, open_: Positions) -> array[int]:
         uids = self._view.uids
         return (
             uids[: self._view.exists] if len(open_) == self._view.exists else array("I", map(uids.__getitem__, open_))
@@ -169,7 +173,7 @@ class Search:
 
     async def pages(self, open_: Positions) -> AsyncIterator[tuple[Page, Sequence[int], Positions]]:
         """The pages with these messages: rows, and the positions they have. What is gone or damaged is passed over."""
-        async for page, rows in self._view.mailbox.pages(self._uids(open_), damaged=[]):
+        async for page, rows in self._view.mailbox.pages(self.uids(open_), damaged=[]):
             parts = positions_of(self._view, row_uids(page, rows))
             yield page, rows, parts[0] if len(parts) == 1 else [at for part in parts for at in part]
             await self._pause()
@@ -184,7 +188,7 @@ class Search:
         """BODY, TEXT, and a header field `name` that pages do not keep; what was found out before is not read again."""
         view = self._view
         known = remembered(view.mailbox, (where, name), needle.folded)
-        uids = BitMap(self._uids(open_))
+        uids = BitMap(self.uids(open_))
         if unknown := uids - known.asked:
             narrowed = await view.account.narrow(view.mailbox, needle.folded, array("I", unknown), where)
             known.asked.update(unknown - narrowed.left)

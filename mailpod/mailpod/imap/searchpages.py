@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from mailpod.imap.derived import derive, take
-from mailpod.imap.searchtext import Needle, encoded_fields, field_values
+from mailpod.imap.searchtext import Needle, encoded_fields
 from mailpod.imap.sortcolumns import thread_ids
 from mailpod.imap.syntax import Age, DateKey, EmailId, Header, Size, ThreadId
-from mailpod.mime.headers import CACHED_FIELDS
+from mailpod.mime.headers import CACHED_FIELDS, field_values
 from mailpod.mime.text import parse_date
 
 if TYPE_CHECKING:

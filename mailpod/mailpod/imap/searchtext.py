@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import Final
 
 from mailpod.mime.folding import fold
-from mailpod.mime.headers import parse_fields
+from mailpod.mime.headers import field_values, parse_fields
 from mailpod.mime.text import decode_header, decoded_text
 
 # Lower-case signs that text may read otherwise than its octets do: encodings, and charsets that are not ASCII below 128
@@ -68,13 +68,6 @@ class Needle:
         if not self.possible(data):
             return False
         return any(map(self.in_text, decoded_text(data, parts, header_size, headers=headers)))
-
-
-def field_values(fields: bytes, name: bytes) -> list[bytes]:
-    """Unfolded raw values of a field (lower case) in what a page keeps, where each field ends with CRLF."""
-    lines = fields.replace(b"\r\n ", b" ").replace(b"\r\n\t", b"\t").split(b"\r\n")
-    pairs = [line.partition(b":") for line in lines]
-    return [value for word, _, value in pairs if word.rstrip(b" \t").lower() == name]
 
 
 def encoded_fields(column: Sequence[bytes]) -> list[bool]:

@@ -5,50 +5,25 @@ Invariant: each column is derived from the page alone and kept with it, so that 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from mailpod.imap.derived import derive, take
-from mailpod.imap.searchtext import field_values
 from mailpod.mime.charsets import decode
 from mailpod.mime.collation import casemap
-from mailpod.mime.envelopes import Address, heads, subject_of
-from mailpod.mime.msgids import message_ids
-from mailpod.mime.text import decode_header, parse_date, subject_base
+from mailpod.mime.envelopes import Address, heads
+from mailpod.mime.keys import Ids, Subject, ids_of, sent, subject_key
+from mailpod.mime.text import decode_header
 
 if TYPE_CHECKING:
     from mailpod.store import Page
 
-_ID_FIELDS: Final = re.compile(
-    rb"^(message-id|references|in-reply-to)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.IGNORECASE | re.MULTILINE
-)
-
 Column: TypeAlias = "Callable[[Page, Sequence[int]], Sequence[Any]]"
 
 
-class Subject(NamedTuple):
-    """The base subject as it is compared, and whether the subject is that of a reply or forward."""
-
-    base: str
-    reply: bool
-
-
-class Ids(NamedTuple):
-    """The id of a message, b"" without a valid one, and of those it refers to, the oldest first."""
-
-    own: bytes
-    references: tuple[bytes, ...]
-
-
 def subjects(page: Page, rows: Sequence[int]) -> Sequence[Subject]:
-    return derive(page, "subjects", rows, lambda rows: [_subject(wire) for wire in take(page.envelopes, rows)])
-
-
-def _subject(envelope: bytes) -> Subject:
-    base, reply = subject_base(decode_header(subject_of(envelope) or b""))
-    return Subject(casemap(base), reply)
+    return derive(page, "subjects", rows, lambda rows: list(map(subject_key, take(page.envelopes, rows))))
 
 
 def bases(page: Page, rows: Sequence[int]) -> Sequence[str]:
@@ -56,28 +31,11 @@ def bases(page: Page, rows: Sequence[int]) -> Sequence[str]:
 
 
 def dates(page: Page, rows: Sequence[int]) -> Sequence[int]:
-    """RFC 5256 §2.2: the Date field in UTC; without one that can be read, INTERNALDATE."""
-    return derive(page, "dates", rows, lambda rows: [_date(page, row) for row in rows])
-
-
-def _date(page: Page, row: int) -> int:
-    values = field_values(page.fields[row], b"date")
-    found = parse_date(values[0]) if values else None
-    return page.dates[row] if found is None else found[0]
+    return derive(page, "dates", rows, lambda rows: [sent(page.fields[row], page.dates[row]) for row in rows])
 
 
 def ids(page: Page, rows: Sequence[int]) -> Sequence[Ids]:
-    return derive(page, "ids", rows, lambda rows: [_ids(fields) for fields in take(page.fields, rows)])
-
-
-def _ids(fields: bytes) -> Ids:
-    found = {name.lower(): value for name, value in reversed(_ID_FIELDS.findall(fields))}  # of several the first counts
-    own = message_ids(found.get(b"message-id", b""))
-    references = message_ids(found.get(b"references", b""))
-    if not references:
-        # RFC 5256 §3 REFERENCES: else "the first (if any) valid message ID found in the In-Reply-To header line"
-        references = message_ids(found.get(b"in-reply-to", b""))[:1]
-    return Ids(own[0] if own else b"", tuple(references))
+    return derive(page, "ids", rows, lambda rows: list(map(ids_of, take(page.fields, rows))))
 
 
 def thread_ids(page: Page, rows: Sequence[int]) -> Sequence[bytes]:
@@ -127,6 +85,8 @@ COLUMNS: Final[dict[str, Column]] = {
     "FROM": _of_address("FROM", lambda found: found.sender, _mailbox),
     "SIZE": lambda page, rows: take(page.sizes, rows),
     "SUBJECT": bases,
+    "THREAD IDS": ids,
+    "THREAD SUBJECT": subjects,
     "TO": _of_address("TO", lambda found: found.to, _mailbox),
 }
-"""Sort keys and where their values come from."""
+"""Sort keys, and what THREAD needs, and where their values come from."""

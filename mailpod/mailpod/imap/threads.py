@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final
 
-from mailpod.imap.sortcolumns import Ids, Subject
+from mailpod.mime.keys import Ids, Subject
 
 _HIGHEST: Final = 1000  # ancestors looked at for a loop: what is deeper is not linked
 

@@ -98,3 +98,10 @@ def cached(fields: Fields, lines: list[bytes]) -> tuple[bytes, bytes]:
         kept += b"\r"
     others = b" ".join([name for name in fields if name not in CACHED_FIELDS and _NAME.fullmatch(name)])
     return clean(kept + b"\n" if lines else b""), others
+
+
+def field_values(fields: bytes, name: bytes) -> list[bytes]:
+    """Unfolded raw values of a field (lower case) in what a page keeps, where each field ends with CRLF."""
+    lines = fields.replace(b"\r\n ", b" ").replace(b"\r\n\t", b"\t").split(b"\r\n")
+    pairs = [line.partition(b":") for line in lines]
+    return [value for word, _, value in pairs if word.rstrip(b" \t").lower() == name]

@@ -9,6 +9,7 @@ from .message import NewMessage
 from .page import Location, Page
 from .searching import Where
 from .settings import StoreSettings
+from .sortkeys import SortKeys
 from .store import Store
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Mailbox",
     "NewMessage",
     "Page",
+    "SortKeys",
     "Store",
     "StoreSettings",
     "Where",

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+from array import array
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from functools import partial
 from itertools import islice
@@ -23,7 +24,7 @@ from .mailbox import Mailbox
 from .message import NewMessage
 from .ops import Close, Operation
 from .page import Location
-from .searching import Narrowed, Where
+from .searching import Kept, Narrowed, Where
 from .state import State
 from .uploads import Uploads
 
@@ -303,6 +304,11 @@ class Account:
         self._store.index_if_due(self, mailbox)
         with self._store.pace:
             return await self._store.searching.narrow(self.prefix, mailbox, text, uids, where)
+
+    async def sort_keys(self, mailbox: Mailbox, uids: array[int]) -> tuple[list[Kept], Sequence[int]]:
+        """What SORT and THREAD compare, as far as it is kept of `uids` (ascending), and the UIDs of which it is not."""
+        kept, left = await self._store.searching.sort_keys(self.prefix, mailbox, uids)
+        return kept, array("I", left)
 
 
 def _ascending(uids: Sequence[int]) -> Sequence[int]:

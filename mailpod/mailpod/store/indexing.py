@@ -25,6 +25,7 @@ from .ops import PageRef
 from .page import Location, Page, checksum
 from .postings import Builder, Made, SearchRef, joined, words
 from .settings import StoreSettings
+from .sortkeys import Keys, keys_of
 from .texts import frame
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class _Text:
     data: bytes | None
     parts: Sequence[int]
     header_size: int
+    keys: Keys
 
     def indexed(self) -> _Indexed | None:
         """None where the message must always be read."""
@@ -133,7 +135,8 @@ def _turns(page: Page, rows: Sequence[int], most: int) -> Iterator[Sequence[int]
 
 def _take(builder: Builder, texts: Sequence[_Text]) -> None:
     for text in texts:
-        builder.add(text.uid, *(text.indexed() or (None,)))
+        body, header, packed = text.indexed() or (None, (), b"")
+        builder.add(text.uid, body, header, packed, text.keys)
 
 
 async def _in_turns(store: Store, steps: Iterator[Made | None]) -> Made:
@@ -153,7 +156,7 @@ async def _read(store: Store, account: Account, page: Page, rows: Sequence[int])
             data = await _body(store, account, at)
         except Expunged:
             continue
-        out.append(_Text(page.uids[row], data, page.parts[row], page.header_sizes[row]))
+        out.append(_Text(page.uids[row], data, page.parts[row], page.header_sizes[row], keys_of(page, row)))
     return out
 
 

@@ -28,6 +28,7 @@ from pyroaring import BitMap
 from . import texts
 from .ops import PageRef
 from .page import BadPage, Location, little, seal, unlittle, unseal
+from .sortkeys import Keys, join_keys, pack_keys
 
 TERMS, POSTINGS = 5, 6
 HEADER: Final = b"MPP1" + bytes([POSTINGS])
@@ -69,6 +70,7 @@ class _Terms(msgspec.Struct):
     ends: bytes
     sums: bytes
     texts: bytes = b""
+    keys: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Terms:
     """What is kept in memory of a segment. `ends` are offsets in the page of postings; a block begins at the last.
 
     `texts` are offsets likewise in the page of texts, one a row; only those of `always` have no octets there.
+    `keys` are what SORT and THREAD compare (sortkeys.py), packed, or nothing.
     """
 
     uids: array[int]
@@ -85,6 +88,12 @@ class Terms:
     ends: array[int]
     sums: array[int]
     texts: array[int]
+    keys: bytes
+
+    @property
+    def weight(self) -> int:
+        """About the bytes it takes in memory."""
+        return 20 * len(self.uids) + 80 * len(self.ends) + len(self.keys)
 
     def block_of(self, trigram: bytes) -> int:
         """The block in which `trigram` is, if it is in any; -1 where it is in none."""
@@ -139,17 +148,27 @@ class Builder:
         self._uids = array("I")
         self._always: list[int] = []
         self._texts = [texts.HEADER]
+        self._keys: list[Keys] = []
         self._rows: dict[str, defaultdict[str, list[int]]] = {mark: defaultdict(list) for mark in ("", IN_HEADER)}
 
     def __len__(self) -> int:
         return len(self._uids)
 
-    def add(self, uid: int, body: set[str] | None, header: Iterable[str] = (), text: bytes = b"") -> None:
+    def add(
+        self,
+        uid: int,
+        body: set[str] | None,
+        header: Iterable[str] = (),
+        text: bytes = b"",
+        keys: Keys | None = None,
+    ) -> None:
         """A message: the words of its text, and those of its own header; None where not known. UIDs ascend.
 
-        `text` is its frame (texts.py).
+        `text` is its frame (texts.py); where one message is without `keys`, the segment is.
         """
         row = len(self._uids)
+        if keys is not None:
+            self._keys.append(keys)
         self._uids.append(uid)
         self._texts.append(text)
         if body is None:
@@ -174,7 +193,8 @@ class Builder:
         yield None
         entries = ((key, _pack_rows(BitMap(found[trigram]))) for key, trigram in trigrams)
         ends = array("I", accumulate(map(len, self._texts)))[1:]
-        yield from _write(self._uids, self._always, entries, ends, b"".join(self._texts))
+        keys = pack_keys(self._keys) if len(self._keys) == len(self._uids) else b""
+        yield from _write(_Rows(self._uids, self._always, ends, keys), entries, b"".join(self._texts))
 
 
 def joined(one: Made, two: Made) -> Iterator[Made | None]:
@@ -194,7 +214,9 @@ def joined(one: Made, two: Made) -> Iterator[Made | None]:
     always = [*first.always, *(shift + row for row in second.always)]
     behind = len(one.texts) - len(texts.HEADER)
     ends = first.texts + array("I", [behind + end for end in second.texts])
-    yield from _write(first.uids + second.uids, always, entries, ends, texts.joined(one.texts, two.texts))
+    keys = join_keys((first.keys, shift), (second.keys, len(second.uids)))
+    rows = _Rows(first.uids + second.uids, always, ends, keys)
+    yield from _write(rows, entries, texts.joined(one.texts, two.texts))
 
 
 def at_once(steps: Iterator[Made | None]) -> Made:
@@ -219,13 +241,16 @@ def _entries(terms: Terms, postings: bytes) -> Iterator[tuple[bytes, bytes]]:
         yield from read_block(terms, block, postings[start:end]).items()
 
 
-def _write(
-    uids: array[int],
-    always: Sequence[int],
-    entries: Iterable[tuple[bytes, bytes]],
-    text_ends: array[int],
-    frames: bytes,
-) -> Iterator[Made | None]:
+class _Rows(NamedTuple):
+    """What a segment says of its messages one by one."""
+
+    uids: array[int]
+    always: Sequence[int]
+    texts: array[int]
+    keys: bytes
+
+
+def _write(rows: _Rows, entries: Iterable[tuple[bytes, bytes]], frames: bytes) -> Iterator[Made | None]:
     """A step a block."""
     out = [HEADER]
     firsts: list[bytes] = []
@@ -240,7 +265,15 @@ def _write(
         ends.append(end)
         sums.append(zlib.crc32(data))
         yield None
-    terms = _Terms(little(uids), little(array("H", always)), firsts, little(ends), little(sums), little(text_ends))
+    terms = _Terms(
+        little(rows.uids),
+        little(array("H", rows.always)),
+        firsts,
+        little(ends),
+        little(sums),
+        little(rows.texts),
+        rows.keys,
+    )
     yield Made(seal(TERMS, terms), b"".join(out), frames)
 
 
@@ -272,6 +305,7 @@ def read_terms(data: bytes, expected: bytes | None = None) -> Terms:
         unlittle("I", found.ends),
         unlittle("I", found.sums),
         unlittle("I", found.texts),
+        found.keys,
     )
 
 

@@ -8,6 +8,7 @@ written again.
 from __future__ import annotations
 
 import asyncio
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +26,9 @@ from .objects import NotFound, ObjectStore, StorageError
 from .page import BadPage
 from .postings import IN_HEADER, SearchRef, Terms, asked, exact, read_block, read_terms, unpack_rows
 from .settings import StoreSettings
+from .sortkeys import SortKeys, unpack_keys
 
+Kept: TypeAlias = "tuple[SortKeys, Sequence[int], array[int]]"  # of a segment; rows, and their UIDs
 Where: TypeAlias = Literal["header", "body", "text"]
 _MARKS: Final[dict[Where, tuple[str, ...]]] = {"header": (IN_HEADER,), "body": ("",), "text": (IN_HEADER, "")}
 _AT_ONCE: Final = 8  # segments
@@ -47,8 +50,9 @@ class Searching:
 
     def __init__(self, objects: ObjectStore, settings: StoreSettings) -> None:
         self._objects = objects
-        self._terms: Cache[Terms] = Cache(settings.search_cache_bytes // 4)
+        self._terms: Cache[Terms] = Cache(settings.search_cache_bytes // 2)
         self._blocks: Cache[dict[bytes, bytes]] = Cache(settings.search_cache_bytes)
+        self._keys: Cache[SortKeys] = Cache(settings.search_cache_bytes)
         self._comparing = Comparing(objects, settings)
         self._octets = 0
 
@@ -83,9 +87,7 @@ class Searching:
         try:
             return await self._known(prefix, segment, asks, among)
         except (NotFound, BadPage) as error:
-            event("store.search.lost", level="warning", account=prefix, page=segment.terms.id, error=repr(error))
-            if segment in box.search:  # and what is behind it: what is indexed is always the beginning
-                box.search = box.search[: box.search.index(segment)]
+            _forget(prefix, box, segment, error)
         except StorageError:
             pass
         return Narrowed(left=among)
@@ -109,6 +111,44 @@ class Searching:
         places = [at for row in rows - terms.always if (at := terms.text(key, row)).uid in likely]
         return Narrowed(BitMap(await self._comparing.holding(places, text, headers=where == "text")), left)
 
+    async def sort_keys(self, prefix: str, box: Columns, uids: array[int]) -> tuple[list[Kept], BitMap]:
+        """What SORT and THREAD compare, as far as it is kept of `uids` (ascending), and the UIDs of which it is not."""
+        out: list[Kept] = []
+        left = BitMap(uids)
+        for segment in box.search:
+            among = uids[bisect_left(uids, segment.terms.first) : bisect_right(uids, segment.terms.last)]
+            if not among:
+                continue
+            try:
+                terms = await self._load_terms(prefix, segment)
+                keys = await self._load_keys(segment, terms)
+            except (NotFound, BadPage) as error:
+                _forget(prefix, box, segment, error)
+                continue
+            except StorageError:
+                continue
+            if keys is None:
+                continue
+            if among == terms.uids:
+                out.append((keys, range(len(among)), among))
+            else:
+                wanted = BitMap(among)
+                rows = [row for row, uid in enumerate(terms.uids) if uid in wanted]
+                if not rows:
+                    continue
+                among = array("I", [terms.uids[row] for row in rows])
+                out.append((keys, rows, among))
+            left -= BitMap(among)
+        return out, left
+
+    async def _load_keys(self, segment: SearchRef, terms: Terms) -> SortKeys | None:
+        async def read() -> SortKeys:
+            return unpack_keys(terms.keys, len(terms.uids))
+
+        if not terms.keys:
+            return None
+        return await self._keys.load(segment.terms.id, read, lambda keys: 5 * len(terms.keys))
+
     async def _rows(self, prefix: str, segment: SearchRef, terms: Terms, wanted: Sequence[bytes]) -> BitMap:
         blocks = dict.fromkeys(terms.block_of(trigram) for trigram in wanted)
         if -1 in blocks:
@@ -127,7 +167,7 @@ class Searching:
             self._octets += len(data)
             return read_terms(data, segment.terms.sum)
 
-        return await self._terms.load(segment.terms.id, read, lambda terms: 20 * len(terms.uids) + 80 * len(terms.ends))
+        return await self._terms.load(segment.terms.id, read, lambda terms: terms.weight)
 
     async def _block(self, prefix: str, segment: SearchRef, terms: Terms, block: int) -> dict[bytes, bytes]:
         async def read() -> dict[bytes, bytes]:
@@ -136,6 +176,12 @@ class Searching:
             return read_block(terms, block, data)
 
         return await self._blocks.load((segment.postings.id, block), read, _weight)
+
+
+def _forget(prefix: str, box: Columns, segment: SearchRef, error: Exception) -> None:
+    event("store.search.lost", level="warning", account=prefix, page=segment.terms.id, error=repr(error))
+    if segment in box.search:  # and what is behind it: what is indexed is always the beginning
+        box.search = box.search[: box.search.index(segment)]
 
 
 def _weight(entries: dict[bytes, bytes]) -> int:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.mailpod.imap.selected import Desk, desk
 
-from mailpod.imap.sortcolumns import Ids, Subject
 from mailpod.imap.threads import by_references, by_subject
+from mailpod.mime.keys import Ids, Subject
 from mailpod.mime.msgids import message_ids
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mailpod.imap.commands.search import answer, begin
-from mailpod.imap.sortcolumns import COLUMNS
+from mailpod.imap.sortkeys import gathered
 from mailpod.imap.syntax import SortKey
 
 if TYPE_CHECKING:
@@ -27,13 +27,7 @@ async def _sorted(search: Search, args: SortArgs) -> list[int]:
 
 async def in_order(search: Search, positions: Sequence[int], criteria: Sequence[SortKey]) -> list[int]:
     """These positions, sorted. A message whose page is gone is left out."""
-    names = dict.fromkeys(key.name for key in criteria)
-    found: list[int] = []
-    columns: dict[str, list[Any]] = {name: [] for name in names}
-    async for page, rows, part in search.pages(positions):
-        found += part
-        for name, column in columns.items():
-            column += COLUMNS[name](page, rows)
+    found, columns = await gathered(search, positions, list(dict.fromkeys(key.name for key in criteria)))
     order = list(range(len(found)))
     # the first key counts most, and equals stay in the order of the mailbox (RFC 5256 §3), reversed or not
     for key in reversed(criteria):

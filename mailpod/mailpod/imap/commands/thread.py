@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mailpod.imap.commands.search import begin, done
-from mailpod.imap.sortcolumns import Ids, Subject, dates, ids, subjects
+from mailpod.imap.sortkeys import gathered
 from mailpod.imap.threads import by_references, by_subject
 
 if TYPE_CHECKING:
@@ -47,16 +47,9 @@ async def run(session: Session, args: ThreadArgs) -> Done:
 async def _threads(view: View, search: Search, args: ThreadArgs, positions: Sequence[int]) -> tuple[bytes, int]:
     """The threads, and how many messages are in them: those whose page is gone are left out."""
     references = args.algorithm == "REFERENCES"
-    found: list[int] = []
-    sent: list[int] = []
-    about: list[Subject] = []
-    named: list[Ids] = []
-    async for page, rows, part in search.pages(positions):
-        found += part
-        sent += dates(page, rows)
-        about += subjects(page, rows)
-        if references:
-            named += ids(page, rows)
-    forest = by_references(named, about, sent) if references else by_subject(about, sent)
+    names = ("DATE", "THREAD SUBJECT", "THREAD IDS") if references else ("DATE", "THREAD SUBJECT")
+    found, columns = await gathered(search, positions, names)
+    sent, about = columns["DATE"], columns["THREAD SUBJECT"]
+    forest = by_references(columns["THREAD IDS"], about, sent) if references else by_subject(about, sent)
     numbers = [view.uids[at] for at in found] if args.search.uid else [at + 1 for at in found]
     return forest.wire(numbers), len(found)

@@ -1,0 +1,50 @@
+"""The values that SORT and THREAD compare, of many messages: kept beside search postings, or derived from pages.
+
+Invariant: both give the same, and messages come in the order of the mailbox, whatever their values come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import islice
+from operator import lt
+from typing import TYPE_CHECKING, Any, Final
+
+from mailpod.imap.derived import take
+from mailpod.imap.fetchwire import positions_of
+from mailpod.imap.sortcolumns import COLUMNS
+
+if TYPE_CHECKING:
+    from mailpod.imap.search import Search
+    from mailpod.store import SortKeys
+
+_KEPT: Final[dict[str, Callable[[SortKeys, Sequence[int]], Sequence[Any]]]] = {
+    "DATE": lambda keys, rows: take(keys.sent, rows),
+    "SUBJECT": lambda keys, rows: [subject.base for subject in take(keys.subjects, rows)],
+    "THREAD IDS": lambda keys, rows: take(keys.ids, rows),
+    "THREAD SUBJECT": lambda keys, rows: take(keys.subjects, rows),
+}
+
+
+async def gathered(
+    search: Search, positions: Sequence[int], names: Sequence[str]
+) -> tuple[list[int], dict[str, list[Any]]]:
+    """Positions, ascending, and the columns of these names. A message whose page is gone is left out."""
+    view = search.view
+    found: list[int] = []
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    if all(name in _KEPT for name in names):
+        kept, left = await view.account.sort_keys(view.mailbox, search.uids(positions))
+        for keys, rows, uids in kept:
+            found += [at for part in positions_of(view, uids) for at in part]
+            for name, column in columns.items():
+                column += _KEPT[name](keys, rows)
+        positions = [view.seq_of(uid) - 1 for uid in left]
+    async for page, rows, part in search.pages(positions):
+        found += part
+        for name, column in columns.items():
+            column += COLUMNS[name](page, rows)
+    if all(map(lt, found, islice(found, 1, None))):
+        return found, columns
+    order = sorted(range(len(found)), key=found.__getitem__)
+    return [found[at] for at in order], {name: [column[at] for at in order] for name, column in columns.items()}
