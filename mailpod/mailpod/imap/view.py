@@ -36,7 +36,7 @@ class View:
     """One session's selected mailbox. `read_only` is EXAMINE: nothing is claimed, set or expunged."""
 
     __slots__ = (
-        "_flagged", "_flags", "_keywords", "_modseq", "_modseqs", "_recent", "_vanished",
+        "_flagged", "_flags", "_introduced", "_keywords", "_modseq", "_modseqs", "_recent", "_vanished",
         "account", "enabled", "exists", "mailbox", "read_only", "saved", "uids",
     )  # fmt: skip
 
@@ -52,6 +52,7 @@ class View:
         self._modseqs: array[int] = mailbox.modseqs
         self._modseq = mailbox.highest_modseq
         self._keywords = len(mailbox.keywords)
+        self._introduced = self.enabled.condstore  # HIGHESTMODSEQ was told since CONDSTORE is enabled
         self._recent: list[tuple[int, int]] = []
         self._vanished: set[int] = set()
         self._flagged: set[int] = set()
@@ -212,6 +213,9 @@ class View:
         # is told before an EXPUNGE that is older.
         if self._flagged and not (self._vanished and self.enabled.condstore):
             out += self._tell_flags()
+        if self.enabled.condstore and not (self._introduced or self._vanished or self._flagged):
+            self._introduced = True  # RFC 7162 §3.1: after the first command that enables CONDSTORE
+            out.append(b"* OK [HIGHESTMODSEQ %d] Highest\r\n" % self._modseq)
         return out
 
     def settle(self, uids: Iterable[int]) -> None:

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.mailpod.imap.dialogue import World
-from tests.mailpod.imap.selected import Desk, desk, letter
+from tests.mailpod.imap.selected import Client, Desk, desk, letter
 
+from mailpod.imap.enabled import Enabled
 from mailpod.store import Mailbox, NewMessage
 
 
@@ -21,6 +22,11 @@ async def at() -> AsyncIterator[Desk]:
         yield found
 
 
+def aware(at: Desk) -> Client:
+    """A client that enabled CONDSTORE before it selected."""
+    return at.select(enabled=Enabled(condstore=True))
+
+
 def modseqs(at: Desk) -> list[int]:
     return list(at.account.mailbox("INBOX").modseqs)
 
@@ -31,8 +37,10 @@ async def test_fetch_modseq_enables_and_from_then_on_it_comes_with_flags(at: Des
     await at.account.store_flags(ann.view.mailbox, [3], "add", ["\\Seen"])
     assert await ann.say("NOOP") == b"* 3 FETCH (FLAGS (\\Seen))\r\nOK NOOP completed\r\n"
     assert await ann.say("FETCH 1:2 (MODSEQ)") == (
-        b"* 1 FETCH (MODSEQ (%d))\r\n* 2 FETCH (MODSEQ (%d))\r\nOK FETCH completed\r\n" % (one, two)
-    )
+        b"* 1 FETCH (MODSEQ (%d))\r\n* 2 FETCH (MODSEQ (%d))\r\n"
+        b"* OK [HIGHESTMODSEQ %d] Highest\r\nOK FETCH completed\r\n" % (one, two, at.account.head)
+    ), "RFC 7162 §3.1: the first command that enables it tells HIGHESTMODSEQ"
+    assert b"HIGHESTMODSEQ" not in await ann.say("FETCH 1:2 (MODSEQ)")
     await at.account.store_flags(ann.view.mailbox, [3], "add", ["\\Flagged"])
     head = at.account.head
     assert await ann.say("NOOP") == b"* 3 FETCH (FLAGS (\\Flagged \\Seen) MODSEQ (%d))\r\nOK NOOP completed\r\n" % head
@@ -61,8 +69,31 @@ async def test_seen_by_reading_among_flags_asked_for(at: Desk) -> None:
     )
 
 
-async def test_changedsince(at: Desk) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        "FETCH 1 (FLAGS) (CHANGEDSINCE 1)",
+        "STORE 1 (UNCHANGEDSINCE 1000) +FLAGS.SILENT (x)",
+        "SEARCH MODSEQ 1",
+        "SORT (SIZE) UTF-8 MODSEQ 1",
+        "UID SEARCH RETURN (COUNT) MODSEQ 1",
+    ],
+)
+async def test_what_enables_it_tells_highestmodseq(at: Desk, command: str) -> None:
+    answer = await at.select().say(command)
+    assert answer.count(b"* OK [HIGHESTMODSEQ %d] Highest\r\nOK " % at.account.head) == 1, "RFC 7162 §3.1"
+
+
+async def test_highestmodseq_is_not_told_before_what_led_up_to_it(at: Desk) -> None:
     ann = at.select()
+    await at.account.expunge(ann.view.mailbox, [1])
+    assert b"HIGHESTMODSEQ" not in await ann.say("FETCH 2 MODSEQ"), "the EXPUNGE has to wait"
+    answer = await ann.say("NOOP")
+    assert answer == b"* 1 EXPUNGE\r\n* OK [HIGHESTMODSEQ %d] Highest\r\nOK NOOP completed\r\n" % at.account.head
+
+
+async def test_changedsince(at: Desk) -> None:
+    ann = aware(at)
     before = at.account.head
     await at.account.store_flags(ann.view.mailbox, [2], "add", ["\\Seen"])
     changed = b"* 2 FETCH (FLAGS (\\Seen) MODSEQ (%d))\r\n" % at.account.head
@@ -81,7 +112,7 @@ async def test_changedsince(at: Desk) -> None:
 async def test_changedsince_without_memory(remembered: int) -> None:
     async with desk(change_log=remembered) as at:
         await at.deliver(*[letter(str(n)) for n in range(6)])
-        ann = at.select()
+        ann = aware(at)
         inbox, since = ann.view.mailbox, at.account.head
         for uid in (5, 1, 2):
             await at.account.store_flags(inbox, [uid], "add", ["\\Flagged"])
@@ -94,7 +125,7 @@ async def test_changedsince_without_memory(remembered: int) -> None:
 
 
 async def test_unchangedsince(at: Desk) -> None:
-    ann = at.select()
+    ann = aware(at)
     before = at.account.head
     await at.account.store_flags(ann.view.mailbox, [2], "add", ["\\Flagged"])
     answer = await ann.say(f"STORE 1:3 (UNCHANGEDSINCE {before}) +FLAGS.SILENT (\\Seen)")
@@ -114,7 +145,7 @@ async def test_unchangedsince(at: Desk) -> None:
 
 
 async def test_unchangedsince_zero_never_holds(at: Desk) -> None:
-    assert await at.select().say("STORE 1:2 (UNCHANGEDSINCE 0) +FLAGS (\\Seen)") == (
+    assert await aware(at).say("STORE 1:2 (UNCHANGEDSINCE 0) +FLAGS (\\Seen)") == (
         b"OK [MODIFIED 1:2] Conditional STORE failed for some messages\r\n"
     )
 
@@ -150,7 +181,7 @@ async def test_two_sessions_of_one_pod_in_one_instant(at: Desk) -> None:
 
 
 async def test_search_modseq(at: Desk) -> None:
-    ann = at.select()
+    ann = aware(at)
     one, two, three = modseqs(at)
     assert await ann.say(f"SEARCH MODSEQ {two}") == b"* SEARCH 2 3 (MODSEQ %d)\r\nOK SEARCH completed\r\n" % three
     entry = '"/flags/\\\\draft" all'

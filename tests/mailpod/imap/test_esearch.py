@@ -11,6 +11,7 @@ from tests.mailpod.imap.dialogue import World
 from tests.mailpod.imap.selected import Client, Desk, desk, letter
 
 from mailpod.errors import Unavailable
+from mailpod.imap.enabled import Enabled
 from mailpod.imap.results import slice_of
 
 
@@ -80,7 +81,7 @@ def test_slices() -> None:
 
 
 async def test_modseq(at: Desk) -> None:
-    ann = at.select()
+    ann = at.select(enabled=Enabled(condstore=True))
     first = at.account.mailbox("INBOX").modseqs[0]
     await at.account.store_flags(ann.view.mailbox, [4], "add", ["\\Seen"])
     head = at.account.head

@@ -29,7 +29,7 @@ async def test_one_comes_and_one_goes_in_one_commit(at: Desk) -> None:
     ), "RFC 8508 §3.3"
     assert at.account.head == head + 1, "never both, never neither"
     assert list(inbox.uids) == [1, 3, 4]
-    assert b"FLAGS (\\Draft \\Seen \\Recent)" in (seen := await ann.say("FETCH 3 (FLAGS BODY.PEEK[])"))
+    assert b"FLAGS (\\Draft \\Recent \\Seen)" in (seen := await ann.say("FETCH 3 (FLAGS BODY.PEEK[])"))
     assert letter("new") in seen
     assert b"* 2 EXPUNGE\r\n* 3 EXISTS\r\n" in await bob.say("NOOP")
 

@@ -53,6 +53,8 @@ async def run(session: Session, args: FetchArgs) -> None:
     A message that another session expunged is answered as long as its data is there (RFC 2180 §4.1.1).
     """
     view = session.view
+    if args.vanished and not (args.uid and view.enabled.qresync):  # RFC 7162 §3.2.6
+        raise BadCommand("VANISHED is for UID FETCH once QRESYNC is enabled")
     plan = _plan(args, view.enabled)
     if "MODSEQ" in plan.names:
         session.enabled.condstore = True  # RFC 7162 §3.1
@@ -74,8 +76,6 @@ async def run(session: Session, args: FetchArgs) -> None:
 def _changed(session: Session, view: View, args: FetchArgs, since: int, positions: Sequence[range]) -> list[range]:
     """RFC 7162 §3.1.4.1, and §3.2.6: VANISHED (EARLIER) comes before any FETCH."""
     if args.vanished:
-        if not (args.uid and view.enabled.qresync):
-            raise BadCommand("VANISHED is for UID FETCH once QRESYNC is enabled")
         session.send(resync.vanished(view, since, resync.uid_ranges(args.set, view)))
     return view.changed_since(since, positions)
 
