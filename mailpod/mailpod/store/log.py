@@ -118,6 +118,7 @@ class Log:
                 await self._check_in_use()
                 return
             if below == self._listed:  # listed again, and the same: not a state that is merely old
+                await self._check_in_use(erased=True)
                 self._break(f"its log ends with commit {self.state.head}, below its checkpoint {below}")
                 if self.state.head == 0:
                     raise AccountReadOnly
@@ -223,11 +224,11 @@ class Log:
             await self._check_in_use()
             self._looked_at = sent
 
-    async def _check_in_use(self) -> None:
+    async def _check_in_use(self, *, erased: bool = False) -> None:
         """Raises AccountClosed where a higher incarnation exists: then this account may be erased, and whatever is
-        found in its place have landed late (STORE.md rules 2, 3 and 14)."""
+        found in its place have landed late (STORE.md rules 2, 3 and 14). `erased`: even where no commit is left."""
         try:
-            if self._in_use is None or self.state.head == 0 or await self._in_use.check():
+            if self._in_use is None or not (self.state.head or erased) or await self._in_use.check():
                 return
         except (NotFound, StorageError) as error:
             raise Unavailable from error

@@ -228,6 +228,16 @@ async def test_rule_2_an_account_that_was_erased_while_it_was_opened_does_not_en
         await world.pod(faulty).open(world.ref)
 
 
+async def test_rule_2_an_erased_account_where_a_checkpoint_has_landed_late_is_not_damaged() -> None:
+    """Found by simulation: its writer had stood still, and a pod came there by an old hint."""
+    world = await make_world()
+    await incarnations.create(world.objects, "x.test", "alice", Incarnation(2, "b" * 32, absent=True))
+    await world.objects.delete([entry.key for entry in await world.objects.list(world.ref.prefix)])
+    await world.objects.create(f"{world.ref.prefix}checkpoint/99999999999999999988", [b"landed late"])
+    with pytest.raises(AccountClosed):
+        await world.pod().open(world.ref)
+
+
 async def _advance_and_collect(world: World) -> None:
     """Another pod commits twenty times and checkpoints; the commits below are collected."""
     store = world.pod()
