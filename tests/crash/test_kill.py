@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import pytest
 from tests.conftest import MakeMailpod
@@ -90,7 +91,18 @@ def run(server: Mailpod, seed: int, size: Size) -> None:
     judge(server, ledger, targets, appender, flagger)
 
 
-def judge(server: Mailpod, ledger: Ledger, targets: Sequence[Target], appender: Appender, flagger: Flagger) -> None:
+class Server(Protocol):
+    """What is judged: it can be started from its bucket alone."""
+
+    @property
+    def accounts(self) -> Sequence[Account]: ...
+
+    def start(self) -> object: ...
+
+    def stop(self) -> None: ...
+
+
+def judge(server: Server, ledger: Ledger, targets: Sequence[Target], appender: Appender, flagger: Flagger) -> None:
     # what the living pods say, and what a start from the bucket alone says
     for restarted in (False, True):
         if restarted:

@@ -136,9 +136,10 @@ class Flagger(Worker):
 
     FLAGS = (b"\\Seen", b"\\Flagged", b"\\Answered", b"$One", b"$Two", b"three")
 
-    def __init__(self, plan: Plan, share: int, account: Account) -> None:
+    def __init__(self, plan: Plan, share: int, account: Account, pause: float = 0.0) -> None:
+        """`pause`: seconds in which what a dead pod had sent to its bucket lands."""
         super().__init__(plan, share)
-        self.account = account
+        self.account, self.pause = account, pause
         self.possible: dict[int, set[frozenset[bytes]]] = {}
         self.wrong: list[str] = []
 
@@ -150,7 +151,7 @@ class Flagger(Worker):
                     while going := self.goes_on():
                         self.change(imap)
                 except BROKEN:
-                    continue
+                    time.sleep(self.pause)
 
     def connect(self) -> Imap:
         imap = Imap(self.target(), self.account)

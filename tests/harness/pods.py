@@ -27,12 +27,24 @@ _SIGNING_KEY = b"k" * 32
 
 
 class Pods:
-    """`count` pods that serve the accounts' domains; `settings` are PodSettings' fields."""
+    """`count` pods that serve the accounts' domains; `settings` are PodSettings' fields. `bucket` is a URL whose
+    credentials are in the environment, by default a folder."""
 
-    def __init__(self, home: Path, accounts: Sequence[Account], hostname: str, count: int = 1, **settings: Any) -> None:
+    def __init__(
+        self,
+        home: Path,
+        accounts: Sequence[Account],
+        hostname: str,
+        count: int = 1,
+        *,
+        bucket: str = "",
+        **settings: Any,
+    ) -> None:
         self.home, self.accounts, self.hostname, self.settings = home, list(accounts), hostname, settings
+        self.bucket = bucket or str(home / "bucket")
         self.ports = [{name: free_port() for name in ("smtp", "submission", "imap", "http")} for _ in range(count)]
         self._running: list[subprocess.Popen[bytes] | None] = [None] * count
+        (home if bucket else home / "bucket").mkdir(parents=True, exist_ok=True)
         asyncio.run(self._publish())
 
     def target(self, pod: int = 0) -> Target:
@@ -53,6 +65,18 @@ class Pods:
         assert process is not None
         os.kill(process.pid, signal.SIGKILL)
         process.wait(10)
+
+    def freeze(self, pod: int) -> None:
+        """SIGSTOP, until `thaw`."""
+        self._signal(pod, signal.SIGSTOP)
+
+    def thaw(self, pod: int) -> None:
+        self._signal(pod, signal.SIGCONT)
+
+    def _signal(self, pod: int, number: int) -> None:
+        process = self._running[pod]
+        assert process is not None
+        os.kill(process.pid, number)
 
     def end(self, pod: int) -> None:
         """SIGTERM, and wait until it is gone."""
@@ -90,7 +114,7 @@ class Pods:
         return {
             "name": f"pod-{pod}",
             "hostname": self.hostname,
-            "bucket": {"url": str(self.home / "bucket")},
+            "bucket": {"url": self.bucket},
             "listeners": [listener | {"host": "127.0.0.1"} for listener in listeners],
             "directory_keys": [base64.b64encode(public_key(_SIGNING_KEY)).decode()],
             **self.settings,
@@ -98,8 +122,7 @@ class Pods:
 
     async def _publish(self) -> None:
         hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-        (self.home / "bucket").mkdir(parents=True)
-        objects = await open_bucket(str(self.home / "bucket"))
+        objects = await open_bucket(self.bucket)
         domains = {account.domain for account in self.accounts}
         entries: list[Entry] = [
             DomainEntry(name=name, hostname=self.hostname, max_message_bytes=1 << 26) for name in sorted(domains)

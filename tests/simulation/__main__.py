@@ -1,30 +1,55 @@
-"""python -m tests.simulation [--seeds N] [--first S] [--jobs J] | --mutations: what happened, and what is lost."""
+"""python -m tests.simulation [--seeds N] [--first S] [--jobs J] | --mutations | --list: what happened, what is lost."""
 
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 
-from .faults import Table
-from .loop import run
-from .world import World
+from .faults import Cell, Table
+from .seeds import Lost, fill, parse, run_seed, text
+
+_CHUNK = 25  # seeds
 
 
-def run_seeds(first: int, count: int) -> tuple[Table, str]:
+def run_chunk(first: int, count: int, cell: Cell | None) -> tuple[Table, str]:
     """Run seeds, and stop at the first that loses something; what it says, or "" ."""
     logging.disable(logging.CRITICAL)
     table = Table()
-    for seed in range(first, first + count):
-        world = World(seed)
-        try:
-            run(world.run())
-        except Exception as error:
-            return table, f"seed {seed}: {type(error).__name__}: {error}"
-        table.add(world.table)
+    try:
+        for seed in range(first, first + count):
+            run_seed(seed, table, cell)
+    except Lost as error:
+        return table, str(error)
     return table, ""
+
+
+def run_aimed(first: int, cells: list[Cell]) -> tuple[Table, str]:
+    """Seeds for cells that are empty."""
+    logging.disable(logging.CRITICAL)
+    try:
+        return fill(first, cells), ""
+    except Lost as error:
+        return Table(), str(error)
+
+
+def simulate(first: int, seeds: int, jobs: int, cell: Cell | None) -> tuple[Table, list[str]]:
+    """All of them; what they lost."""
+    table, failures = Table(), []
+    starts = range(first, first + seeds, _CHUNK)
+    with ProcessPoolExecutor(jobs, initializer=gc.freeze) as workers:
+        found = [workers.submit(run_chunk, at, min(_CHUNK, starts.stop - at), cell) for at in starts]
+        for done, future in enumerate(found, 1):
+            part, failure = future.result()
+            table.add(part)
+            failures += [failure] if failure else []
+            print(f"\r{min(done * _CHUNK, seeds)}/{seeds} seeds", end="", file=sys.stderr, flush=True)
+            if failure:
+                print(f"\n{failure}", file=sys.stderr)
+    return table, failures
 
 
 def main() -> int:
@@ -32,33 +57,39 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--aim", help="a cell of the table that each seed is to meet, `409 x delete pack`")
     parser.add_argument("--mutations", action="store_true", help="show that each mutation of the code is caught")
+    parser.add_argument("--list", action="store_true", help="which mutations each rule and invariant has")
     options = parser.parse_args()
-    if options.mutations:
-        from .mutations import main as mutations
+    if options.mutations or options.list:
+        from . import mutations
 
-        return mutations(options.seeds, options.jobs)
+        return mutations.show() if options.list else mutations.main(options.seeds, options.jobs)
     started = time.monotonic()
-    table = Table()
-    failures = []
-    chunk = 25
-    starts = range(options.first, options.first + options.seeds, chunk)
-    with ProcessPoolExecutor(options.jobs) as workers:
-        found = [workers.submit(run_seeds, at, min(chunk, starts.stop - at)) for at in starts]
-        for done, future in enumerate(found, 1):
-            part, failure = future.result()
-            table.add(part)
-            failures += [failure] if failure else []
-            print(f"\r{min(done * chunk, options.seeds)}/{options.seeds} seeds", end="", file=sys.stderr, flush=True)
-            if failure:
-                print(f"\n{failure}", file=sys.stderr)
-    seconds = time.monotonic() - started
-    print(f"\n{options.seeds} seeds in {seconds:.0f} s, {len(failures)} lost something", file=sys.stderr)
+    table, failures = simulate(options.first, options.seeds, options.jobs, parse(options.aim) if options.aim else None)
+    print(f"\n{options.seeds} seeds in {time.monotonic() - started:.0f} s, {len(failures)} lost something",
+          file=sys.stderr)  # fmt: skip
+    if not failures and not options.aim and options.seeds >= _CHUNK:
+        failures = aim(options.first, options.jobs, table)
     print("\n".join(table.lines()))
-    empty = table.empty_of(options.seeds)
-    for cell in empty:
-        print(f"never happened: {cell}", file=sys.stderr)
-    return 1 if failures or empty else 0
+    return 1 if failures else 0
+
+
+def aim(first: int, jobs: int, table: Table) -> list[str]:
+    """Seeds for the cells that are empty; what they lost, and which never happened."""
+    cells = table.empty()
+    print(f"{len(cells)} cells of the table to aim at", file=sys.stderr)
+    with ProcessPoolExecutor(jobs, initializer=gc.freeze) as workers:
+        parts = [workers.submit(run_aimed, first, cells[at::_CHUNK]) for at in range(_CHUNK)]
+        failures = []
+        for done, part in enumerate(parts, 1):
+            found, failure = part.result()
+            table.add(found)
+            failures += [failure] if failure else []
+            print(f"\r{done}/{_CHUNK} of them", end="", file=sys.stderr, flush=True)
+    failures += [f"never happened: {text(cell)}" for cell in table.empty()]
+    print(*failures, sep="\n", file=sys.stderr)
+    return failures
 
 
 if __name__ == "__main__":

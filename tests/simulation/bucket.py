@@ -16,6 +16,7 @@ class Bucket:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self.objects: dict[str, tuple[bytes, float]] = {}
+        self._entries: dict[str, Entry] = {}
         self.keys: list[str] = []
         self.graves: list[object] = []  # what the dead wait for
         self.created: Callable[[str, bytes], None] = lambda key, data: None
@@ -33,6 +34,7 @@ class Bucket:
         if key not in self.objects:
             insort(self.keys, key)
         self.objects[key] = (data, EPOCH + self._now())
+        self._entries[key] = Entry(key, len(data), EPOCH + self._now())
 
     def delete(self, key: str) -> None:
         if key in self.objects:
@@ -51,8 +53,7 @@ class Bucket:
     def list(self, prefix: str, after: str = "", limit: int | None = None) -> list[Entry]:
         start = max(bisect_left(self.keys, prefix), bisect_right(self.keys, after) if after else 0)
         end = bisect_left(self.keys, _after(prefix))
-        keys = self.keys[start : end if limit is None else min(end, start + limit)]
-        return [Entry(key, len(self.objects[key][0]), self.objects[key][1]) for key in keys]
+        return [self._entries[key] for key in self.keys[start : end if limit is None else min(end, start + limit)]]
 
 
 def _after(prefix: str) -> str:

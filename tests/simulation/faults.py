@@ -31,7 +31,6 @@ AFTER = {  # … when the effect has happened
     "stalled before the answer": 0.006,
     "suspended past GRACE before the answer": 0.0012,
 }
-ENOUGH = 2000  # seeds, from which on an empty cell of the table is a failure
 SKEW = "clock a day off"
 SLOW = "slow for a while"  # each answer takes up to GRACE/2
 READ_FAULTS = (*BEFORE, *AFTER, SKEW, SLOW)
@@ -53,6 +52,10 @@ ACTIVITIES = (
 )  # fmt: skip
 """What pods and operators do, beside the requests that it is made of."""
 
+Cell = tuple[str, str]
+"""A fault and the request or activity that it strikes; or SCENARIO, and which."""
+SCENARIO = "scenario"
+
 SCENARIOS = (
     "two operators at one account", "an operator killed during create account", "an operator killed during close",
     "an operator killed during purge", "a purge resumed", "two packers at one account", "two collectors at one account",
@@ -61,6 +64,35 @@ SCENARIOS = (
     "account closed under a session", "account created again",
     "hint repeated", "hint forged", "hint out of order",
 )  # fmt: skip
+
+_SUSPENDED = "suspended past GRACE before sending"
+_STAGED: dict[str, Cell] = {  # the fault that makes a scenario
+    "an operator killed during create account": ("crash before the answer", "create account"),
+    "an operator killed during close": ("crash before the answer", "close"),
+    "an operator killed during purge": ("crash before the answer", "purge"),
+    "a purge resumed": ("crash before the answer", "purge"),
+    "collector suspended past GRACE between deciding and DELETE": (_SUSPENDED, "delete page"),
+    "checkpointer suspended past GRACE between base and publish": (_SUSPENDED, "create checkpoint"),
+    "packer suspended past GRACE": (_SUSPENDED, "pack"),
+}
+
+
+@dataclass
+class Aim:
+    """What one seed is to meet, besides what its dice bring: a cell of the table that is empty otherwise."""
+
+    cell: Cell
+    left: int = 2  # strikes: a pod that is killed at each of its openings shows nothing
+    chance: float = 0.3  # a request
+
+    def __post_init__(self) -> None:
+        self.fault, self.where = _STAGED.get(self.cell[1], self.cell)
+
+    def strikes(self, fault: str, operation: str, doing: str, rng: random.Random) -> bool:
+        if fault != self.fault or self.where not in (operation, doing) or not self.left or rng.random() > self.chance:
+            return False
+        self.left -= 1
+        return True
 
 
 class Dice:
@@ -107,19 +139,18 @@ class Table:
         self.scenarios.update(other.scenarios)
         self.done.update(other.done)
 
-    def empty(self) -> list[str]:
-        """Cells that could hold something and do not."""
-        out = [f"{fault} x {request}" for request in WRITTEN for fault in WRITE_FAULTS
-               if not self.requests[fault, request]]  # fmt: skip
-        out += [f"{fault} x {request}" for request in READ for fault in READ_FAULTS
-                if not self.requests[fault, request]]  # fmt: skip
-        out += [f"{fault} x {doing}" for doing in ACTIVITIES for fault in _faults_of(doing)
-                if not self.activities[fault, doing]]  # fmt: skip
-        return out + [f"scenario: {name}" for name in SCENARIOS if not self.scenarios[name]]
+    def count(self, cell: Cell) -> int:
+        if cell[0] == SCENARIO:
+            return self.scenarios[cell[1]]
+        return (self.activities if cell[1] in ACTIVITIES else self.requests)[cell]
 
-    def empty_of(self, seeds: int) -> list[str]:
-        """As `empty`, once there were seeds enough for every cell to be sure of something."""
-        return self.empty() if seeds >= ENOUGH else []
+    def empty(self) -> list[Cell]:
+        """Cells that could hold something and do not."""
+        cells = [(fault, request) for request in WRITTEN for fault in WRITE_FAULTS]
+        cells += [(fault, request) for request in READ for fault in READ_FAULTS]
+        cells += [(fault, doing) for doing in ACTIVITIES for fault in _faults_of(doing)]
+        cells += [(SCENARIO, name) for name in SCENARIOS]
+        return [cell for cell in cells if not self.count(cell)]
 
     def lines(self) -> Iterable[str]:
         yield from _grid("Faults by requests", WRITE_FAULTS, (*WRITTEN, *READ), self.requests)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mailpod.errors import MailError
 from mailpod.store import Account
-from mailpod.store.checkpoint import decode_root, load_state
+from mailpod.store.checkpoint import load_state
 from mailpod.store.names import checkpoint_sequence, log_key
 from mailpod.store.ops import PageRef, decode_header
 from mailpod.store.page import Location, Page, decode_meta, decode_table
@@ -70,7 +70,7 @@ async def _load(truth: Truth, key: str) -> State:
     async def get(ref: PageRef) -> bytes:
         return truth.bucket.objects[f"{truth.prefix}page/{ref.id}"][0]
 
-    return await load_state(decode_root(truth.bucket.objects[key][0]), get, lambda box: None)
+    return await load_state(truth.roots[key], get, lambda box: None)
 
 
 async def _compare_places(truth: Truth, state: State) -> None:
@@ -112,10 +112,10 @@ async def settle(world: World) -> None:
     for operator, task in world.operators:
         operator.link.alive = False
         task.cancel()
-    world.dice = Dice(0.0)
+    world.dice, world.aim = Dice(0.0), None
     await asyncio.sleep(3 * GRACE)
     _raise(world)
-    operator = make_operator(world, world.rng)
+    operator = make_operator(world)
     for address in world.oracle.addresses.values():
         address.served = not address.wanted  # look again, whatever was done
         await operator.act(address)

@@ -16,7 +16,7 @@ from mailpod.store.objects import AlreadyExists, Ambiguous, Buffer, Entry, NotFo
 
 from .activity import current
 from .bucket import Bucket
-from .faults import GRACE, SKEW, SLOW, Dice, Table
+from .faults import GRACE, SKEW, SLOW, Aim, Dice, Table
 from .truth import Broken
 
 T = TypeVar("T")
@@ -41,6 +41,7 @@ class Link:
         table: Table,
         *,
         skewed: bool = False,
+        aim: Aim | None = None,
         crash: Callable[[], None] = lambda: None,
     ) -> None:
         self.bucket = bucket
@@ -48,6 +49,7 @@ class Link:
         self.dice = dice
         self.table = table
         self.skewed = skewed
+        self.aim = aim
         self.crash = crash
         self.alive = True
         self.frozen_until = 0.0
@@ -87,7 +89,7 @@ class Link:
         rng, delay = self.rng, 0.0
         if self.skewed:
             self._struck(SKEW, operation)
-        if self.slow_until and asyncio.get_running_loop().time() < self.slow_until:
+        if (self.slow_until and asyncio.get_running_loop().time() < self.slow_until) or self._aimed(SLOW, operation):
             self._struck(SLOW, operation)
             delay = rng.uniform(0, GRACE / 2)
         match self._throw(self.dice.before, operation):
@@ -169,9 +171,14 @@ class Link:
 
     def _throw(self, thresholds: list[tuple[float, str]], operation: str) -> str:
         fault = Dice.throw(self.rng, thresholds)
+        if self.aim and not fault:
+            fault = next((name for _, name in thresholds if self._aimed(name, operation)), "")
         if fault:
             self._struck(fault, operation)
         return fault
+
+    def _aimed(self, fault: str, operation: str) -> bool:
+        return self.aim is not None and self.aim.strikes(fault, operation, current().name, self.rng)
 
     def _struck(self, fault: str, operation: str) -> None:
         self.table.struck(fault, operation, current().name)

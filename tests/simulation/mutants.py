@@ -1,7 +1,4 @@
-"""The mutations: one or more for each invariant, and for each of rules 1 to 18 and 20 of STORE.md.
-
-Rule 19 is about delivery to other servers, which the code does not have yet.
-"""
+"""The mutations: one or more for each of rules 1 to 20 of STORE.md, and for each invariant of the simulation."""
 
 # ruff: noqa: E501
 # (what is replaced stands in one piece)
@@ -9,6 +6,9 @@ Rule 19 is about delivery to other servers, which the code does not have yet.
 from __future__ import annotations
 
 from .mutating import Mutation
+
+RULES = tuple(map(str, range(1, 21)))
+INVARIANTS = ("present once", "UIDs", "modseq", "live bytes", "replay", "sessions")
 
 _LOG = "mailpod.store.log:Log."
 _COLLECT = "mailpod.store.collection:"
@@ -21,7 +21,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         test=_PROTOCOL + "test_rule_1_a_wrong_prev_makes_the_account_read_only_and_readable",
     ),
     Mutation(
-        "operations of one commit do not see the ones before them", "1",
+        "operations of one commit do not see the ones before them", "1, UIDs",
         (("mailpod.store.draft:Draft.append", "self.uidnext.get(box.id, box.uidnext)", "box.uidnext"),),
     ),
     Mutation(
@@ -64,7 +64,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         test="tests/mailpod/store/test_protocol.py::test_rule_3_a_purged_account_is_not_written_to",
     ),
     Mutation(
-        "our commit is taken for another's when its answer was lost", "4",
+        "our commit is taken for another's when its answer was lost", "4, present once",
         ((_LOG + "_who_won", "return found[0].id == pending.header.id", "return False"),),
     ),
     Mutation(
@@ -92,7 +92,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         test="tests/mailpod/store/test_turns.py::test_the_last_winner_waits_longer_than_a_loser",
     ),
     Mutation(
-        "changes since the checkpoint are not in the next one", "7",
+        "changes since the checkpoint are not in the next one", "7, replay",
         (("mailpod.store.columns:Columns._touch", "base.overlay.update(uid for uid in uids if uid <= through)", "pass"),),
     ),
     Mutation(
@@ -153,7 +153,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         ((_COLLECT + "_last_commit", "min(anchor, second)", "max(anchor, second) + 3"),),
     ),
     Mutation(
-        "commits go with the bytes of live messages in them", "12",
+        "commits go with the bytes of live messages in them", "12, live bytes",
         ((_COLLECT + "_Collection._names", 'names.add(key if number >= FIRST_PACK else f"log/{number:020d}")', "pass"),),
     ),
     Mutation(
@@ -209,7 +209,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         test=_PROTOCOL + "test_rule_1_a_wrong_prev_makes_the_account_read_only_and_readable",
     ),
     Mutation(
-        "a delivery id is not looked for", "17",
+        "a delivery id is not looked for", "17, present once",
         (("mailpod.store.draft:Draft._delivered", "return bool(delivery)", "return False and bool(delivery)"),),
     ),
     Mutation(
@@ -231,6 +231,11 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "the queue is listed all the time", "20",
         (("mailpod.queue.spool:Spool._sweep", "sweep_seconds * self._rng.uniform(0.5, 1.5)", "sweep_seconds * 0.01"),),
+    ),
+    Mutation(
+        "UIDNEXT falls with an EXPUNGE", "UIDs",
+        (("mailpod.store.columns:Columns.expunge", "self.highest_modseq = seq",
+          "self.highest_modseq, self.uidnext = seq, max(self.uids, default=0) + 1"),),
     ),
     Mutation(
         "HIGHESTMODSEQ falls with an EXPUNGE", "modseq",

@@ -23,7 +23,8 @@ class Stale(Exception):
 
 @dataclass(frozen=True)
 class Mutation:
-    """`edits`: (module:function, old text, new text). `seeds` caught it before, and are tried first.
+    """`rule`: those that it breaks, with commas. `edits`: (module:function, old text, new text). `seeds` caught it
+    before, and are tried first.
 
     `test` is a unit test that catches it, where the simulation has no such layer or seldom comes there. `survives` says
     why nothing catches it: printed with every hunt, and no failure.
@@ -35,6 +36,10 @@ class Mutation:
     seeds: tuple[int, ...] = ()
     test: str = ""
     survives: str = ""
+
+    @property
+    def rules(self) -> list[str]:
+        return self.rule.split(", ")
 
 
 @contextmanager

@@ -7,11 +7,12 @@ import logging
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 from .loop import run
-from .mutants import MUTATIONS
+from .mutants import INVARIANTS, MUTATIONS, RULES
 from .mutating import Mutation, mutated
 from .world import World
 
@@ -68,6 +69,25 @@ def _passes(mutation: Mutation) -> bool:
     if done.returncode not in (0, 1):
         raise AssertionError(f"{mutation.test} could not be run: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     return done.returncode == 0
+
+
+def unshown() -> Iterator[str]:
+    """Rules and invariants without a mutation that something catches."""
+    shown = {rule for mutation in MUTATIONS for rule in mutation.rules if not mutation.survives}
+    return (rule for rule in (*RULES, *INVARIANTS) if rule not in shown)
+
+
+def show() -> int:
+    """Each rule and invariant, and its mutations; 1 where one has none."""
+    for rule in (*RULES, *INVARIANTS):
+        print(f"rule {rule}" if rule in RULES else rule)
+        for mutation in MUTATIONS:
+            if rule in mutation.rules:
+                by = (mutation.survives and f"survives, {mutation.survives}") or mutation.test or "the simulation"
+                print(f"    {mutation.name}: {by}")
+    for rule in (missing := list(unshown())):
+        print(f"nothing shows {rule}")
+    return 1 if missing else 0
 
 
 def main(limit: int, jobs: int) -> int:

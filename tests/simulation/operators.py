@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING
 
 from mailpod.errors import MailError
@@ -108,10 +107,8 @@ class Operator:
                     self._world.table.scenarios["a purge resumed"] += halfway
 
 
-def make_operator(world: World, rng: random.Random) -> Operator:
-    from .pods import random_skew
-
-    skew = random_skew(rng)
+def make_operator(world: World) -> Operator:
+    skew = world.skew()
     link = world.link(skewed=abs(skew) >= 86_400)
     operator = Operator(world, link, skew)
 

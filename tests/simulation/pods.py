@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -209,7 +208,3 @@ def make_pod(world: World, name: str, *, skew: float = 0.0) -> Pod:
     spool.relay = SimRelay(pod, clock, world.fork())  # type: ignore[assignment]
     link.crash = pod.crash
     return pod
-
-
-def random_skew(rng: random.Random) -> float:
-    return rng.choice([0.0, 0.0, 86_400.0, -86_400.0, 100.0])

@@ -5,22 +5,21 @@ from __future__ import annotations
 import datetime
 import gc
 import logging
-import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
-from .faults import Table
-from .loop import run
+from .faults import Cell, Table
 from .mutants import MUTATIONS
 from .mutating import Mutation, mutated
-from .mutations import Caught, hunt
-from .world import World
+from .mutations import Caught, hunt, unshown
+from .seeds import fill, run_seed, run_seeds
 
 _QUICK = 60  # seeds, or as many of them as _QUICK_SECONDS of CPU allow
 _AT_LEAST = 20
 _QUICK_SECONDS = 15.0
-_SLOW_SECONDS = 75.0  # of CPU, in each of two processes
+_SLOW_SECONDS = 60.0  # of CPU, in each of two processes
 _HUNT = 120  # seeds that may pass before a mutation has survived
 
 
@@ -35,23 +34,18 @@ def _workers() -> ProcessPoolExecutor:
 
 
 def _run(first: int, most: int, least: int, seconds: float) -> tuple[int, Table]:
-    """Seeds from `first` on, until there are `most`, or `seconds` of CPU are over and there are `least`."""
-    started, table = time.process_time(), Table()
+    """In a process of its own, or here."""
+    table = Table()
     logging.disable(logging.CRITICAL)
     try:
-        for count in range(most):
-            if count >= least and time.process_time() - started > seconds:
-                return count, table
-            world = World(first + count)
-            try:
-                run(world.run())
-            except Exception as error:
-                raise AssertionError(f"seed {first + count} (python -m tests.simulation --seeds 1 --first"
-                                     f" {first + count}): {type(error).__name__}: {error}") from error  # fmt: skip
-            table.add(world.table)
-        return most, table
+        return run_seeds(first, most, table, least=least, cpu=seconds), table
     finally:
         logging.disable(logging.NOTSET)
+
+
+def _fill(first: int, cells: Sequence[Cell]) -> Table:
+    logging.disable(logging.CRITICAL)
+    return fill(first, cells)
 
 
 def test_nothing_acknowledged_is_lost() -> None:
@@ -71,8 +65,27 @@ def test_nothing_acknowledged_is_lost_in_many_seeds_and_every_fault_struck_every
             count, found = part.result()
             seeds += count
             table.add(found)
-    print(f"{seeds} seeds", *table.lines(), sep="\n")
-    assert table.empty_of(seeds) == []
+        missed = table.empty()
+        for filled in [workers.submit(_fill, first, missed[at::2]) for at in range(2)]:
+            table.add(filled.result())
+    print(f"{seeds} seeds, and more that were aimed at {len(missed)} cells", *table.lines(), sep="\n")
+    assert table.empty() == []
+
+
+def test_a_seed_meets_what_it_is_aimed_at() -> None:
+    cell = "suspended past GRACE before sending", "delete checkpoint"
+    table = Table()
+    logging.disable(logging.CRITICAL)
+    try:
+        for seed in range(4):
+            run_seed(seed, table, cell)
+    finally:
+        logging.disable(logging.NOTSET)
+    assert table.count(cell) > 0
+
+
+def test_every_rule_and_invariant_has_a_mutation_that_is_caught() -> None:
+    assert list(unshown()) == []
 
 
 @pytest.mark.slow

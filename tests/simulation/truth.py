@@ -44,6 +44,7 @@ class Truth:
         self.named: Counter[str] = Counter()  # object -> live messages whose bytes are in it
         self.closed_at: float | None = None  # bucket time
         self.checkpoints: dict[str, tuple[float, frozenset[str]]] = {}  # key -> bucket time, pages that it names
+        self.roots: dict[str, Root] = {}
         self._missing: dict[str, set[str]] = {}  # checkpoint -> pages that it names and that are not there
         self.decoded: dict[str, Page] = {}
 
@@ -145,7 +146,7 @@ class Truth:
 
     def checkpointed(self, key: str, data: bytes, now: float) -> Root:
         """A checkpoint was published; its pages are noted. They need not all be there (STORE.md rule 9)."""
-        root = decode_root(data)
+        root = self.roots[key] = decode_root(data)
         if self.history and self.ids.get(root.seq) != root.id:
             raise Broken(f"checkpoint {root.seq} is of another commit than the log's")
         self.checkpoints[key] = (now, frozenset(self._pages(root)))

@@ -20,17 +20,18 @@ from .activity import activity
 from .bucket import Bucket
 from .clients import Client, Reader
 from .elsewhere import Elsewhere
-from .faults import GRACE, Dice, Table
+from .faults import GRACE, SKEW, Aim, Cell, Dice, Table
 from .link import Link
 from .operators import Operator, make_operator
 from .oracle import Address, Copy, Oracle
-from .pods import SETTINGS, Pod, make_pod, random_skew
+from .pods import SETTINGS, Pod, make_pod
 from .queueing import Accepted, Sender
 from .sessions import Session
 from .truth import Broken
 
 ADDRESSES = ("alice@x.test", "bob@x.test")
 _REPOST = (0, 200, 200, 1 << 20)  # bytes: a seed has one of these, as none may lose anything (STORE.md rule 5)
+_SECONDS = (40.0, 40.0, 40.0, 80.0, 160.0)  # most mistakes show soon, and some need a slow pod and a collection
 _ALARMS = {
     "store.commit.error",
     "store.checkpoint.error",
@@ -42,9 +43,10 @@ _ALARMS = {
 
 
 class World:
-    """`table` counts what happened. The seed decides everything, also which troubles are the more frequent ones."""
+    """`table` counts what happened. The seed decides everything, also which troubles are the more frequent ones;
+    `cell` is one of the table that is to be met besides."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, cell: Cell | None = None) -> None:
         self.rng = random.Random(seed)
         self.table = Table()
         self.pods: list[Pod] = []
@@ -56,6 +58,10 @@ class World:
         self.trouble = self.rng.choice([0.03, 0.1, 0.1, 0.2])  # a second
         self.settings = SETTINGS.model_copy(update={"repost_bytes": self.rng.choice(_REPOST)})
         self.churn = self.rng.choice([0.0, 0.0, 0.3, 1.0])  # of accounts
+        self.seconds = self.rng.choice(_SECONDS)
+        self.aim = Aim(cell) if cell else None
+        if cell:
+            self.dice, self.churn, self.trouble, self.seconds = Dice(1.0), 1.0, 0.2, _SECONDS[-1]
         self._messages = 0
         self._at_it: Counter[str] = Counter()
         self._checked: dict[str, int] = {}  # account and pod -> the head that was compared
@@ -67,7 +73,12 @@ class World:
         return random.Random(self.rng.random())
 
     def link(self, *, skewed: bool = False) -> Link:
-        return Link(self.bucket, self.fork(), self.dice, self.table, skewed=skewed)
+        return Link(self.bucket, self.fork(), self.dice, self.table, skewed=skewed, aim=self.aim)
+
+    def skew(self) -> float:
+        """Of a clock, in seconds."""
+        day_off = self.aim is not None and self.aim.fault == SKEW
+        return self.rng.choice([86_400.0, -86_400.0] if day_off else [0.0, 0.0, 86_400.0, -86_400.0, 100.0])
 
     def fail(self, error: BaseException) -> None:
         """Remember the first thing that may not be; the run stops at its next step."""
@@ -97,14 +108,14 @@ class World:
 
     # -- the run
 
-    async def run(self, seconds: float = 160.0) -> None:
+    async def run(self) -> None:
         days, state.DELIVERY_DAYS = state.DELIVERY_DAYS, 20  # type: ignore[misc]
         try:
-            await self._run(seconds)
+            await self._run()
         finally:
             state.DELIVERY_DAYS = days  # type: ignore[misc]
 
-    async def _run(self, seconds: float) -> None:
+    async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         logs.configure(level="error", stream=_Alarms(self))  # type: ignore[arg-type]
         self.bucket = Bucket(loop.time)
@@ -115,7 +126,7 @@ class World:
             self.start_pod()
         for _ in range(2):
             self._start_operator()
-        end = loop.time() + seconds
+        end = loop.time() + self.seconds
         while loop.time() < end:
             await asyncio.sleep(self.rng.expovariate(self.trouble))
             await self._make_trouble()
@@ -165,7 +176,7 @@ class World:
 
     def start_pod(self) -> Pod:
         self._names += 1
-        pod = make_pod(self, f"pod-{self._names}", skew=random_skew(self.rng))
+        pod = make_pod(self, f"pod-{self._names}", skew=self.skew())
         self.pods.append(pod)
         if self.rng.random() < 0.2:  # nobody changes anything here, so that its states become old
             pod.spawn(Reader(pod).run())
@@ -179,7 +190,7 @@ class World:
         return pod
 
     def _start_operator(self) -> None:
-        operator = make_operator(self, self.rng)
+        operator = make_operator(self)
         task = asyncio.ensure_future(operator.run())
         task.add_done_callback(lambda done: done.cancelled() or (done.exception() and self.fail(done.exception())))  # type: ignore[arg-type]
         self.operators.append((operator, task))
