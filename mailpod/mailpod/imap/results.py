@@ -16,9 +16,13 @@ if TYPE_CHECKING:
     from mailpod.imap.view import View
 
 
-def numbers_of(view: View, uid: bool, positions: Sequence[int]) -> list[int]:
+def numbers_of(view: View, uid: bool, positions: Sequence[int]) -> Sequence[int]:
     """The messages as the client names them."""
-    return [view.uids[at] for at in positions] if uid else [at + 1 for at in positions]
+    if uid:
+        return list(map(view.uids.__getitem__, positions))
+    if isinstance(positions, range) and positions.step == 1:
+        return range(positions.start + 1, positions.stop + 1)
+    return [at + 1 for at in positions]
 
 
 def esearch(view: View, tag: bytes, args: SearchArgs, wanted: Return, positions: Sequence[int]) -> bytes:

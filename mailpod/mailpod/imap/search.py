@@ -158,7 +158,11 @@ class Search:
 
     def _flagged(self, flag: str, present: bool, open_: Positions) -> Positions:
         wanted = [any(flag == each.lower() for each in flags) is present for flags in self._view.flag_sets()]
-        return list(compress(open_, map(wanted.__getitem__, self._column(View.flag_column, open_))))
+        column = self._column(View.flag_column, open_)
+        there = {wanted[index] for index in set(column)}
+        if len(there) == 1:
+            return open_ if there.pop() else []
+        return list(compress(open_, map(wanted.__getitem__, column)))
 
     def _column(self, column_of: Callable[[View, range], Sequence[int]], open_: Positions) -> Sequence[int]:
         """A column of the view at these positions, of which there are some."""

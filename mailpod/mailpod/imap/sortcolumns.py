@@ -13,7 +13,7 @@ from mailpod.imap.derived import derive, take
 from mailpod.mime.charsets import decode
 from mailpod.mime.collation import casemap
 from mailpod.mime.envelopes import Address, heads
-from mailpod.mime.keys import Ids, Subject, ids_of, sent, subject_key
+from mailpod.mime.keys import Ids, Subject, ids_of, mailbox_key, sent, subject_key
 from mailpod.mime.text import decode_header
 
 if TYPE_CHECKING:
@@ -52,11 +52,6 @@ def _thread_id(root: bytes) -> bytes:
     return b"T" + sha256(root).hexdigest()[:32].encode()
 
 
-def _mailbox(address: Address | None) -> str:
-    """RFC 5256 §3 FROM, TO, CC: addr-mailbox of the first address."""
-    return casemap(decode((address and address.mailbox) or b""))
-
-
 def _display(address: Address | None) -> str:
     """RFC 5957 §3: the display name of the first address, or of the group that it is in; else the address."""
     if address is None:
@@ -78,15 +73,15 @@ def _of_address(key: str, which: Callable[[Any], Address | None], text: Callable
 
 COLUMNS: Final[dict[str, Column]] = {
     "ARRIVAL": lambda page, rows: take(page.dates, rows),
-    "CC": _of_address("CC", lambda found: found.cc, _mailbox),
+    "CC": _of_address("CC", lambda found: found.cc, mailbox_key),
     "DATE": dates,
     "DISPLAYFROM": _of_address("DISPLAYFROM", lambda found: found.sender, _display),
     "DISPLAYTO": _of_address("DISPLAYTO", lambda found: found.to, _display),
-    "FROM": _of_address("FROM", lambda found: found.sender, _mailbox),
+    "FROM": _of_address("FROM", lambda found: found.sender, mailbox_key),
     "SIZE": lambda page, rows: take(page.sizes, rows),
     "SUBJECT": bases,
     "THREAD IDS": ids,
     "THREAD SUBJECT": subjects,
-    "TO": _of_address("TO", lambda found: found.to, _mailbox),
+    "TO": _of_address("TO", lambda found: found.to, mailbox_key),
 }
 """Sort keys, and what THREAD needs, and where their values come from."""

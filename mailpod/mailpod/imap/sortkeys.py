@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _KEPT: Final[dict[str, Callable[[SortKeys, Sequence[int]], Sequence[Any]]]] = {
     "DATE": lambda keys, rows: take(keys.sent, rows),
+    "FROM": lambda keys, rows: take(keys.senders, rows),
     "SUBJECT": lambda keys, rows: [subject.base for subject in take(keys.subjects, rows)],
     "THREAD IDS": lambda keys, rows: take(keys.ids, rows),
     "THREAD SUBJECT": lambda keys, rows: take(keys.subjects, rows),

@@ -30,16 +30,17 @@ class Forest:
         words = list(map(b"%d".__mod__, numbers))
         alone = list(map(b"(%d)".__mod__, numbers))
         out: list[bytes] = []
-        waiting: list[int | bytes] = []
+        for root in self.roots:
+            if root in children:
+                self._thread(root, words, alone, out)
+            else:
+                out.append(alone[root])
+        return b"".join(out)
 
-        def wait(nodes: Iterable[int]) -> None:
-            for node in nodes:
-                if node in children:
-                    waiting.extend((b")", node, b"("))
-                else:
-                    waiting.append(alone[node])
-
-        wait(reversed(self.roots))
+    def _thread(self, root: int, words: Sequence[bytes], alone: Sequence[bytes], out: list[bytes]) -> None:
+        """One thread of several messages."""
+        children = self.children
+        waiting: list[int | bytes] = [b")", root, b"("]
         while waiting:
             each = waiting.pop()
             if isinstance(each, bytes):
@@ -52,9 +53,12 @@ class Forest:
                     out.append(b" ")
             if len(below) == 1:  # RFC 5256 §4 thread-members: a run without parentheses
                 waiting.append(below[0])
-            else:
-                wait(reversed(below))
-        return b"".join(out)
+                continue
+            for node in reversed(below):
+                if node in children:
+                    waiting.extend((b")", node, b"("))
+                else:
+                    waiting.append(alone[node])
 
 
 def by_subject(subjects: Sequence[Subject], dates: Sequence[int]) -> Forest:
@@ -167,39 +171,44 @@ class _Threads:
     def __init__(self, forest: Forest, subjects: Sequence[Subject], dates: Sequence[int]) -> None:
         self._forest = forest
         self._subjects = subjects
-        self._dates = dates
-        self._next = max([len(dates) - 1, *forest.roots, *forest.children]) + 1  # dummy
+        self._count = len(dates)
+        self._next = max([self._count - 1, *forest.roots, *forest.children]) + 1  # dummy
+        self._ages = [0] * self._count  # place by date, and of one date by number
+        for age, at in enumerate(sorted(range(self._count), key=dates.__getitem__)):
+            self._ages[at] = age
 
     def _speaker(self, root: int) -> int:
         """Who stands for a thread: of a dummy, its first child."""
-        return root if root < len(self._dates) else self._forest.children[root][0]
+        return root if root < self._count else self._forest.children[root][0]
 
-    def _age(self, node: int) -> tuple[int, int]:
-        at = self._speaker(node)
-        return self._dates[at], at
+    def _by_age(self, nodes: list[int]) -> None:
+        if max(nodes, default=0) < self._count:
+            nodes.sort(key=self._ages.__getitem__)
+        else:
+            nodes.sort(key=lambda node: self._ages[self._speaker(node)])
 
     def sort_roots(self) -> None:
         """Step 4: only the messages under the root, and of dummies their children."""
         for root in self._forest.roots:
-            if root >= len(self._dates):
-                self._forest.children[root].sort(key=self._age)
-        self._forest.roots.sort(key=self._age)
+            if root >= self._count:
+                self._by_age(self._forest.children[root])
+        self._by_age(self._forest.roots)
 
     def merge(self) -> None:
         """Step 5: threads of one base subject become one."""
+        roots = self._forest.roots
+        bases = [self._subjects[root if root < self._count else self._speaker(root)].base for root in roots]
         table: dict[str, int] = {}
-        for root in self._forest.roots:  # (B)
-            base = self._base(root)
+        for root, base in zip(roots, bases, strict=True):  # (B)
             if base and (base not in table or self._speaks_better(root, table[base])):
                 table[base] = root
         kept = []
         merged: dict[int, int] = {}
-        for root in self._forest.roots:  # (C)
-            base = self._base(root)
-            first = table.get(base, root) if base else root
+        for root, base in zip(roots, bases, strict=True):  # (C)
+            first = table.get(base, root)
             if first == root:
                 kept.append(root)
-            elif merged.get(first, first) >= len(self._dates):
+            elif merged.get(first, first) >= self._count:
                 self._below_dummy(merged.get(first, first), root)
             elif self._reply(root) and not self._reply(first):
                 self._forest.children.setdefault(first, []).append(root)
@@ -207,20 +216,17 @@ class _Threads:
                 merged[first] = self._both(first, root)
         self._forest.roots = [merged.get(root, root) for root in kept]
 
-    def _base(self, root: int) -> str:
-        return self._subjects[self._speaker(root)][0]
-
     def _reply(self, root: int) -> bool:
         return self._subjects[self._speaker(root)].reply
 
     def _speaks_better(self, root: int, other: int) -> bool:
         """Step 5 (B) (iv)."""
-        if other >= len(self._dates):
+        if other >= self._count:
             return False
-        return root >= len(self._dates) or (self._reply(other) and not self._reply(root))
+        return root >= self._count or (self._reply(other) and not self._reply(root))
 
     def _below_dummy(self, dummy: int, root: int) -> None:
-        own = [root] if root < len(self._dates) else self._forest.children.pop(root)
+        own = [root] if root < self._count else self._forest.children.pop(root)
         self._forest.children[dummy] += own
 
     def _both(self, first: int, root: int) -> int:
@@ -234,5 +240,5 @@ class _Threads:
         children = self._forest.children
         for node in _youngest_first(self._forest.roots, children):
             if len(children[node]) > 1:
-                children[node].sort(key=self._age)
-        self._forest.roots.sort(key=self._age)
+                self._by_age(children[node])
+        self._by_age(self._forest.roots)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from mailpod.mime.charsets import decode
 from mailpod.mime.collation import casemap
-from mailpod.mime.envelopes import subject_of
+from mailpod.mime.envelopes import Address, subject_of
 from mailpod.mime.headers import field_values
 from mailpod.mime.msgids import message_ids
 from mailpod.mime.text import decode_header, parse_date, subject_base
@@ -37,6 +38,11 @@ def subject_key(envelope: bytes) -> Subject:
     """From ENVELOPE's wire form."""
     base, reply = subject_base(decode_header(subject_of(envelope) or b""))
     return Subject(casemap(base), reply)
+
+
+def mailbox_key(address: Address | None) -> str:
+    """RFC 5256 §3 FROM, TO, CC: addr-mailbox of the first address."""
+    return casemap(decode((address and address.mailbox) or b""))
 
 
 def sent(fields: bytes, arrived: int) -> int:

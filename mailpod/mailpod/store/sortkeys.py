@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from ..mime.keys import Ids, Subject, ids_of, sent, subject_key
+from ..mime.envelopes import heads
+from ..mime.keys import Ids, Subject, ids_of, mailbox_key, sent, subject_key
 from .page import BadPage, Page
 
 
@@ -20,14 +21,16 @@ class Keys(NamedTuple):
     sent: int
     subject: Subject
     ids: Ids
+    sender: str
 
 
 class SortKeys(msgspec.Struct, frozen=True, array_like=True):
-    """Of the rows of a segment: Unix seconds, base subjects, and message ids."""
+    """Of the rows of a segment: Unix seconds, base subjects, message ids, and local parts of From."""
 
     sent: list[int]
     subjects: list[Subject]
     ids: list[Ids]
+    senders: list[str]
 
 
 _PACK: Final = msgspec.msgpack.Encoder()
@@ -35,16 +38,16 @@ _KEYS: Final = msgspec.msgpack.Decoder(SortKeys)
 
 
 def keys_of(page: Page, row: int) -> Keys:
-    fields = page.fields[row]
-    return Keys(sent(fields, page.dates[row]), subject_key(page.envelopes[row]), ids_of(fields))
+    fields, envelope = page.fields[row], page.envelopes[row]
+    sender = mailbox_key(heads(envelope).sender)
+    return Keys(sent(fields, page.dates[row]), subject_key(envelope), ids_of(fields), sender)
 
 
 def pack_keys(rows: Sequence[Keys]) -> bytes:
-    """b"" where a subject has surrogates, which msgpack does not take."""
+    """b"" where a subject or sender has surrogates, which msgpack does not take."""
+    columns = zip(*rows, strict=True) if rows else ((), (), (), ())
     try:
-        return _PACK.encode(
-            SortKeys([row.sent for row in rows], [row.subject for row in rows], [row.ids for row in rows])
-        )
+        return _PACK.encode(list(columns))
     except UnicodeEncodeError:
         return b""
 
@@ -55,7 +58,7 @@ def unpack_keys(packed: bytes, count: int) -> SortKeys:
         keys = _KEYS.decode(packed)
     except msgspec.DecodeError as error:
         raise BadPage(str(error)) from error
-    if not len(keys.sent) == len(keys.subjects) == len(keys.ids) == count:
+    if any(len(column) != count for column in (keys.sent, keys.subjects, keys.ids, keys.senders)):
         raise BadPage("sort keys of other messages")
     return keys
 
@@ -65,4 +68,11 @@ def join_keys(one: tuple[bytes, int], two: tuple[bytes, int]) -> bytes:
     if not one[0] or not two[0]:
         return b""
     first, second = unpack_keys(*one), unpack_keys(*two)
-    return _PACK.encode(SortKeys(first.sent + second.sent, first.subjects + second.subjects, first.ids + second.ids))
+    return _PACK.encode(
+        SortKeys(
+            first.sent + second.sent,
+            first.subjects + second.subjects,
+            first.ids + second.ids,
+            first.senders + second.senders,
+        )
+    )

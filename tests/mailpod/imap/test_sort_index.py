@@ -21,6 +21,7 @@ COMMANDS = [
     "SORT (REVERSE SUBJECT DATE) UTF-8 ALL",
     "UID SORT (DATE) UTF-8 NOT 10:20",
     "SORT (SUBJECT FROM) UTF-8 ALL",
+    "SORT (FROM TO) UTF-8 ALL",
     "THREAD REFERENCES UTF-8 ALL",
     "THREAD ORDEREDSUBJECT UTF-8 ALL",
     "UID THREAD REFERENCES UTF-8 5:50",
@@ -81,12 +82,15 @@ async def test_pages_are_read_for_what_is_not_indexed_only(at: Desk, monkeypatch
 
 
 def test_rows_are_written_and_joined() -> None:
-    one = [Keys(1, Subject("é", reply=True), Ids(b"a@x", (b"b@x",))), Keys(-5, Subject("", reply=False), Ids(b"", ()))]
+    one = [
+        Keys(1, Subject("é", reply=True), Ids(b"a@x", (b"b@x",)), "ann"),
+        Keys(-5, Subject("", reply=False), Ids(b"", ()), ""),
+    ]
     packed = pack_keys(one)
     both = unpack_keys(join_keys((packed, 2), (pack_keys(one[:1]), 1)), 3)
-    assert list(map(Keys, both.sent, both.subjects, both.ids)) == [*one, one[0]]
+    assert list(map(Keys, both.sent, both.subjects, both.ids, both.senders)) == [*one, one[0]]
     assert join_keys((packed, 2), (b"", 1)) == b""
-    assert pack_keys([Keys(1, Subject("\ud800", reply=False), Ids(b"", ()))]) == b""
+    assert pack_keys([Keys(1, Subject("\ud800", reply=False), Ids(b"", ()), "")]) == b""
     for damaged in (packed[:-1], packed + b"x", b"\x93\x01\x02\x03"):
         with pytest.raises(BadPage):
             unpack_keys(damaged, 2)

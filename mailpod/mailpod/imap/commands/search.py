@@ -56,7 +56,8 @@ def done(session: Session, args: SearchArgs) -> Done:
 
 def found(view: View, args: SearchArgs, name: bytes, positions: Sequence[int]) -> bytes:
     """`* SEARCH 2 3 (MODSEQ n)`, and SORT's (RFC 7162 §3.1.5, §3.1.6)."""
-    line = " ".join(["", *map(str, numbers_of(view, args.uid, positions))]).encode("ascii")
+    numbers = tuple(numbers_of(view, args.uid, positions))
+    line = (b" %d" * len(numbers)) % numbers  # one formatting for all
     code = b" (MODSEQ %d)" % highest(view, positions) if args.modseq and positions else b""
     return name + line + code + b"\r\n"
 
