@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -61,3 +62,10 @@ def wait_until(condition: Callable[[], object], seconds: float, what: str, step:
         assert time.monotonic() - started < seconds, f"after {seconds} s still not: {what}"
         time.sleep(step)
     return time.monotonic() - started
+
+
+def allow_files(wanted: int) -> None:
+    """For this process and those that it starts: many systems allow 1,024 open files at first."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard < 0 else min(wanted, hard), hard))
