@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +52,14 @@ def accounts(count: int, domain: str = DOMAIN, prefix: str = "u") -> list[Accoun
     return [Account(f"{prefix}{n:03}@{domain}", f"pass-word-{prefix}{n:03}") for n in range(count)]
 
 
-def write(path: Path, who: list[Account], **domain_spec: Any) -> None:
-    """Replace the manifest file in one step, as an editor or a deployment tool does."""
+def write(path: Path, who: list[Account], mailboxes: Mapping[str, Any] | None = None, **domain_spec: Any) -> None:
+    """Replace the manifest file in one step, as an editor or a deployment tool does.
+
+    `mailboxes` has more of a Mailbox's spec, by local part.
+    """
     documents = [mail_domain(**domain_spec)]
     for account in who:
-        documents += mailbox(account)
+        documents += mailbox(account, **(mailboxes or {}).get(account.local, {}))
     temporary = path.with_suffix(".new")
     temporary.write_text(yaml.safe_dump_all(documents, sort_keys=False))
     temporary.replace(path)

@@ -186,6 +186,15 @@ class Mailpod:
             return ""
         return self.log.read_bytes()[start:].decode("utf-8", "replace")[-limit:]
 
+    def reconfigure(self, **settings: dict[str, Any]) -> int:
+        """Give the one pod settings that no manifest has; it starts again: `wait_restarted` with what this returns."""
+        file = self.data / ".local" / "pod-0.json"
+        config = json.loads(file.read_text())
+        for name, more in settings.items():
+            config[name] = config.get(name, {}) | more
+        file.write_text(json.dumps(config))
+        return self.kill_pod()
+
     # -- changes to the manifest
 
     def add(self, account: Account) -> None:
