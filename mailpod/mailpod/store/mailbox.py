@@ -22,6 +22,7 @@ from .page import Page
 __all__ = ["Changes", "Mailbox", "Move", "PageLoader", "Segment", "StateBase", "TableLoader"]
 
 _T = TypeVar("_T")
+_BLOCK = 1024  # messages
 
 PageLoader = Callable[[PageRef], Awaitable[Page]]
 TableLoader = Callable[[PageRef], Awaitable[list[PageRef]]]
@@ -74,13 +75,21 @@ class Mailbox(Columns):
         """UIDs, ascending, of the messages that are here and whose modseq is above `modseq`: O(changes) if few."""
         changes = self.changes_since(modseq)
         if changes is None:
-            return list(compress(self.uids, map(modseq.__lt__, self.modseqs)))
+            return self._compared(modseq)
         # Messages come at the end: those since then are a suffix, and what changed before it is remembered.
         start = len(self.uids)
         while start and self.modseqs[start - 1] > modseq:
             start -= 1
         early = changes.flagged[: bisect_left(changes.flagged, self.uids[start])] if start < len(self.uids) else None
         return [*(changes.flagged if early is None else early), *self.uids[start:]]
+
+    def _compared(self, modseq: int) -> list[int]:
+        out: list[int] = []
+        for start in range(0, len(self.modseqs), _BLOCK):
+            block = self.modseqs[start : start + _BLOCK]
+            if max(block) > modseq:  # far cheaper than a comparison each, and true of few blocks
+                out += compress(self.uids[start : start + _BLOCK], map(modseq.__lt__, block))
+        return out
 
     def claim_recent(self) -> int:
         """The first UID that is \\Recent for the caller, and for nobody after (RFC 3501 §2.3.2).
