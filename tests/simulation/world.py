@@ -36,6 +36,7 @@ _ALARMS = {
     "store.commit.error",
     "store.checkpoint.error",
     "store.tend.error",
+    "store.index.error",
     "spool.crashed",
     "relay.crashed",
     "purge.refused",
