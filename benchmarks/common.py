@@ -7,28 +7,34 @@ missing one ends the run.
 from __future__ import annotations
 
 import argparse
+import re
 import resource
 import statistics
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import product
+from math import inf
 from pathlib import Path
 
 from benchmarks import peers
+from benchmarks.aims import Aim, aims_of
 from benchmarks.profile_pod import top
-from benchmarks.systems import KINDS, System, accounts
+from benchmarks.systems import KINDS, OURS, System, accounts
 
 
 @dataclass
 class Options:
     systems: list[str]
     runs: int
-    quick: bool
+    scale: float
+    seconds: float
     profile: Path | None
 
     def scaled(self, count: int) -> int:
-        return max(1, count // 10) if self.quick else count
+        return max(1, int(count * self.scale))
 
 
 @dataclass
@@ -46,7 +52,8 @@ class Table:
 
     cells: dict[tuple[str, str], list[Sample]] = field(default_factory=dict)
     durable: dict[str, str] = field(default_factory=dict)
-    order: list[str] = field(default_factory=list)
+    order: str = ""
+    took: float = 0.0
 
     def add(self, row: str, system: System, sample: Sample) -> None:
         self.cells.setdefault((row, system.name), []).append(sample)
@@ -74,8 +81,39 @@ class Table:
             cells = [cell(self.median(row, name)) for name in names]
             lines.append(f"| {' | '.join([row, *cells])} |")
         return "\n".join(
-            [*lines, "", f"Order of runs: {'; '.join(self.order)}. Medians; CPU is a message's (or a log-in's).", ""]
+            [*lines, "", f"{self.order}; {self.took:.0f} s. Medians; CPU is a message's (or a log-in's).", ""]
         )
+
+    def aims(self) -> str:
+        """Each row that has an aim, on each of our stores: how much of the aim, of the peer's and of maddy's it is."""
+        lines = [
+            "| work | store | here | aim | of the aim | of the peer's | of maddy's |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        for row, (kind, name) in product(self.rows(), OURS.items()):
+            for aim in aims_of(row):
+                lines += self._aimed(row, kind, name, aim)
+        return "\n".join([*lines, "", "1 is met, less is short; STORE's aim is a multiple of its floor.", ""])
+
+    def _aimed(self, row: str, kind: str, name: str, aim: Aim) -> list[str]:
+        value = self._value(row, name, aim)
+        peers = [other for other in self.durable if other not in OURS.values()]
+        theirs = self._value(row, peers[0], aim) if peers else None
+        wanted: float | None = getattr(aim, kind) or theirs
+        if value is None or wanted is None:
+            return []
+        if aim.floor:
+            found = [self.median(other, name) for other in self.rows() if re.match(aim.floor, other)]
+            wanted *= [sample.value for sample in found if sample][-1]
+        of_others = [f"{aim.ratio(value, other):.2f}" if other else "–" for other in (theirs, aim.maddy)]
+        what = f"{row}: server CPU, ms" if aim.cpu else row
+        return [
+            f"| {' | '.join([what, kind, show(value), show(wanted), f'{aim.ratio(value, wanted):.2f}', *of_others])} |"
+        ]
+
+    def _value(self, row: str, name: str, aim: Aim) -> float | None:
+        sample = self.median(row, name)
+        return None if sample is None else sample.server_cpu if aim.cpu else sample.value
 
     def ratios(self) -> str:
         """The medians as multiples of the last column's, which is the peers' where they run."""
@@ -115,7 +153,11 @@ Work = Callable[[System, Options, Table], None]
 
 
 def measure(works: Sequence[Work], options: Options, table: Table) -> None:
-    """Each piece of work on each system in turn, `runs` times over; all are up at once, so all are disturbed alike."""
+    """All work on each system in turn, `runs` times over; all are up at once, so all are disturbed alike.
+
+    A round that would not end within `seconds`, as long as the longest before it, is not begun; the first always is.
+    """
+    began = time.monotonic()
     with ExitStack() as stack:
         systems = []
         for kind in options.systems:
@@ -124,23 +166,31 @@ def measure(works: Sequence[Work], options: Options, table: Table) -> None:
             stack.callback(system.stop)
             system.start()
             systems.append(system)
-        for work in works:
-            for _ in range(options.runs):
+        rounds, longest = 0, 0.0
+        while rounds < options.runs and time.monotonic() - began + longest < options.seconds:
+            started = time.monotonic()
+            for work in works:
                 for system in systems:
                     work(system, options, table)
-            names = ", ".join(system.name for system in systems)
-            table.order.append(f"{work.__name__}: {options.runs} times {names}")
+                    system.keep_profiles(work.__name__)
+            rounds, longest = rounds + 1, max(longest, time.monotonic() - started)
+        names = ", ".join(system.name for system in systems)
+        table.order = f"{rounds} rounds of {', '.join(work.__name__ for work in works)}, each on {names}"
+        table.took = time.monotonic() - began
     for kind in options.systems if options.profile else []:
         assert options.profile is not None
-        if not kind.startswith("peers"):
-            print(f"\nProfile on {kind}, own time:", *top(options.profile / kind), sep="\n  ")
+        for folder in sorted(path for path in (options.profile / kind).glob("*") if path.is_dir()):
+            print(f"\nProfile of {folder.name} on {kind}, own CPU:", *top(folder), sep="\n  ")
 
 
 def main(*works: Work, systems: str = "folder,seaweedfs,peers", ratios: bool = False) -> None:
     """The command line that each benchmark has. `ratios`: also each figure as a multiple of the peers'."""
     parser = argparse.ArgumentParser(description="Prints a Markdown table of medians.")
     parser.add_argument("--quick", action="store_true", help="a tenth of the work, one run")
+    parser.add_argument("--scale", type=float, default=1.0, help="so much of the work")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=inf, help="begin no further run that would end after so many")
+    parser.add_argument("--only", help=f"of {', '.join(work.__name__ for work in works)}")
     parser.add_argument("--systems", default=systems, help=f"of {', '.join(KINDS)}")
     parser.add_argument("--profile", type=Path, help="a folder for the pods' profiles; figures are slower then")
     given = parser.parse_args()
@@ -148,10 +198,13 @@ def main(*works: Work, systems: str = "folder,seaweedfs,peers", ratios: bool = F
     if any(kind.startswith("peers") for kind in kinds) and (why := peers.usable()):
         print(f"without the peers: {why}", file=sys.stderr)
         kinds = [kind for kind in kinds if not kind.startswith("peers")]
-    options = Options(kinds, 1 if given.quick else given.runs, given.quick, given.profile)
+    runs, scale = (1, 0.1) if given.quick else (given.runs, given.scale)
+    options = Options(kinds, runs, scale, given.minutes * 60, given.profile)
     table = Table()
-    measure(works, options, table)
+    chosen = given.only.split(",") if given.only else [work.__name__ for work in works]
+    measure([work for work in works if work.__name__ in chosen], options, table)
     print(table.markdown())
+    print(table.aims())
     if ratios:
         print(table.ratios())
 

@@ -27,7 +27,9 @@ from tests.harness.ports import free_port
 from tests.harness.postfix_master import master_cf
 from tests.harness.target import Account
 
+from benchmarks.common import Options, Sample, Table
 from benchmarks.peers import services
+from benchmarks.systems import OnFolder, Peer, System
 
 USER = Account("bench@home.test", "open sesame")
 CONNECTIONS = 20
@@ -131,6 +133,22 @@ def postfix(home: Path, sink: Sink) -> Iterator[tuple[int, Callable[[], float]]]
         yield ports["smtp"], lambda: processes.cpu_seconds(process.pid)
     finally:
         processes.end(process)
+
+
+def outbound(system: System, options: Options, table: Table) -> None:
+    """As a row of the report, each with servers of its own."""
+    kinds = {OnFolder.name: mailpod, Peer.name_of("maildir"): postfix}
+    if system.name not in kinds:
+        return
+    count = options.scaled(4000) // CONNECTIONS * CONNECTIONS
+    with tempfile.TemporaryDirectory(prefix="mailpod-outbound-") as folder, contextlib.ExitStack() as stack:
+        home = Path(folder)
+        home.chmod(0o755)
+        sink = Sink(home)
+        stack.callback(processes.end, sink.process)
+        port, cpu = stack.enter_context(kinds[system.name](home / "server", sink))
+        found = measure(count, sink, port, cpu, login=system.name == OnFolder.name)
+    table.add("outbound to smtp-sink, messages per s", system, Sample(found.rate, found.cpu))
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """cProfile in the mail pod without a change to it: a `sitecustomize` that only the benchmark puts in its path.
 
-SIGUSR1 begins and SIGUSR2 ends it, so that only what is measured is in it; `top` gives what took the most own time.
+SIGUSR1 begins and SIGUSR2 ends it, so that only what is measured is in it; `top` gives what took the most CPU.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def profiled(folder: Path) -> dict[str, str]:
 
 
 def top(folder: Path, count: int = 5) -> list[str]:
-    """The functions with the most time of their own over all profiles, one a line: share, seconds, calls, where."""
+    """The functions with the most CPU of their own over all profiles, one a line: share, seconds, calls, where."""
     files = [str(file) for file in sorted(folder.glob("pod-*.prof"))]
     if not files:
         return ["no profile was written"]

@@ -7,26 +7,11 @@ messages hold: a message too many, or one missed, ends the run.
 
 from __future__ import annotations
 
-import time
-
 from benchmarks.common import Options, Sample, Table, main
 from benchmarks.fetch import MESSAGES, Filled
 from benchmarks.mail_mix import mix
 from benchmarks.raw import Raw, Wrong, login
-from benchmarks.systems import System
-
-QUIET = 0.03  # seconds of CPU in one second
-PATIENCE = 600.0
-
-
-def settled(system: System) -> None:
-    """Wait until the server has no more work of its own, such as writing search postings."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        before = system.cpu_seconds()
-        time.sleep(1)
-        if system.cpu_seconds() - before < QUIET:
-            return
+from benchmarks.systems import System, settled
 
 
 def holding(count: int, word: bytes) -> int:

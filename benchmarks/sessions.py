@@ -1,10 +1,16 @@
-"""Log-ins a second, and the memory of idle IMAP sessions. `python -m benchmarks.sessions`."""
+"""Log-ins a second, the memory of idle IMAP sessions, and how soon 1,000 of them hear of a delivery.
+
+python -m benchmarks.sessions
+"""
 
 from __future__ import annotations
 
+import asyncio
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from tests.harness.idlers import delays
 from tests.harness.imap import Imap
 from tests.harness.target import Account, Target
 
@@ -15,6 +21,7 @@ from benchmarks.systems import System
 LOGINS = 3000
 IDLE = 500
 THREADS = 8
+WATCHERS, DELIVERIES = 1000, 20
 
 
 def log_in(target: Target, account: Account) -> None:
@@ -59,9 +66,23 @@ def idle(system: System, options: Options, table: Table) -> None:
             session.close()
 
 
+def watchers(system: System, options: Options, table: Table) -> None:
+    """From SMTP's 250 until each session of one mailbox that idles has been told."""
+    count, account = options.scaled(WATCHERS), system.target().accounts[-6]
+    raw = login(system.target(), account, "")
+    [there] = re.findall(rb"MESSAGES (\d+)", raw.timed(b"STATUS INBOX (MESSAGES)")[1])
+    raw.close()
+    work = delays([system.target()], account, sessions=count, deliveries=DELIVERIES, patience=30, there=int(there))
+    found = asyncio.run(work)
+    for part in (50, 99):
+        row = f"delivery → EXISTS at all of {count:,} watchers, p{part} in ms"
+        table.add(row, system, Sample(found[len(found) * part // 100] * 1000))
+
+
 def sessions(system: System, options: Options, table: Table) -> None:
     logins(system, options, table)
     idle(system, options, table)
+    watchers(system, options, table)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -33,6 +34,9 @@ class System(Protocol):
 
     def observe(self, on: bool) -> None:
         """Begin or end profiling, where profiles are wanted."""
+
+    def keep_profiles(self, work: str) -> None:
+        """Put what profiles there are with those of this work."""
 
     def target(self) -> Target: ...
     def cpu_seconds(self) -> float:
@@ -82,6 +86,12 @@ class OnFolder:
             profile = self.profile
             processes.wait_until(lambda: len(list(profile.glob("pod-*.prof"))) > before, 30, "the profile is written")
 
+    def keep_profiles(self, work: str) -> None:
+        for file in self.profile.glob("pod-*.prof") if self.profile else ():
+            folder = file.parent / work
+            folder.mkdir(exist_ok=True)
+            file.rename(folder / file.name)
+
     def target(self) -> Target:
         return self.running.target()
 
@@ -99,6 +109,7 @@ class OnSeaweedFS(OnFolder):
 
     name = "Mailpod, SeaweedFS"
     durable = "PUT, fsynced by SeaweedFS"
+    weed: Seaweed | None = None
 
     def start(self) -> None:
         self.weed = Seaweed(self.home / "weed").start()
@@ -109,10 +120,12 @@ class OnSeaweedFS(OnFolder):
     def stop(self) -> None:
         if self.server is not None:
             self.server.stop()
-        self.weed.stop()
+        if self.weed is not None:
+            self.weed.stop()
         super().stop()
 
     def cpu_seconds(self) -> float:
+        assert self.weed is not None
         return super().cpu_seconds() + processes.cpu_seconds(self.weed.pid)
 
 
@@ -122,7 +135,7 @@ class Peer:
     durable = "fsync by both"
 
     def __init__(self, accounts: Sequence[Account], profile: Path | None = None, store: str = "maildir") -> None:
-        self.name = f"Postfix+Dovecot ({store})"
+        self.name = self.name_of(store)
         self.servers = peers.Peers(accounts, store)
         self.start = self.servers.start
         self.stop = self.servers.stop
@@ -131,10 +144,33 @@ class Peer:
         self.cpu_seconds = self.servers.cpu_seconds
         self.memory_bytes = self.servers.memory_bytes
 
+    @staticmethod
+    def name_of(store: str) -> str:
+        return f"Postfix+Dovecot ({store})"
+
     def observe(self, on: bool) -> None:
         """Of these no profiles are taken."""
 
+    def keep_profiles(self, work: str) -> None:
+        """There are none."""
 
+
+QUIET = 0.06  # seconds of CPU in WINDOW
+WINDOW = 3.0  # longer than from a commit to the checkpoint that it makes due
+PATIENCE = 600.0
+
+
+def settled(system: System) -> None:
+    """Wait until the server has no more work of its own, such as packing and writing search postings."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        before = system.cpu_seconds()
+        time.sleep(WINDOW)
+        if system.cpu_seconds() - before < QUIET:
+            return
+
+
+OURS = {"folder": OnFolder.name, "seaweedfs": OnSeaweedFS.name}
 Maker = Callable[[Sequence[Account], Path | None], System]
 KINDS: dict[str, Maker] = {
     "folder": OnFolder,

@@ -82,7 +82,7 @@ DASHBOARD: Final = Dashboard(
             (
                 graph(
                     "Messages not indexed yet",
-                    "Searches read them one by one. It falls in the background; if not: store.index.failed in the logs.",
+                    "Searches read them one by one. It falls while clients rest; else store.index.failed in the logs.",
                     "short",
                     (f'sum by ({BY}) (mailpod_search_unindexed_messages{{job=~"$job"}})', WHICH),
                 ),

@@ -67,18 +67,18 @@ class Idler:
 
 
 async def delays(
-    pods: Sequence[Target], account: Account, *, sessions: int, deliveries: int, patience: float
+    pods: Sequence[Target], account: Account, *, sessions: int, deliveries: int, patience: float, there: int = 0
 ) -> list[float]:
     """Seconds from the 250 of each delivery, to one pod after the other, until each session was told of it, ascending.
 
-    Raises TimeoutError when one was not told within `patience` seconds.
+    `there` messages are in the mailbox before. Raises TimeoutError when one was not told within `patience` seconds.
     """
     idlers = [Idler() for _ in range(sessions)]
     found: list[float] = []
     try:
         for idler, target in zip(idlers, itertools.cycle(pods), strict=False):
             await idler.start(target, account)
-        for number, target in zip(range(1, deliveries + 1), itertools.cycle(pods), strict=False):
+        for number, target in zip(range(there + 1, there + deliveries + 1), itertools.cycle(pods), strict=False):
             accepted = await asyncio.to_thread(deliver, target, account)
             async with asyncio.timeout(patience):
                 await asyncio.gather(*(idler.knows(number) for idler in idlers))
