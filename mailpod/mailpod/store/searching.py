@@ -52,7 +52,7 @@ class Searching:
         self._objects = objects
         self._terms: Cache[Terms] = Cache(settings.search_cache_bytes // 2)
         self._blocks: Cache[dict[bytes, bytes]] = Cache(settings.search_cache_bytes)
-        self._keys: Cache[SortKeys] = Cache(settings.search_cache_bytes)
+        self._keys: Cache[SortKeys] = Cache(settings.search_cache_bytes // 2)
         self._comparing = Comparing(objects, settings)
         self._octets = 0
 

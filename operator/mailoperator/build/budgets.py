@@ -24,6 +24,8 @@ class Budgets:
     messages: int
     pages: int
     bodies: int
+    postings: int
+    texts: int
 
 
 def budgets(resources: dict[str, Any]) -> Budgets:
@@ -35,7 +37,13 @@ def budgets(resources: dict[str, Any]) -> Budgets:
     def part(whole: int) -> int:
         return max(_SMALLEST, int(whole * share) // MiB * MiB)
 
-    return Budgets(part(ours), part(store.page_cache_bytes), part(store.body_cache_bytes))
+    return Budgets(
+        part(ours),
+        part(store.page_cache_bytes),
+        part(store.body_cache_bytes),
+        part(store.search_cache_bytes),
+        part(store.search_text_bytes),
+    )
 
 
 def _limit(resources: dict[str, Any]) -> int:

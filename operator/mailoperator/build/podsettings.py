@@ -34,7 +34,12 @@ def pod_settings(domain: MailDomain, inputs: BuildInputs, resources: dict[str, A
     service = server_of(domain).service
     proxies, servers = _networks(service.proxy_networks), _networks(service.lmtp_networks)
     plain = PodSettings(bucket=BucketSettings(url=bucket.url()))
-    store = {"page_cache_bytes": room.pages, "body_cache_bytes": room.bodies}
+    store = {
+        "page_cache_bytes": room.pages,
+        "body_cache_bytes": room.bodies,
+        "search_cache_bytes": room.postings,
+        "search_text_bytes": room.texts,
+    }
     if inputs.grace_seconds is not None:
         store["grace"] = inputs.grace_seconds  # type: ignore[assignment]
     largest = max(plain.smtp.max_message_bytes, domain.spec.max_message_size, inputs.largest_message)

@@ -77,6 +77,7 @@ def test_memory_budgets_follow_the_limit(limit: str | None, share: float) -> Non
 
     assert room.messages == (512 << 20) * share
     assert room.pages == (128 << 20) * share
+    assert room.texts == (64 << 20) * share
 
 
 @pytest.mark.parametrize(
