@@ -160,6 +160,9 @@ OUTBOUND_TLS = Counter(
     " or RFC 8460's failure type.",
     ["policy", "outcome"],
 )
+DMARC_REPORTS = Counter(
+    "mailpod_dmarc_reports_total", "Daily DMARC reports to other domains: sent, failed.", ["outcome"]
+)
 TLS_REPORTS = Counter("mailpod_tls_reports_total", "Daily TLS reports to other domains: sent, failed.", ["outcome"])
 
 # relay
@@ -280,6 +283,7 @@ def begin() -> None:
     for outcome in ("signed", "no_key", "failed"):
         DKIM_SIGNED.labels(outcome)
     for outcome in ("sent", "failed"):
+        DMARC_REPORTS.labels(outcome)
         TLS_REPORTS.labels(outcome)
     for policy in ("none", "sts", "dane", "requiretls", "fixed"):
         OUTBOUND_TLS.labels(policy, "ok")

@@ -144,8 +144,9 @@ class Pod:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.settings.close_seconds):
                 await services.spool.stop()
-                with contextlib.suppress(MailError):  # a count too low
-                    await services.tls_reports.flush()
+                for reports in (services.dmarc_reports, services.tls_reports):
+                    with contextlib.suppress(MailError):  # a count too low
+                        await reports.flush()
                 await services.store.close()
         services.auth.close()
         await services.rspamd.close()
@@ -200,6 +201,7 @@ class Pod:
         self._keep("tls", lambda: services.tls.follow(settings.tls_poll_seconds))
         self._keep("dkim", lambda: services.signer.keys.follow(settings.tls_poll_seconds))
         self._keep("bucket", lambda: check.follow(settings.bucket_check_seconds))
+        self._keep("dmarcreports", services.dmarc_reports.run)
         self._keep("tlsreports", services.tls_reports.run)
         if services.hints is not None:
             self._keep("hints", services.hints.run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mailpod.authres.reporter import DmarcReporter, make_dmarc_reporter
 from mailpod.clock import Clock
 from mailpod.dkim.signer import Signer
 from mailpod.dns.resolver import Resolver
@@ -70,6 +71,8 @@ class Services:
     """The DNS."""
     tls_policies: TlsPolicies = field(init=False, repr=False)
     """What TLS with other servers must be."""
+    dmarc_reports: DmarcReporter = field(init=False, repr=False)
+    """Tells other domains what came in their name; the pod runs it."""
     tls_reports: Reporter = field(init=False, repr=False)
     """Tells other domains how TLS with them went; the pod runs it."""
 
@@ -82,4 +85,5 @@ class Services:
         self.rates = Rates(self.settings.smtp.max_recipients_per_hour)
         per_client = self.settings.smtp.max_client_recipients_per_hour
         self.client_rates = Rates(per_client) if per_client else None
+        self.dmarc_reports = make_dmarc_reporter(self)
         self.tls_reports = make_reporter(self)

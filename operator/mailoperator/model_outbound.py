@@ -62,6 +62,8 @@ class Outbound(Model):
     """Whether what a domain asks for by MTA-STS is obeyed."""
     dane: Toggle = "Disabled"
     """Whether TLSA records are obeyed: for a resolver that validates DNSSEC, with nobody between it and the pods."""
+    dmarc_reports: Toggle = "Enabled"
+    """Whether domains that ask for it get a daily report of what came in their name."""
     tls_reports: Toggle = "Enabled"
     """Whether domains that ask for it get a daily report of TLS with them."""
 

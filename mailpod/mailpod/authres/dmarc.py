@@ -35,16 +35,20 @@ class Policy:
     strict_spf: bool = False
     public_suffix: str = "u"
     testing: bool = False
+    reported: bool = False  # rua: somebody wants aggregate reports
 
 
 @dataclass(frozen=True, slots=True)
 class Dmarc:
-    """The outcome, and what the author's domain wants done."""
+    """The outcome, and what the author's domain wants done. `record` is what it was found by, where it was found."""
 
     result: Result
     domain: str
     wanted: Disposition = "none"
     policy: Disposition = "none"  # as published, before t=
+    record: Policy | None = None
+    spf: bool = False  # passed, and speaks for the author's domain
+    dkim: bool = False
     vouched: bool = False  # it fails, and a trusted server saw it pass (arc.py)
 
 
@@ -54,24 +58,29 @@ async def evaluate(resolver: Resolver, author: str, spf: Spf, signatures: Sequen
         policy = await find_policy(resolver, author)
         if policy is None:
             return Dmarc("none", author)
-        spf_speaks = await _aligned(resolver, author, spf.domain, strict=policy.strict_spf)
-        if spf.result == "pass" and spf_speaks:
-            return Dmarc("pass", author)
-        unsure = spf.result == "temperror" and spf_speaks
-        for signature in signatures:
-            if signature.result not in ("pass", "temperror"):
-                continue
-            if await _aligned(resolver, author, signature.domain, strict=policy.strict_dkim):
-                if signature.result == "pass":
-                    return Dmarc("pass", author)
-                unsure = True
-        if unsure:
+        spoken = await _spoken(resolver, author, spf, strict=policy.strict_spf)
+        signed = {await _spoken(resolver, author, signature, strict=policy.strict_dkim) for signature in signatures}
+        found = {spoken, *signed}
+        if "pass" in found:
+            published = policy.policy if policy.domain == author else policy.subdomains
+            return Dmarc("pass", author, "none", published, policy, spf=spoken == "pass", dkim="pass" in signed)
+        if "temperror" in found:
             return Dmarc("temperror", author)
         published = await _applicable(resolver, author, policy)
         wanted = _POLICIES[max(0, _POLICIES.index(published) - 1)] if policy.testing else published
-        return Dmarc("fail", author, wanted, published)
+        return Dmarc("fail", author, wanted, published, policy)
     except LookupFailed:
         return Dmarc("temperror", author)
+
+
+async def _spoken(resolver: Resolver, author: str, said: Spf | Dkim, *, strict: bool) -> str:
+    """Its result where it speaks for the author's domain; "" where it does not."""
+    if said.result not in ("pass", "temperror"):
+        return ""
+    try:
+        return said.result if await _aligned(resolver, author, said.domain, strict=strict) else ""
+    except LookupFailed:
+        return "temperror"
 
 
 async def find_policy(resolver: Resolver, author: str) -> Policy | None:
@@ -149,6 +158,7 @@ def parse_record(raw: bytes, domain: str) -> Policy | None:
         strict_spf=tags.get("aspf", "r").lower() == "s",
         public_suffix=tags.get("psd", "u").lower(),
         testing=tags.get("t", "n").lower() == "y",
+        reported=bool(tags.get("rua")),
     )
 
 

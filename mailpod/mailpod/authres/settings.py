@@ -20,4 +20,9 @@ class AuthresSettings(BaseModel):
     max_signatures: int = Field(8, gt=0, description="DKIM signatures that are looked at, from the top")
     min_rsa_bits: int = Field(1024, ge=1024, description="of a DKIM key; RFC 8301 §3.2")
     max_rsa_bits: int = Field(4096, ge=2048, description="of a DKIM key: what verifying may cost")
+    report: bool = Field(
+        True, description="send domains that ask for it a daily report of mail in their name (RFC 9990)"
+    )
+    report_seconds: float = Field(3600, gt=0, description="between two writes of what was counted for reports")
+    report_rows: int = Field(2000, gt=0, description="kinds of messages that are counted between two writes, or told")
     max_authors: int = Field(5, gt=0, description="domains in From; a message with more of them is junk")

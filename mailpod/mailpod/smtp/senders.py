@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from mailpod import logs, metrics
 from mailpod.addresses import normalize_domain
 from mailpod.authres.check import Arrival, Verdict, check, is_checked
+from mailpod.authres.counted import seen
+from mailpod.authres.dmarc import Disposition
 from mailpod.authres.results import without_forged
 from mailpod.errors import MailError
 from mailpod.mime.headers import field_name, header_end, split_lines
@@ -70,14 +72,19 @@ async def checked_sender(services: Services, session: MailSession, envelope: Mai
         metrics.AUTHENTICATED.labels("dmarc", dmarc.result).inc()
     if verdict.arc.result != "none":
         metrics.AUTHENTICATED.labels("arc", verdict.arc.result).inc()
-    if verdict.wanted == "reject" and envelope.enforced:
+    applied: Disposition = verdict.wanted if envelope.enforced else "none"
+    if settings.authres.report:
+        one = seen(verdict, client=arrival.client, sender=arrival.sender, applied=applied)
+        if one is not None:
+            services.dmarc_reports.tally.add(one)
+    if applied == "reject":
         refused = next(dmarc.domain for dmarc in verdict.dmarc if dmarc.wanted == "reject")
         logs.event("smtp.unauthenticated", peer=session.client.host, author=refused)
         raise Forged(refused)
     return Checked(
         verdict.field,
         clean,
-        junk=verdict.wanted == "quarantine" and envelope.enforced,
+        junk=applied == "quarantine",
         verified=is_verified(arrival.sender, verdict),
         verdict=verdict,
     )

@@ -1,17 +1,13 @@
-"""What needs a pod's other parts: MTA-STS policies kept in its bucket, and its reports to other domains.
-
-TLS reports are mail of the postmaster of the domain that the server's name lies in.
-"""
+"""What needs a pod's other parts: MTA-STS policies kept in its bucket, and its reports to other domains."""
 
 from __future__ import annotations
 
 import random
 from typing import TYPE_CHECKING
 
-from mailpod.store.outbound import SpoolEntry
+from mailpod.queue.ownmail import OwnMail
+from mailpod.store.daycounts import TLS_PREFIX, DayCounts
 from mailpod.store.stspolicies import KeptPolicy, StsPolicies
-from mailpod.store.tlsreports import TlsReports
-from mailpod.tlspolicy.report import Sender
 from mailpod.tlspolicy.reporter import Means, Reporter
 
 if TYPE_CHECKING:
@@ -41,35 +37,16 @@ class Kept:
 def make_reporter(services: Services) -> Reporter:
     """One per pod."""
     rng = random.Random()  # noqa: S311  names are to be unique, not secret
-
-    async def sender() -> Sender | None:
-        name = services.settings.hostname
-        while name:
-            if await services.directory.domain(name) is not None:
-                return Sender(name, f"postmaster@{name}")
-            name = name.partition(".")[2]
-        return None
-
-    async def send_mail(sender: Sender, recipient: str, message: bytes) -> None:
-        now, entry_id = services.clock.now(), services.spool.new_id()
-        signed = await services.signer.sign(
-            message, domain=sender.domain, owner=sender.domain, seconds=now, queue_id=entry_id
-        )
-        # where it is an address here, its mailboxes; the null reverse-path: nobody is told when it fails
-        found = await services.directory.resolve(recipient)
-        recipients = tuple(dict.fromkeys(mailbox.address for mailbox in found)) or (recipient,)
-        entry = SpoolEntry(entry_id, sender="", recipients=recipients, created=now)
-        await services.spool.accept(entry, signed + message)
-
+    own = OwnMail(services)
     return Reporter(
         Means(
             settings=services.settings.tls_policy,
             tally=services.tls_policies.tally,
-            store=lambda: TlsReports(services.store.objects, services.clock, rng),
+            store=lambda: DayCounts(services.store.objects, services.clock, rng, TLS_PREFIX),
             resolver=services.resolver,
             clock=services.clock,
             rng=rng,
-            sender=sender,
-            send_mail=send_mail,
+            sender=own.sender,
+            send_mail=own.send,
         )
     )

@@ -12,6 +12,7 @@ from email.utils import formatdate
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
+from mailpod.daily import Sender
 from mailpod.tlspolicy.tally import Failed, Seen
 
 _FIELD: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,31})[ \t]*=([\t\x20-\x3a\x3c-\x7e]*)")
@@ -50,14 +51,6 @@ def _sound(place: str) -> bool:
         return mailbox(place) is not None or (parts.scheme.lower() == "https" and bool(parts.hostname))
     except ValueError:
         return False
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """Who reports: the domain whose server sent, and its address."""
-
-    domain: str
-    contact: str
 
 
 @dataclass(frozen=True, slots=True)

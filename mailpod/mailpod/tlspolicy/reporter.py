@@ -1,38 +1,26 @@
-"""Counts into the bucket every hour, and a day's reports out of it, once, by whichever pod comes first.
-
-- A day is reported some hours after its end: the hour that pods write late, and then a time that differs from pod to
-  pod (RFC 8460 §5.5 asks for a delay at random).
-- A report is a courtesy: what cannot be sent is given up with a log line, and never holds up mail.
-"""
+"""TLS reports (RFC 8460): a day's sessions to each domain, to the places that it names, by mail or HTTPS."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
+from itertools import chain
 
 import msgspec
 
 from mailpod import logs, metrics
 from mailpod.clock import Clock
+from mailpod.daily import Daily, FindSender, Schedule, SendMail, began
 from mailpod.dns.answers import DnsError
 from mailpod.dns.resolver import Resolver
 from mailpod.errors import MailError
-from mailpod.store.tlsreports import Day, TlsReports
+from mailpod.store.daycounts import DayCounts
 from mailpod.tlspolicy import report
-from mailpod.tlspolicy.report import Report, Sender
+from mailpod.tlspolicy.report import Report
 from mailpod.tlspolicy.roots import Roots
 from mailpod.tlspolicy.settings import TlsPolicySettings
 from mailpod.tlspolicy.tally import Seen, Tally, merged
-
-_EARLIEST, _LATEST = 2 * 3600.0, 6 * 3600.0  # after a day's end
-_KEPT: Final = timedelta(days=7)  # then a day is dropped, reported or not
-
-SendMail = Callable[[Sender, str, bytes], Awaitable[None]]
-"""From whom, to which address, the message. Raises MailError."""
-FindSender = Callable[[], Awaitable[Sender | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +29,7 @@ class Means:
 
     settings: TlsPolicySettings
     tally: Tally
-    store: Callable[[], TlsReports]
+    store: Callable[[], DayCounts]
     resolver: Resolver
     clock: Clock
     rng: random.Random
@@ -49,57 +37,29 @@ class Means:
     send_mail: SendMail
 
 
-class Reporter:
+class Reporter(Daily):
     """One per pod."""
 
     def __init__(self, means: Means) -> None:
+        settings = means.settings
+        super().__init__(Schedule(settings.report, settings.report_seconds, means.store, means.clock, means.rng))
         self._means = means
-        self._delay = means.rng.uniform(_EARLIEST, _LATEST)
-        self._roots = Roots(means.settings.ca_file)
+        self._roots = Roots(settings.ca_file)
 
-    async def run(self) -> None:
-        """For ever, where reports are wanted."""
-        while self._means.settings.report:
-            await self._means.clock.sleep(self._means.settings.report_seconds * self._means.rng.uniform(0.75, 1.25))
-            try:
-                await self.flush()
-                await self.report_due()
-            except MailError as error:
-                logs.event("tlsreport.postponed", level="warning", reason=error.text)
+    def take(self) -> list[Seen]:
+        return self._means.tally.take()
 
-    async def flush(self) -> None:
-        """Write what was counted since the last time. Raises Unavailable, and keeps it then."""
-        means = self._means
-        taken = means.tally.take()
-        if taken:
-            try:
-                await means.store().add(self._today().isoformat(), msgspec.json.encode(taken))
-            except MailError:
-                means.tally.give_back(taken)
-                raise
+    def give_back(self, counted: list[Seen]) -> None:
+        self._means.tally.give_back(counted)
 
-    async def report_due(self) -> None:
-        """Report the days that are over and that nobody reports. Raises Unavailable."""
-        store, now = self._means.store(), self._means.clock.now()
-        for name, day in (await store.days()).items():
-            began = _began(name)
-            if began is None or now - began < 86400 + self._delay:
-                continue
-            if date.fromisoformat(name) + _KEPT < self._today():
-                await store.forget(day)
-            elif day.counts and await store.claim(name, day):
-                await self._report(store, name, day)
-
-    async def _report(self, store: TlsReports, name: str, day: Day) -> None:
+    async def send_day(self, day: str, counts: list[bytes]) -> None:
         sender = await self._means.sender()
         if sender is not None:
             domains: dict[str, list[Seen]] = {}
-            for data in await store.counts(day):
-                for seen in _decoded(data):
-                    domains.setdefault(seen.domain, []).append(seen)
+            for seen in chain.from_iterable(map(_decoded, counts)):
+                domains.setdefault(seen.domain, []).append(seen)
             for domain, found in domains.items():
-                await self._send(Report(sender, domain, name, merged(found)))
-        await store.reported(day)
+                await self._send(Report(sender, domain, day, merged(found)))
 
     async def _send(self, told: Report) -> None:
         try:
@@ -120,23 +80,12 @@ class Reporter:
 
             seconds = means.settings.fetch_seconds
             return await post(place, told.packed(), resolver=means.resolver, roots=self._roots, seconds=seconds)
-        begin = int(_began(told.day) or 0)
+        begin = int(began(told.day) or 0)
         try:
             await means.send_mail(told.sender, recipient, told.mail(recipient, begin, means.clock.now()))
         except MailError as error:
             return error.text
         return ""
-
-    def _today(self) -> date:
-        return datetime.fromtimestamp(self._means.clock.now(), UTC).date()
-
-
-def _began(day: str) -> float | None:
-    """The first second of a day, Unix time; None for what is no day."""
-    try:
-        return datetime.combine(date.fromisoformat(day), time(), UTC).timestamp()
-    except ValueError:
-        return None
 
 
 def _decoded(data: bytes) -> list[Seen]:

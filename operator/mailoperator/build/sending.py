@@ -18,13 +18,14 @@ def with_outbound(settings: PodSettings, outbound: Outbound | None, credentials:
     dns = settings.dns.model_copy(update={"resolver": wanted.resolver, "trusted": dane})
     told = {"mta_sts": wanted.mta_sts == "Enabled", "dane": dane, "report": wanted.tls_reports == "Enabled"}
     policy = settings.tls_policy.model_copy(update=told)
+    checks = settings.authres.model_copy(update={"report": wanted.dmarc_reports == "Enabled"})
     sending = settings.outbound.model_dump()
     sending |= {"retry_first": wanted.first_retry_minutes * 60, "retry_longest": wanted.longest_retry_minutes * 60}
     sending |= {"expiry": wanted.expire_after_hours * 3600, "delay_notice": wanted.delay_notice_after_hours * 3600}
     if wanted.smarthost is not None:
         sending["smarthost"] = _smarthost(wanted.smarthost, credentials)
     relay = type(settings.outbound).model_validate(sending)
-    return settings.model_copy(update={"dns": dns, "tls_policy": policy, "outbound": relay})
+    return settings.model_copy(update={"dns": dns, "tls_policy": policy, "authres": checks, "outbound": relay})
 
 
 def _smarthost(written: Smarthost, credentials: Path) -> dict[str, Any]:

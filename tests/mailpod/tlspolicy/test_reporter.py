@@ -12,12 +12,12 @@ import pytest
 from tests.harness.zone import Zone
 from tests.mailpod.store.faults import FakeClock
 
+from mailpod.daily import Sender
 from mailpod.errors import Unavailable
+from mailpod.store.daycounts import TLS_PREFIX, DayCounts
 from mailpod.store.memory import MemoryObjects
 from mailpod.store.objects import StorageError
-from mailpod.store.tlsreports import TlsReports
 from mailpod.tlspolicy.policy import Policy
-from mailpod.tlspolicy.report import Sender
 from mailpod.tlspolicy.reporter import Means, Reporter
 from mailpod.tlspolicy.settings import TlsPolicySettings
 from mailpod.tlspolicy.tally import Tally
@@ -41,7 +41,7 @@ class World:
             Means(
                 settings=TlsPolicySettings.model_validate(settings),
                 tally=Tally(100),
-                store=lambda: TlsReports(self.bucket, self.clock, rng),
+                store=lambda: DayCounts(self.bucket, self.clock, rng, TLS_PREFIX),
                 resolver=self.zone.resolver(self.clock),
                 clock=self.clock,
                 rng=rng,
@@ -115,7 +115,7 @@ async def test_a_claim_that_was_given_up_is_taken_over() -> None:
     count(dead)
     await dead.flush()
     world.clock.time += DAY
-    store = TlsReports(world.bucket, world.clock, random.Random(3))
+    store = DayCounts(world.bucket, world.clock, random.Random(3), TLS_PREFIX)
     [(name, day)] = (await store.days()).items()
     assert await store.claim(name, day)
     await alive.report_due()

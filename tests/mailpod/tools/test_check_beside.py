@@ -14,8 +14,8 @@ from mailpod.store import AccountRef, NewMessage, Store, planning
 from mailpod.store.check import Finding
 from mailpod.store.check.beside import KNOWN
 from mailpod.store.checkpoint import decode_root
+from mailpod.store.daycounts import DMARC_PREFIX, TLS_PREFIX, DayCounts
 from mailpod.store.stspolicies import KeptPolicy, StsPolicies
-from mailpod.store.tlsreports import TlsReports
 
 from .planted import SETTINGS, WHOLE, Planted, check, damage, plant, queue, readable
 
@@ -71,11 +71,12 @@ async def test_a_table_of_pages(how: str, monkeypatch: pytest.MonkeyPatch) -> No
     assert (kind, key) in {(item.kind, item.object) for item in await damage(planted)}
 
 
-async def test_policies_and_counts() -> None:
+@pytest.mark.parametrize(("prefix", "fewer"), [(TLS_PREFIX, "fewer sessions"), (DMARC_PREFIX, "fewer messages")])
+async def test_policies_and_counts(prefix: str, fewer: str) -> None:
     planted = await plant()
     policies = StsPolicies(planted.objects, planted.clock)
     await policies.keep("far.test", KeptPolicy("1", "enforce", 86_400, ("mx.far.test",)))
-    reports = TlsReports(planted.objects, planted.clock, random.Random(1))
+    reports = DayCounts(planted.objects, planted.clock, random.Random(1), prefix)
     await reports.add(_DAY, b"[]")
     assert await reports.claim(_DAY, (await reports.days())[_DAY])
     assert await notes(planted) == [] and await damage(planted) == []
@@ -84,7 +85,7 @@ async def test_policies_and_counts() -> None:
     await planted.change(count, lambda data: b"{}")
     found = {(item.kind, item.object): item.effect for item in await notes(planted)}
     assert "ask that domain" in found.pop(("policy-bad", "mta-sts/far.test"))
-    assert "fewer sessions" in found.pop(("count-bad", count))
+    assert fewer in found.pop(("count-bad", count))
     assert found == {}
 
 

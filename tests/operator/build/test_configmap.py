@@ -114,10 +114,11 @@ def test_other_domains_are_found_and_trusted_as_written() -> None:
         True,
         False,
     )
-    assert plain.tls_policy.report
+    assert plain.tls_policy.report and plain.authres.report
     written = {"resolver": "192.0.2.1:53", "mtaSts": "Disabled", "dane": "Enabled", "tlsReports": "Disabled"}
+    written["dmarcReports"] = "Disabled"
     told = _settings(outbound=written)
-    assert not told.tls_policy.report
+    assert not told.tls_policy.report and not told.authres.report
     assert (told.dns.resolver, told.dns.trusted, told.tls_policy.mta_sts, told.tls_policy.dane) == (
         "192.0.2.1:53",
         True,

@@ -12,11 +12,15 @@ import msgspec
 
 from mailpod.store.check.contents import each
 from mailpod.store.check.finding import Findings
+from mailpod.store.daycounts import DMARC_PREFIX, TLS_PREFIX
 from mailpod.store.objects import NotFound, ObjectStore
 from mailpod.store.stspolicies import POLICIES_PREFIX, KeptPolicy
-from mailpod.store.tlsreports import REPORTS_PREFIX
 
-KNOWN: Final = ("accounts", "directory", "outbound", POLICIES_PREFIX[:-1], REPORTS_PREFIX[:-1])
+REPORTED: Final = {
+    TLS_PREFIX: "that day's TLS reports tell of fewer sessions",
+    DMARC_PREFIX: "that day's DMARC reports tell of fewer messages",
+}
+KNOWN: Final = ("accounts", "directory", "outbound", *(prefix[:-1] for prefix in (POLICIES_PREFIX, *REPORTED)))
 """Folders at the top, but for those that begin with a dot."""
 _POLICY: Final = re.compile(r"[^/]+")
 _COUNT: Final = re.compile(r"\d{4}-\d\d-\d\d/count-[0-9a-f]{16}")
@@ -28,8 +32,9 @@ async def check_beside(objects: ObjectStore, findings: Findings) -> None:
     check = _Beside(objects, findings)
     policies = await check.named(POLICIES_PREFIX, _POLICY)
     await check.decode(policies, KeptPolicy, "policy-bad", "pods ask that domain for its policy again")
-    counts = [key for key in await check.named(REPORTS_PREFIX, _COUNT, _CLAIM) if "/count-" in key]
-    await check.decode(counts, list[dict[str, Any]], "count-bad", "that day's TLS reports tell of fewer sessions")
+    for prefix, effect in REPORTED.items():
+        counts = [key for key in await check.named(prefix, _COUNT, _CLAIM) if "/count-" in key]
+        await check.decode(counts, list[dict[str, Any]], "count-bad", effect)
     for name in await objects.list_folders(""):
         if name not in KNOWN and not name.startswith("."):
             check.strange(f"{name}/")

@@ -1,7 +1,8 @@
-"""What pods counted for TLS reports, until a day is reported (RFC 8460).
+"""What pods counted for daily reports, of TLS (RFC 8460) and of DMARC (RFC 9990), until a day is reported.
 
     tlsreports/<YYYY-MM-DD>/count-<16 hex digits>   an hour of one pod: JSON, a list
                            /claim-<n>               who reports the day, n of 2 digits from 1 on: created if absent
+    dmarcreports/…                                  the same
 
 - Created once, never written again. Nothing here is acknowledged mail: a count that is lost is a number too low.
 - The day is the counting pod's, in UTC. Who claims a day reads its counts, deletes them when they are reported, and
@@ -20,7 +21,8 @@ from mailpod.store.buckettime import BucketClock
 from mailpod.store.objects import AlreadyExists, Ambiguous, NotFound, ObjectStore, StorageError
 
 CLAIM_SECONDS: Final = 6 * 3600.0
-REPORTS_PREFIX: Final = "tlsreports/"
+TLS_PREFIX: Final = "tlsreports/"
+DMARC_PREFIX: Final = "dmarcreports/"
 _MOST_CLAIMS: Final = 3  # of one day: what three pods could not report is dropped
 
 
@@ -37,17 +39,17 @@ class Day:
         return len(self.claims)
 
 
-class TlsReports:
+class DayCounts:
     """Every method raises Unavailable when the bucket does not answer."""
 
-    def __init__(self, objects: ObjectStore, clock: Clock, rng: random.Random) -> None:
-        self._objects, self._rng = objects, rng
+    def __init__(self, objects: ObjectStore, clock: Clock, rng: random.Random, prefix: str) -> None:
+        self._objects, self._rng, self._prefix = objects, rng, prefix
         self._time = BucketClock(objects, clock)
 
     async def add(self, day: str, data: bytes) -> None:
         """Keep a pod's count. After Unavailable it may be there all the same."""
         try:
-            await self._objects.create(f"{REPORTS_PREFIX}{day}/count-{self._rng.getrandbits(64):016x}", [data])
+            await self._objects.create(f"{self._prefix}{day}/count-{self._rng.getrandbits(64):016x}", [data])
         except (StorageError, Ambiguous, AlreadyExists) as error:
             raise Unavailable from error
 
@@ -55,7 +57,7 @@ class TlsReports:
         """All that are there, oldest first."""
         found: dict[str, Day] = {}
         try:
-            listing = await self._objects.list(REPORTS_PREFIX)
+            listing = await self._objects.list(self._prefix)
         except StorageError as error:
             raise Unavailable from error
         for entry in listing:
@@ -75,7 +77,7 @@ class TlsReports:
         try:
             if standing.claims and await self._time.now() - standing.claimed < CLAIM_SECONDS:
                 return False
-            await self._objects.create(f"{REPORTS_PREFIX}{day}/claim-{standing.number + 1:02d}", [b"{}\n"])
+            await self._objects.create(f"{self._prefix}{day}/claim-{standing.number + 1:02d}", [b"{}\n"])
         except AlreadyExists:
             return False
         except (StorageError, Ambiguous) as error:  # perhaps ours: taken up again when it is old
