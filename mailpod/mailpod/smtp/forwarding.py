@@ -16,6 +16,7 @@ from mailpod.dkim.sealing import Chain
 from mailpod.errors import MailError
 from mailpod.forwarding import srs
 from mailpod.mime.headers import header_end, parse_fields, unfold
+from mailpod.smtp.senders import author_domains
 from mailpod.smtp.session import Recipient
 from mailpod.store.outbound import Forwarded
 
@@ -72,22 +73,22 @@ async def settle(
     message: bytes,
     verdict: Verdict | None,
     *,
-    submitted: bool,
+    role: str,
     queue_id: str,
 ) -> bytes:
     """Decide for each recipient who is forwarded to; the fields that are put before `message`, an ARC set if any.
 
-    `verdict` is of the checks that were made. Raises NoReturn, Unavailable.
+    `verdict` is of the checks that were made; `role` is the handler's. Raises NoReturn, Unavailable.
     """
     if envelope.junk and any(recipient.returning for recipient in envelope.recipients.values()):
         raise NoReturn
     waiting = [(address, found.via, found) for address, found in envelope.recipients.items() if found.via is not None]
     left: list[MailboxEntry] = []
     for address, via, recipient in waiting:
-        reason = await _reason_to_keep(services, envelope, via, message, verdict, submitted=submitted)
+        reason = await _reason_to_keep(services, envelope, via, message, verdict, role)
         metrics.FORWARDED.labels(reason or "sent").inc()
         if reason is None:
-            sender = _reverse_path(services, envelope, via, submitted=submitted)
+            sender = _reverse_path(services, envelope, via, role)
             recipient.forwarded = Forwarded(sender, via.address)
             left.append(via)
             continue
@@ -107,27 +108,39 @@ async def _reason_to_keep(
     via: MailboxEntry,
     message: bytes,
     verdict: Verdict | None,
-    *,
-    submitted: bool,
+    role: str,
 ) -> str | None:
     if envelope.junk or (verdict is not None and verdict.wanted != "none"):
         return "junk"
     if via.address in _delivered_to(message):
         return "loop"
-    if submitted:
+    if role == "submission":
         return None
     if not services.signer.keys.secrets(via.domain):
         return "no_key"
-    for dmarc in verdict.dmarc if verdict is not None else ():
+    for author in _unproven(services, message, verdict, role):
         # SPF will pass for the domain in the reverse-path that we give it: it must not speak for whoever forged From
-        if dmarc.result != "pass" and await may_align(services.resolver, dmarc.domain, via.domain):
+        if not author or await may_align(services.resolver, author, via.domain):
             return "forged"
     return None
 
 
-def _reverse_path(services: Services, envelope: MailEnvelope, via: MailboxEntry, *, submitted: bool) -> str:
+def _unproven(services: Services, message: bytes, verdict: Verdict | None, role: str) -> list[str]:
+    """The domains in From for which nothing spoke; "" where nobody can tell them.
+
+    None where the client is one that is not checked, and one that hands over by LMTP: it is believed.
+    """
+    if verdict is not None:
+        return [dmarc.domain for dmarc in verdict.dmarc if dmarc.result != "pass"]
+    if role != "mx" or services.settings.authres.enabled:
+        return []
+    found = author_domains(message)
+    return [""] if found is None else found
+
+
+def _reverse_path(services: Services, envelope: MailEnvelope, via: MailboxEntry, role: str) -> str:
     sender = envelope.mail_from or ""
-    if submitted or not sender:  # ours as it is; and a notice stays one (RFC 5321 §4.5.5)
+    if role == "submission" or not sender:  # ours as it is; and a notice stays one (RFC 5321 §4.5.5)
         return sender
     key = services.signer.keys.secrets(via.domain)[0]
     return srs.rewritten(sender if envelope.verified else "", via.domain, key, services.clock.now())

@@ -135,8 +135,7 @@ class Handler:
             envelope.junk, envelope.verified = checked.junk or spam, checked.verified
             verdict = checked.verdict
         if envelope.elsewhere:
-            whole, submitted = head + content, identity is not None
-            seal = await settle(self._services, envelope, whole, verdict, submitted=submitted, queue_id=queue_id)
+            seal = await settle(self._services, envelope, head + content, verdict, role=self._role, queue_id=queue_id)
             head = seal + head
         recipients = list(envelope.recipients.values())
         if len(recipients) == 1 and (only := recipients[0]).entry and "SUCCESS" not in only.options.notify:

@@ -78,7 +78,7 @@ class LmtpHandler(Handler):
         try:
             message = self.checked(session, envelope, queue_id)
             if envelope.elsewhere:  # whoever hands over has checked who sent it
-                await settle(self._services, envelope, b"".join(message), None, submitted=False, queue_id=queue_id)
+                await settle(self._services, envelope, b"".join(message), None, role=self._role, queue_id=queue_id)
         except MailError as error:
             self._record(session, envelope, queue_id, "refused" if error.smtp[0] >= 500 else "deferred", error)
             return dict.fromkeys(envelope.rcpt_tos, replies.from_error(error))

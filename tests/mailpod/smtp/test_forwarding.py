@@ -120,6 +120,33 @@ async def test_what_stays(world: World, content: bytes, kept_in: str) -> None:
         assert [await folder(server, address, kept_in) for address in (OUT, BOTH)] == [2, 1]
 
 
+@pytest.mark.parametrize(
+    ("author", "kept"), [("ceo@example.com", True), ("ceo@good.example", False), ("a@x.example, <<broken", True)]
+)
+async def test_where_nothing_is_checked_forged_mail_of_our_own_stays_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, signer: Keys, author: str, kept: bool
+) -> None:
+    publish(monkeypatch)
+    async with running(Peer()) as peer:
+        options = {"outbound": {"port": peer.port}, "authres": {"enabled": False}}
+        async with from_afar(monkeypatch, Zone(*ZONE, *ELSEWHERE), **options) as (server, client):
+            prepare(server, signer)
+            await sent(client, server, mail(author), OUT)
+            assert (len(peer.messages), len(await server.inbox(OUT))) == (not kept, kept)
+            for taken in peer.messages:
+                assert b"ARC-" not in taken.data and reverse_path(taken.mail).endswith("==@example.com")
+
+
+async def test_groups_and_what_is_nobody_elses_go_on_too(world: World) -> None:
+    async with world(groups={"crew": (OUT, BOTH, "alice@example.com")}, catch_all=OUT) as (server, client, peer):
+        for name in ("crew", "whoever"):
+            await sent(client, server, mail("a@good.example"), f"{name}@example.com")
+            (taken,) = peer.messages
+            peer.messages.clear()
+            assert taken.recipients == [HOME] and b"\r\nARC-Seal: i=1;" in taken.data
+        assert [len(await server.inbox(one)) for one in (OUT, BOTH, "alice@example.com")] == [0, 1, 1]
+
+
 async def test_what_dmarc_refuses_stays_where_that_is_only_marked(world: World) -> None:
     async with world(sender_policies="report") as (server, client, peer):
         await sent(client, server, mail("a@strict.example"), OUT)
