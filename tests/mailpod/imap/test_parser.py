@@ -239,6 +239,40 @@ def test_search_nesting_and_size_are_bounded() -> None:
     bad(b"a SEARCH " + b"NOT " * 100 + b"ALL")
 
 
+@pytest.mark.parametrize(
+    ("shape", "piece", "most", "text"),
+    [
+        (b"a SEARCH%b", b" ALL", 1000, "More than 1000 search keys"),
+        (b"a SEARCH%b SEEN", b" NOT", 50, "Search keys are nested deeper than 50"),
+        (b"a FETCH 1 (FLAGS%b)", b" UID", 499, "More than 500 items"),
+        (b"a FETCH 1 BODY[1%b]", b".1", 99, "Part number is deeper than 100"),
+        (b"a FETCH 1 BODY[HEADER.FIELDS (a%b)]", b" b", 199, "More than 200 header fields"),
+        (b"a STORE 1 FLAGS (a%b)", b" b", 199, "More than 200 flags"),
+        (b"a STORE 1 FLAGS (%b)", b"b", 200, "Flag is longer than 200 octets"),
+        (b'a LIST "" (a%b)', b" b", 49, "More than 50 patterns"),
+        (b"a SORT (DATE%b) UTF-8 ALL", b" SIZE", 19, "More than 20 sort keys"),
+        (b'a ID ("a" NIL%b)', b' "b" NIL', 29, "More than 30 ID fields"),
+        (b"a CREATE x (USE (\\Junk%b))", b" \\Sent", 19, "More than 20 special uses"),
+        (b"a LOGIN %b", b"{1+}\r\nx ", 200, "200 literals"),
+        (b"a FETCH 1%b FLAGS", b",1", 32_000, "65536 octets"),
+    ],
+)
+def test_every_limit_is_kept_and_told(shape: bytes, piece: bytes, most: int, text: str) -> None:
+    """At the limit a command is not refused for it; beyond it is BAD, and the next one is understood."""
+
+    def refusal(count: int) -> str:
+        *events, last = feed(shape % (piece * count) + b"\r\nz NOOP\r\n", 2**16, Limits())
+        assert last == Command(b"z", "NOOP", s.NoArgs())
+        (found,) = [event for event in events if not isinstance(event, NeedLiteral)]
+        if not isinstance(found, Rejected):
+            return ""
+        assert found.error.imap[0] == "BAD"
+        return found.error.text
+
+    assert text not in refusal(most)
+    assert text in refusal(most + (1 if most < 32_000 else 1000))
+
+
 def test_append() -> None:
     body = b"Subject: x\r\n\r\n{5}\r\n"
     literal = b"{%d}\r\n%b" % (len(body), body)
