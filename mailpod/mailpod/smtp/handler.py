@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from mailpod import logs, metrics
 from mailpod.addresses import Address, normalize
+from mailpod.authres.results import without_forged
 from mailpod.errors import MailError, OverQuota, TooBig
 from mailpod.queue.local import deliver
 from mailpod.smtp import submission, trace
@@ -120,6 +121,8 @@ class Handler:
             raise TooBig
         if trace.hops(content) >= self._services.settings.smtp.max_received:
             raise Loop
+        if self._role != "mx":  # RFC 8601 §5; there it goes after the check of signatures, which may be of it
+            content = without_forged(content, self._services.settings.hostname)
         return [self._head(session, envelope, queue_id), content]
 
     async def _accept(self, session: MailSession, envelope: MailEnvelope, queue_id: str) -> None:
