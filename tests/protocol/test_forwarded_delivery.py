@@ -74,7 +74,9 @@ def serve_another(world: World, server: Mailpod) -> None:
     world.zone("three.test", "@ MX 10 mx.two.test.")
     server.accounts.append(EVE)
     more = [mail_domain("three.test", server.hostname), *mailbox(EVE)]
-    server.manifest.write_text(server.manifest.read_text() + "---\n" + yaml.safe_dump_all(more))
+    whole = server.manifest.with_suffix(".new")
+    whole.write_text(server.manifest.read_text() + "---\n" + yaml.safe_dump_all(more))
+    whole.replace(server.manifest)
 
     def served() -> bool:
         with smtplib.SMTP(server.host, 25, "mx.author.test", timeout=30) as client:
