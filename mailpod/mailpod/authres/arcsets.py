@@ -62,7 +62,7 @@ class Found:
 def find_sets(fields: Sequence[bytes]) -> Found:
     """`fields` are raw. A field without an instance has 0."""
     found = Found()
-    for raw in fields:
+    for raw in [raw for raw in fields if raw[:4].lower() == b"arc-"]:  # few messages have any
         name = field_name(raw)
         if name in _NAMES:
             value = raw.partition(b":")[2]
