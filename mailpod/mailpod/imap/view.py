@@ -36,7 +36,7 @@ class View:
     """One session's selected mailbox. `read_only` is EXAMINE: nothing is claimed, set or expunged."""
 
     __slots__ = (
-        "_flagged", "_flags", "_introduced", "_keywords", "_modseq", "_modseqs", "_recent", "_vanished",
+        "_flagged", "_flags", "_introduced", "_keywords", "_modseq", "_modseqs", "_recent", "_told", "_vanished",
         "account", "enabled", "exists", "mailbox", "read_only", "saved", "uids",
     )  # fmt: skip
 
@@ -50,7 +50,7 @@ class View:
         self.exists: int = mailbox.exists
         self._flags: array[int] = mailbox.flags
         self._modseqs: array[int] = mailbox.modseqs
-        self._modseq = mailbox.highest_modseq
+        self._modseq = self._told = mailbox.highest_modseq  # noted up to there; nothing is owed up to there
         self._keywords = len(mailbox.keywords)
         self._introduced = self.enabled.condstore  # HIGHESTMODSEQ was told since CONDSTORE is enabled
         self._recent: list[tuple[int, int]] = []
@@ -213,9 +213,14 @@ class View:
         # is told before an EXPUNGE that is older.
         if self._flagged and not (self._vanished and self.enabled.condstore):
             out += self._tell_flags()
-        if self.enabled.condstore and not (self._introduced or self._vanished or self._flagged):
-            self._introduced = True  # RFC 7162 §3.1: after the first command that enables CONDSTORE
-            out.append(b"* OK [HIGHESTMODSEQ %d] Highest\r\n" % self._modseq)
+        owed = self._vanished or self._flagged
+        if not owed:
+            self._told = self._modseq
+        # RFC 7162 §3.1: after the first command that enables CONDSTORE; §6: and while responses are delayed, since the
+        # client may have been told higher ones
+        if self.enabled.condstore and (owed or not self._introduced):
+            self._introduced = True
+            out.append(b"* OK [HIGHESTMODSEQ %d] Highest\r\n" % self._told)
         return out
 
     def settle(self, uids: Iterable[int]) -> None:

@@ -88,6 +88,7 @@ class World:
     server: asyncio.Server
     publisher: Publisher
     clients: list[Client]
+    objects: MemoryObjects
 
     @property
     def port(self) -> int:
@@ -142,11 +143,20 @@ async def make_world(files: CertificateFiles | None = None, **settings: Any) -> 
         tls=[files] if files else [],
         **settings,
     )
-    services = build_services(chosen, objects, clock, rng)
-    server = await asyncio.get_running_loop().create_server(lambda: ImapSession(services), "127.0.0.1", 0)
-    world = World(services, server, Publisher(objects, signing_key=key, clock=clock, rng=rng), [])
+    world = await _pod(chosen, objects, Publisher(objects, signing_key=key, clock=clock, rng=rng), rng)
     await world.publish(user("ann"), user("bob"))
     return world
+
+
+async def other_pod(world: World) -> World:
+    """Another pod over the same bucket, without hints between them."""
+    return await _pod(world.services.settings, world.objects, world.publisher, random.Random(2))
+
+
+async def _pod(settings: PodSettings, objects: MemoryObjects, publisher: Publisher, rng: random.Random) -> World:
+    services = build_services(settings, objects, SystemClock(), rng)
+    server = await asyncio.get_running_loop().create_server(lambda: ImapSession(services), "127.0.0.1", 0)
+    return World(services, server, publisher, [], objects)
 
 
 MakeWorld = Callable[..., Awaitable[World]]

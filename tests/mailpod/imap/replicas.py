@@ -86,8 +86,9 @@ class Replica:
         elif found := re.match(rb"\* (\d+) FETCH \(", line):
             self.hear_fetch(self.messages[int(found[1]) - 1], line)
         elif found := re.search(rb"\[HIGHESTMODSEQ (\d+)\]", line):
-            assert int(found[1]) >= self.highest
-            self.highest = int(found[1])
+            # RFC 7162 §6: it counts, even where higher ones were told; what is held back is above it
+            assert int(found[1]) >= self.through
+            self.highest = self.through = int(found[1])
 
     def forget(self, uid: int) -> None:
         """A message is gone, perhaps one of those of which not even the UID was asked for."""

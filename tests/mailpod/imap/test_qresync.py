@@ -78,8 +78,11 @@ async def test_vanished_in_place_of_expunge(world: World) -> None:
     account = await ten(world)
     inbox = account.mailbox("INBOX")
     client, old = await enabled(world, b"INBOX"), await world.login(select="INBOX")
+    known = account.head
     await account.expunge(inbox, [2, 3, 7])
-    assert await client.ok(b"FETCH 1 UID") == [b"* 1 FETCH (UID 1)"], "not during FETCH"
+    assert await client.ok(b"FETCH 1 UID") == [b"* 1 FETCH (UID 1)", b"* OK [HIGHESTMODSEQ %d] Highest" % known], (
+        "not during FETCH, and RFC 7162 §6 says so"
+    )
     assert await client.ok(b"NOOP") == [b"* VANISHED 2:3,7"]
     assert await old.ok(b"NOOP") == [b"* 2 EXPUNGE", b"* 2 EXPUNGE", b"* 5 EXPUNGE"]
     await account.store_flags(inbox, [4, 5], "add", ["\\Deleted"])
@@ -150,9 +153,10 @@ async def test_no_modseq_is_told_ahead_of_an_expunge_that_is_owed(world: World) 
     account = await ten(world)
     inbox = account.mailbox("INBOX")
     client = await enabled(world, b"INBOX")
+    known = account.head
     await account.expunge(inbox, [2])
     await account.store_flags(inbox, [5], "add", ["\\Seen"])
-    assert await client.ok(b"FETCH 1 UID") == [b"* 1 FETCH (UID 1)"]
+    assert await client.ok(b"FETCH 1 UID") == [b"* 1 FETCH (UID 1)", b"* OK [HIGHESTMODSEQ %d] Highest" % known]
     assert await client.ok(b"NOOP") == [
         b"* VANISHED 2",
         b"* 4 FETCH (UID 5 FLAGS (\\Seen) MODSEQ (%d))" % account.head,

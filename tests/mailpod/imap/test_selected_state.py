@@ -5,6 +5,8 @@ from __future__ import annotations
 from tests.mailpod.imap.dialogue import World
 from tests.mailpod.imap.selected import letter
 
+from mailpod.store import NewMessage
+
 
 async def test_a_message_from_append_to_expunge(world: World) -> None:
     ann, bob = await world.login(select="INBOX"), await world.login(select="INBOX")
@@ -46,3 +48,9 @@ async def test_pipelined_commands_are_answered_in_order(world: World) -> None:
     assert (await ann.until(b"a2"))[0] == b"* 1 FETCH (FLAGS (\\Recent \\Seen))"
     assert b"* 2 EXPUNGE" in await ann.until(b"a3")
     assert (await ann.until(b"a4"))[0] == b"* SEARCH 1 2"
+
+
+async def test_nothing_is_told_of_the_mailbox_after_bye(world: World) -> None:
+    ann = await world.login(select="INBOX")
+    await (await world.account()).append("INBOX", [NewMessage(letter("a"), frozenset(), 0)])
+    assert await ann.ok(b"LOGOUT") == [b"* BYE Logging out"]

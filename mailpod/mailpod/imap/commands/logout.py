@@ -16,5 +16,6 @@ async def run(session: Session, _args: NoArgs) -> Done:
     async def close() -> None:
         session.close()
 
+    session.selected = None  # nothing is told of it after BYE
     session.send(reply.bye(b"Logging out"))
     return Done(after=close)
