@@ -54,7 +54,9 @@ def simulate(first: int, seeds: int, jobs: int, cell: Cell | None) -> tuple[Tabl
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation")
-    parser.add_argument("--seeds", type=int, default=100)
+    parser.add_argument(
+        "--seeds", type=int, default=100, help="0: only those that are aimed at a cell of the table each"
+    )
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--aim", help="a cell of the table that each seed is to meet, `409 x delete pack`")
@@ -69,7 +71,7 @@ def main() -> int:
     table, failures = simulate(options.first, options.seeds, options.jobs, parse(options.aim) if options.aim else None)
     print(f"\n{options.seeds} seeds in {time.monotonic() - started:.0f} s, {len(failures)} lost something",
           file=sys.stderr)  # fmt: skip
-    if not failures and not options.aim and options.seeds >= _CHUNK:
+    if not failures and not options.aim and not 0 < options.seeds < _CHUNK:
         failures = aim(options.first, options.jobs, table)
     print("\n".join(table.lines()))
     return 1 if failures else 0

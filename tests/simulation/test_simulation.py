@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import gc
 import logging
+import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 
@@ -24,7 +25,9 @@ _HUNT = 120  # seeds that may pass before a mutation has survived
 
 
 def _first() -> int:
-    """Another thousand of seeds every day."""
+    """Another thousand of seeds every day; in CI the same ones, as what it says is to be of the change."""
+    if os.environ.get("CI") == "true":
+        return 0
     return datetime.datetime.now(datetime.UTC).date().toordinal() * 10_000
 
 
