@@ -1,5 +1,8 @@
 """Texts beside postings, compared with a string: read in runs, and kept in memory under a budget of octets.
 
+Of a folder, which reads quickly, the texts are kept; of a bucket far away all that was read, as it is: that is half as
+long, and what a question passed over is there for the next.
+
 Invariant: what is read or unpacked at one time in a pod is bounded, however many search; long work is done in threads.
 """
 
@@ -22,6 +25,7 @@ _WORKERS: Final = 4  # of one question
 _BATCH: Final = 512 << 10  # octets of frames
 _SHORT: Final = 64 << 10  # octets of frames that are compared where the loop runs
 _FEW: Final = 64  # texts likewise
+_PIECE: Final = 128 << 10  # octets of a page that are kept together
 
 
 class Comparing:
@@ -30,7 +34,9 @@ class Comparing:
     def __init__(self, objects: ObjectStore, settings: StoreSettings) -> None:
         self._objects = objects
         self._settings = settings
-        self._kept: Cache[bytes] = Cache(settings.search_text_bytes)
+        far = getattr(objects, "read_ahead", settings.read_ahead) > 1
+        self._kept: Cache[bytes] = Cache(0 if far else settings.search_text_bytes)
+        self._pieces: Cache[bytes] | None = Cache(settings.search_text_bytes) if far else None
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self.octets = 0
 
@@ -80,11 +86,29 @@ class Comparing:
         size = 0
         for run in left:
             start, end = run[0].offset, run[-1].offset + run[-1].length
-            data = await self._objects.get_range(run[0].key, start, end)
-            self.octets += len(data)
+            data = await self._range(run[0].key, start, end)
             places += run
             frames += [data[at.offset - start : at.offset - start + at.length] for at in run]
             size += end - start
             if size >= _BATCH:
                 break
         return places, frames
+
+    async def _range(self, key: str, start: int, end: int) -> bytes:
+        if self._pieces is None:
+            return await self._get(key, start, end)
+        first, last = start // _PIECE, (end - 1) // _PIECE
+        pieces = [self._pieces.get((key, at)) for at in range(first, last + 1)]
+        if None in pieces:
+            low = pieces.index(None)
+            high = len(pieces) - pieces[::-1].index(None)
+            read = await self._get(key, (first + low) * _PIECE, (first + high) * _PIECE)
+            for at in range(low, high):
+                piece = pieces[at] = read[(at - low) * _PIECE : (at - low + 1) * _PIECE]
+                self._pieces.put((key, first + at), piece, len(piece) + 200)
+        return b"".join(filter(None, pieces))[start - first * _PIECE : end - first * _PIECE]
+
+    async def _get(self, key: str, start: int, end: int) -> bytes:
+        data = await self._objects.get_range(key, start, end)
+        self.octets += len(data)
+        return data

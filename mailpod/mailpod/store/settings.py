@@ -64,7 +64,7 @@ class StoreSettings(BaseModel):
     search_due: int = Field(
         64, ge=0, description="messages of a mailbox without search postings before some are written; 0: never"
     )
-    search_batch: int = Field(512, ge=1, le=4096, description="messages whose postings are made in memory at once")
+    search_batch: int = Field(2048, ge=1, le=4096, description="messages whose postings are made in memory at once")
     search_turn_bytes: int = Field(
         64 << 10, ge=1, description="messages taken apart for search in one turn: so many bytes, or one message"
     )
