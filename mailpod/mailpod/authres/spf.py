@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias, TypeVar
 
 from mailpod.authres.spfrecord import Address, BadRecord, Mechanism, Query, Record, expand, is_record, parse_record
@@ -177,6 +178,7 @@ def _is_name(domain: str) -> bool:
     return len(labels) > 1 and len(domain) <= 253 and all(0 < len(label) < 64 for label in labels)
 
 
+@lru_cache(maxsize=1024)
 def address_of(host: str) -> Address | None:
     try:
         return ipaddress.ip_address(host)

@@ -46,6 +46,15 @@ class Takes(enum.Enum):
     TWO_NUMBERS = enum.auto()
 
 
+_NUMBERS: Final = {
+    Takes.NOTHING: (0, 0),
+    Takes.MAYBE_NUMBER: (0, 1),
+    Takes.NUMBER: (1, 1),
+    Takes.TWO_NUMBERS: (2, 2),
+}
+"""How many, at least and at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     states: frozenset[State]
@@ -117,8 +126,7 @@ def _with_arguments(name: str, takes: Takes, rest: bytes) -> Command:
     words = tuple(rest.split())
     if takes is Takes.WORDS:
         return Command(name, words=words)
-    wanted = {Takes.NOTHING: (0, 0), Takes.MAYBE_NUMBER: (0, 1), Takes.NUMBER: (1, 1), Takes.TWO_NUMBERS: (2, 2)}
-    least, most = wanted[takes]
+    least, most = _NUMBERS[takes]
     if not least <= len(words) <= most:
         raise Refused(f"{name} takes {least if least == most else 'at most one'} argument{'s' * (most != 1)}")
     return Command(name, numbers=tuple(map(_number, words)))

@@ -139,10 +139,11 @@ class Bodies:
         """The bytes that are there between `start` and `end`. Raises Expunged where there is no object."""
         if start >= end:
             return b""
+        return await self._sharing.load((prefix, key, start, end), lambda: self._fetch(prefix + key, start, end), len)
+
+    async def _fetch(self, key: str, start: int, end: int) -> bytes:
         try:
-            return await self._sharing.load(
-                (prefix, key, start, end), lambda: self._objects.get_range(prefix + key, start, end), len
-            )
+            return await self._objects.get_range(key, start, end)
         except NotFound as error:
             raise Expunged from error
         except StorageError as error:
@@ -178,7 +179,8 @@ class Bodies:
                 waiting -= span
                 if task is None:
                     for at in run:
-                        yield await self._whole(prefix, at)
+                        known = self.peek(prefix, at)
+                        yield known if known is not None else await self._alone(prefix, at)
                     continue
                 data = await task
                 for at in run:
@@ -187,6 +189,13 @@ class Bodies:
             for _, task, _ in window:
                 if task is not None:
                     task.cancel()
+
+    async def _alone(self, prefix: str, at: Location) -> bytes:
+        """One message of a stream that is not in memory."""
+        if self._ahead > 1 or at.length == 0:
+            return await self._whole(prefix, at)
+        # a file that is read here and now: nobody else can ask for it meanwhile
+        return self._piece(prefix, at, await self._fetch(prefix + at.key, at.offset, at.offset + at.length), at.offset)
 
     def _begin(self, prefix: str, run: list[Location]) -> asyncio.Task[bytes] | None:
         """A task that reads the run; None for what is in memory, or is one message that others may ask for too."""

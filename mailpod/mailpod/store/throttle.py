@@ -89,7 +89,9 @@ class ThrottledObjects:
             self._leave(lane)
 
     async def _enter(self, name: str) -> None:
-        lane = self._lanes.setdefault(name, _Lane())
+        lane = self._lanes.get(name)
+        if lane is None:
+            lane = self._lanes[name] = _Lane()
         if self._active < self._total and not lane.waiting and self._has_room(name, lane):
             self._take(lane)
             return
@@ -115,7 +117,8 @@ class ThrottledObjects:
         lane.active -= 1
         self._active -= 1
         self._forget(name, lane)
-        self._call()
+        if self._turns:
+            self._call()
 
     def _take(self, lane: _Lane) -> None:
         lane.active += 1
