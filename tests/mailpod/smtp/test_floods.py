@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from tests.mailpod.smtp.server import serving
 from tests.mailpod.smtp.test_sessions import gone
 
 ALICE = "alice@example.com"
 PIECE = 10_000
+
+
+@contextlib.contextmanager
+def grown() -> Iterator[Callable[[], int]]:
+    """How many octets of memory this process, the server in it, takes at most beyond what it has now."""
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is what is used now
+    before = _peak()
+    yield lambda: _peak() - before
+
+
+def _peak() -> int:
+    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) * 1024
 
 
 async def test_a_million_recipients() -> None:
@@ -52,15 +68,32 @@ async def test_a_line_without_an_end() -> None:
             assert await client.reply() == "421 4.4.2 Timed out, closing"
 
 
+async def test_a_message_of_one_line_without_an_end() -> None:
+    async with serving(smtp={"max_message_bytes": 2**20}) as server, server.client() as client:
+        await client.hello()
+        for line in ("MAIL FROM:<>", f"RCPT TO:<{ALICE}>", "DATA"):
+            await client.say(line)
+        with grown() as peak, contextlib.suppress(ConnectionError):
+            for _ in range(64):
+                client.send(b"x" * 2**20)
+                await client.writer.drain()
+        assert peak() < 32 * 2**20
+        with contextlib.suppress(ConnectionError):  # cut while it still sends
+            assert await client.reply() in ("552 5.3.4 Message is larger than the limit", "closed")
+        assert await server.inbox(ALICE) == []
+
+
 async def test_a_bomb_of_parts() -> None:
-    """Multiparts in multiparts, a hundred thousand of them: taken as they are, and read in bounded time."""
-    nested = b"".join(b'Content-Type: multipart/mixed; boundary="%d"\r\n\r\n--%d\r\n' % (n, n) for n in range(20_000))
+    """Multiparts in multiparts, a hundred thousand of them: taken as they are, and read in bounded time and memory."""
+    nested = b"".join(b'Content-Type: multipart/mixed; boundary="%d"\r\n\r\n--%d\r\n' % (n, n) for n in range(10_000))
     flat = b'Content-Type: multipart/mixed; boundary="x"\r\n\r\n' + b"--x\r\n\r\n\r\n" * 100_000
     async with serving() as server, server.client() as client:
         await client.hello()
-        async with asyncio.timeout(20):
+        began = time.process_time()
+        with grown() as peak:
             for content in (nested, flat):
                 assert (await client.message(content + b"\r\n", ALICE))[:3] == "250"
+        assert peak() < 64 * 2**20 and time.process_time() - began < 10
         assert [len(one) > 2**19 for one in await server.inbox(ALICE)] == [True, True]
 
 
