@@ -106,7 +106,7 @@ def search(cursor: Cursor, uid: bool = False) -> SearchArgs:
 def program(cursor: Cursor, charset: bytes | None, uid: bool, wanted: Return | None = None) -> SearchArgs:
     """The search keys, up to the end of the command."""
     keys = _Program(cursor, _codec(charset))
-    return SearchArgs(keys.keys(), charset, uid, keys.modseq, wanted)
+    return SearchArgs(keys.keys(), charset, uid, keys.modseq, wanted, keys.numbered)
 
 
 def _codec(charset: bytes | None) -> str:
@@ -121,13 +121,14 @@ def _codec(charset: bytes | None) -> str:
 class _Program:
     """One program: the cursor, the charset's codec and how many keys there are so far."""
 
-    __slots__ = ("_codec", "_count", "_cursor", "modseq")
+    __slots__ = ("_codec", "_count", "_cursor", "modseq", "numbered")
 
     def __init__(self, cursor: Cursor, codec: str) -> None:
         self._cursor = cursor
         self._codec = codec
         self._count = 0
         self.modseq = False  # is it asked for?
+        self.numbered = False  # are messages named by number?
 
     def keys(self, depth: int = 0) -> SearchKey:
         """search-key *(SP search-key): all must match."""
@@ -146,7 +147,9 @@ class _Program:
         if following == b"(":
             return self._list(depth)
         if following.isdigit() or following in (b"*", b"$"):
-            return Seq(self._cursor.sequence_set())
+            wanted = self._cursor.sequence_set()
+            self.numbered = self.numbered or not wanted.saved
+            return Seq(wanted)
         return self._named(depth)
 
     def _list(self, depth: int) -> SearchKey:

@@ -26,7 +26,7 @@ from mailpod.imap.parser import NeedLiteral, Rejected
 from mailpod.imap.reply import Done, Held
 from mailpod.imap.session import Leaving, Session
 from mailpod.imap.states import Rule
-from mailpod.imap.syntax import Command
+from mailpod.imap.syntax import Command, searches_by_number
 
 if TYPE_CHECKING:
     from mailpod.services import Services
@@ -249,15 +249,19 @@ class ImapSession(Session):
             self.flush()
             return
         done = done or Done()
-        self.poll(rule.expunge)
+        self._poll_after(command, rule)
         self._answer(command.name, "ok", reply.accepted(command.tag, command.name, done))
         if done.after is not None:
             await done.after()
 
+    def _poll_after(self, command: Command, rule: Rule) -> None:
+        # RFC 7162 §3.2.10.2: a UID command may be answered with VANISHED, but not a search that has message numbers
+        self.poll(rule.expunge and not searches_by_number(command.args))
+
     def _fail(self, command: Command, rule: Rule, error: MailError) -> None:
         if isinstance(error, AccountClosed):
             self.leave(b"The mailbox was closed; log in again")
-        self.poll(rule.expunge)
+        self._poll_after(command, rule)
         self._answer(command.name, error.imap[0].lower(), reply.refused(command.tag, error))
         self._count_bad(error)
 

@@ -259,6 +259,7 @@ class SearchArgs:
     uid: bool
     modseq: bool = False  # the program asks for MODSEQ somewhere
     returns: Return | None = None
+    numbered: bool = False  # it names messages by their numbers somewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +280,12 @@ class SortArgs:
 class ThreadArgs:
     algorithm: Literal["ORDEREDSUBJECT", "REFERENCES"]
     search: SearchArgs
+
+
+def searches_by_number(args: object) -> bool:
+    """Whether these are arguments with a search program that names messages by their numbers."""
+    search = args.search if isinstance(args, SortArgs | ThreadArgs) else args
+    return isinstance(search, SearchArgs) and search.numbered
 
 
 # --- mailboxes ---

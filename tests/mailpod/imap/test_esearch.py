@@ -69,6 +69,21 @@ async def test_partial(at: Desk) -> None:
     assert (await ann.say("FETCH 1:* (FLAGS) (PARTIAL -1:-2)")).startswith(b"BAD ")
 
 
+async def test_partial_counts_before_changedsince(at: Desk) -> None:
+    """RFC 9394 §3.4: the last two are chosen first, and then those of them that changed."""
+    ann = at.select(enabled=Enabled(condstore=True))
+    last, since = list(ann.view.uids)[-2:], at.account.head
+    await at.account.store_flags(ann.view.mailbox, [ann.view.uids[0], last[1]], "add", ["\\Seen"])
+    await ann.say("NOOP")
+    for modifiers in (f"PARTIAL -1:-2 CHANGEDSINCE {since}", f"CHANGEDSINCE {since} PARTIAL -1:-2"):
+        answer = await ann.say(f"UID FETCH 1:* (UID) ({modifiers})")
+        assert answer == b"* %d FETCH (UID %d MODSEQ (%d))\r\nOK UID FETCH completed\r\n" % (
+            ann.view.exists,
+            last[1],
+            at.account.head,
+        )
+
+
 def test_slices() -> None:
     for places, found in {
         (1, 3): [1, 2, 3],

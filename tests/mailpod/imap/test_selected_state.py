@@ -54,3 +54,14 @@ async def test_nothing_is_told_of_the_mailbox_after_bye(world: World) -> None:
     ann = await world.login(select="INBOX")
     await (await world.account()).append("INBOX", [NewMessage(letter("a"), frozenset(), 0)])
     assert await ann.ok(b"LOGOUT") == [b"* BYE Logging out"]
+
+
+async def test_no_expunge_during_a_search_with_message_numbers(world: World) -> None:
+    """RFC 7162 §3.2.10.2, and what follows from RFC 3501 §7.4.1."""
+    ann, account = await world.login(select="INBOX"), await world.account()
+    uids = (await account.append("INBOX", [NewMessage(letter(name), frozenset(), 0) for name in "abc"])).uids
+    await ann.ok(b"NOOP")
+    await account.expunge(account.mailbox("INBOX"), uids[:1])
+    for command in (b"UID SEARCH 2:3", b"UID SORT (SIZE) UTF-8 OR 2 3", b"UID THREAD REFERENCES UTF-8 NOT (1)"):
+        assert not [line for line in await ann.ok(command) if b"EXPUNGE" in line], command
+    assert (await ann.ok(b"UID SEARCH UID 2:3"))[-1] == b"* 1 EXPUNGE"

@@ -59,10 +59,10 @@ async def run(session: Session, args: FetchArgs) -> None:
     if "MODSEQ" in plan.names:
         session.enabled.condstore = True  # RFC 7162 §3.1
     positions = resolve(args.set, view, args.uid)
+    if args.partial is not None:  # RFC 9394 §3.3; §3.4: of all in the set, before those that changed are chosen
+        positions = runs(slice_of([at for part in positions for at in part], args.partial))
     if args.changed_since is not None:
         positions = _changed(session, view, args, args.changed_since, positions)
-    if args.partial is not None:
-        positions = runs(slice_of([at for part in positions for at in part], args.partial))  # RFC 9394 §3.3
     if plan.arrays_only:
         await _flags(session, view, plan, positions)
         return
