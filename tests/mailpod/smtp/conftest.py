@@ -21,10 +21,14 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsContexts]:
     yield TlsContexts([make_certificate(tmp_path_factory.mktemp("tls"), "mx.example.com")])
 
 
+@pytest.fixture(scope="session")
+def pair() -> operator_dkim.KeyPair:
+    return dataclasses.replace(operator_dkim.make([], 1_700_000_000), used=1.0)
+
+
 @pytest.fixture
-def signer(tmp_path: Path) -> tuple[Signer, dict[str, str]]:
+def signer(tmp_path: Path, pair: operator_dkim.KeyPair) -> tuple[Signer, dict[str, str]]:
     """example.com's keys, and their records."""
-    pair = dataclasses.replace(operator_dkim.make([], 1_700_000_000), used=1.0)
     folder = tmp_path / "03"
     folder.mkdir()
     for name, content in keysecrets.written("example.com", DomainKeys(dkim=(pair,))).items():
