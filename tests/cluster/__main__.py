@@ -17,7 +17,7 @@ The cluster runs, with the images {images}. Type next:
 
   alias k='{python} -m tests.cluster in{name} kubectl' h='{python} -m tests.cluster in{name} helm'
   k get nodes
-  h install mailpod charts/mailpod --namespace mailpod --create-namespace --set trialS3.enabled=true \\
+  h install mailpod charts/mailpod --namespace mailpod-system --create-namespace --set trialS3.enabled=true \\
     {values}
   k apply -f examples/cluster/
   k get maildomain,mailbox --watch

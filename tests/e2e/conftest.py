@@ -21,9 +21,11 @@ def installed(cluster: Cluster) -> Iterator[Installation]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`test_install.py` before the others of this folder: from nothing means that nothing is there."""
+    """Those that begin with nothing before the others of this folder: from nothing means that nothing is there."""
     folder = [number for number, item in enumerate(items) if item.path.parent.name == "e2e"]
-    ordered = sorted((items[number] for number in folder), key=lambda item: item.path.name != "test_install.py")
+    first = ["test_walk.py", "test_install.py"]
+    places = {name: place for place, name in enumerate(first)}
+    ordered = sorted((items[number] for number in folder), key=lambda item: places.get(item.path.name, len(first)))
     for number, item in zip(folder, ordered, strict=True):
         items[number] = item
 

@@ -47,6 +47,26 @@ def test_thunderbird_finds_its_settings(mailpod: Mailpod) -> None:
         assert smtp.login(user, account.password)[0] == 235
 
 
+def asked_by_thunderbird(domain: str, address: str, exchanger: str) -> list[tuple[str, str]]:
+    """Host and path of what it asks a provider for, in its order: by the domain, then by the MX."""
+    query = f"?emailaddress={address}"
+    beyond = exchanger.partition(".")[2]  # the domain that the MX's host is in
+    return [
+        (f"autoconfig.{domain}", f"/mail/config-v1.1.xml{query}"),
+        (domain, f"/.well-known/autoconfig/mail/config-v1.1.xml{query}"),
+        (f"autoconfig.{beyond}", f"/mail/config-v1.1.xml{query}"),
+        (beyond, f"/.well-known/autoconfig/mail/config-v1.1.xml{query}"),
+    ]
+
+
+def test_every_place_where_thunderbird_looks_says_the_same(mailpod: Mailpod) -> None:
+    address = mailpod.accounts[0].address
+    asked = asked_by_thunderbird(manifest.DOMAIN, address, manifest.HOSTNAME)
+    [found] = {get(mailpod, host, path) for host, path in asked}
+    assert found[0] == 200 and b"<clientConfig" in found[1]
+    assert {get(mailpod, "autoconfig.elsewhere.test", path)[0] for _, path in asked} == {404}
+
+
 def test_the_profile_is_signed_and_valid(mailpod: Mailpod, tmp_path: Path) -> None:
     account = mailpod.accounts[0]
     status, content = get(mailpod, manifest.HOSTNAME, f"/mailpod.mobileconfig?address={account.address}")
