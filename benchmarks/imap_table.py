@@ -15,6 +15,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from math import inf
 
 from benchmarks import peers
 from benchmarks.append_store import bare_file
@@ -22,14 +23,14 @@ from benchmarks.common import Options, Sample, Table, measure, show
 from benchmarks.fetch import ENVELOPES, FOUR_FIELDS, Filled, responses
 from benchmarks.mail_mix import mix
 from benchmarks.raw import Raw, Wrong, login
-from benchmarks.search import settled
-from benchmarks.systems import KINDS, System
+from benchmarks.systems import KINDS, System, settled
 
 MIXED = 10_000  # mailboxes of more have short messages
 SHORT = 1_500  # octets
 A_COMMAND = 100  # messages of a MULTIAPPEND
 APPENDS, STORES, CHANGES = 200, 200, 10
 ROUNDS = 5  # of what takes no time
+FLOOR = "one fsynced new file (the floor of a durable STORE), ms"
 AIMS: dict[tuple[str, int], dict[str, float]] = {
     ("folder", 10_000): {
         "MULTIAPPEND, /s": 28_700,
@@ -242,7 +243,7 @@ class Works:
         self.add(table, system, "STORE on one, ms", statistics.median(times) * 1000)
         raw.timed(b"STORE 1:* -FLAGS.SILENT (\\Answered)")
         raw.close()
-        self.add(table, system, "one fsynced new file (the floor of a durable STORE), ms", bare_file(100))
+        self.add(table, system, FLOOR, bare_file(100))
         raw = login(system.target(), box.other)
         messages = [b"X-Run: %d\r\n%b" % (time.monotonic_ns(), each) for each in self.messages[:APPENDS]]
         took = sum(raw.timed(b"APPEND INBOX {%d+}\r\n%b" % (len(each), each))[0] for each in messages)
@@ -252,7 +253,7 @@ class Works:
 
 def ratio(row: str, value: float, others: Sequence[float]) -> str:
     """How many times as fast as the better of the peers."""
-    if not others:
+    if not others or row == FLOOR:
         return ""
     times = min(others) / value if row.endswith(" ms") else value / max(others)
     return f" (×{times:,.2f})" if times < 10 else f" (×{times:,.0f})"
@@ -290,19 +291,19 @@ def main() -> None:
     parser.add_argument("--sizes", default="10000", help="of mailboxes, with commas between them")
     parser.add_argument("--systems", default="folder,seaweedfs,peers,peers-mdbox", help=f"of {', '.join(KINDS)}")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=inf, help="begin no further run that would end after so many")
     given = parser.parse_args()
     kinds = given.systems.split(",")
     if any(kind.startswith("peers") for kind in kinds) and (why := peers.usable()):
         print(f"without the peers: {why}", file=sys.stderr)
         kinds = [kind for kind in kinds if not kind.startswith("peers")]
-    started = time.monotonic()
     table = Table()
     works = [
         work for number, count in enumerate(map(int, given.sizes.split(","))) for work in Works(number, count).groups()
     ]
-    measure(works, Options(kinds, given.runs, quick=False, profile=None), table)
+    measure(works, Options(kinds, given.runs, 1.0, given.minutes * 60, None), table)
     print(rendered(table, kinds, list(table.durable)))
-    print(f"\nMedians of {given.runs} runs, in turn; {time.monotonic() - started:.0f} s in all.")
+    print(f"\nMedians. {table.order}; {table.took:.0f} s.")
 
 
 if __name__ == "__main__":
