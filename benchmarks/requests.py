@@ -1,6 +1,6 @@
 """What each thing that a user does asks of the bucket: requests and bytes, from a pod's own counters, and a price.
 
-    python -m benchmarks.requests [--idle SECONDS] [--json]
+    python -m benchmarks.requests [--idle SECONDS] [--json] [--write docs/costs.md]
 
 One pod on a folder. The counts are those of S3: a folder answers the same calls, and no request here has more than one
 page, part or batch. Checkpoints that an operation brings about are counted with it, shared out over many. Requests that
@@ -285,10 +285,20 @@ def price_table(rows: dict[str, Count]) -> str:
     return "\n".join(out)
 
 
+def written(text: str, made: str) -> str:
+    """The page with this table in place of the one that has the same first line."""
+    lines, head = text.splitlines(), made.splitlines()[0]
+    start = end = lines.index(head)
+    while end < len(lines) and lines[end].startswith("|"):
+        end += 1
+    return "\n".join([*lines[:start], made, *lines[end:]]) + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--idle", type=float, default=60.0, help="seconds that idling is watched for (three times)")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--write", type=Path, help="a page whose two tables are to be these, docs/costs.md")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mailpod-requests-") as folder:
         server = Mailpod(Path(folder), manifest.accounts(3)).start()
@@ -302,6 +312,9 @@ def main() -> None:
         print(json.dumps(rows, indent=1))
     else:
         print(table(bench.rows), "\n\n", price_table(bench.rows), sep="")
+    if options.write is not None:
+        for made in (table(bench.rows), price_table(bench.rows)):
+            options.write.write_text(written(options.write.read_text(), made))
 
 
 if __name__ == "__main__":
