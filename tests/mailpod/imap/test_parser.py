@@ -431,16 +431,12 @@ def test_time_is_linear(shape: bytes, filler: bytes) -> None:
     limits = Limits(command=10**7, literals=200)
 
     def seconds(count: int) -> float:
-        best = float("inf")
-        for _ in range(3):
-            start = time.process_time()
-            feed(shape % (filler * count), 2**16, limits)
-            best = min(best, time.process_time() - start)
-        return best
+        start = time.process_time()
+        feed(shape % (filler * count), 2**16, limits)
+        return time.process_time() - start
 
-    gc.collect()
     gc.disable()
     try:
-        assert seconds(16_000) < 24 * seconds(2_000) + 0.05
+        assert any(seconds(16_000) < 24 * seconds(2_000) + 0.05 for _ in range(3))
     finally:
         gc.enable()

@@ -87,7 +87,7 @@ def everything(data: bytes) -> None:
 def ratio(work: Callable[[int], Callable[[], object]], size: int) -> float:
     """CPU time at twice the size over that at the size, each the least of some runs."""
     small, large = work(size), work(2 * size)
-    return min(_time(large) for _ in range(4)) / max(min(_time(small) for _ in range(4)), 1e-4)
+    return min(_time(large) for _ in range(2)) / max(min(_time(small) for _ in range(2)), 1e-4)
 
 
 def _time(call: Callable[[], object]) -> float:
@@ -103,7 +103,7 @@ def test_twice_the_message_takes_twice_the_time(shape: str) -> None:
         return lambda: everything(data)
 
     # the sizes are some tens of milliseconds here; 2 is linear, 4 is quadratic, the rest is other people's noise
-    assert any(ratio(work, 4_000) < 3 for _ in range(3))
+    assert any(ratio(work, 4_000) < 3 for _ in range(5))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_twice_the_subject_takes_twice_the_time(piece: str) -> None:
         subject = piece * size + "x" + "]" * size
         return lambda: subject_base(subject)
 
-    assert any(ratio(work, 20_000) < 3 for _ in range(3))
+    assert any(ratio(work, 20_000) < 3 for _ in range(5))
 
 
 @pytest.mark.parametrize("piece", [b"1 ", b"(", b"1 Jan ", b"1:", b" ", b"Jan ", b"()"])
