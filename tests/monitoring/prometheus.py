@@ -24,9 +24,9 @@ class Prometheus:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def query(self, expression: str) -> list[dict[str, Any]]:
-        """The vector that an expression has now; a scalar is one without labels."""
-        result = self._get("query", query=expression)
+    def query(self, expression: str, at: float | None = None) -> list[dict[str, Any]]:
+        """The vector that an expression has now, or `at` a time; a scalar is one without labels."""
+        result = self._get("query", query=expression, **({} if at is None else {"time": at}))
         if result["resultType"] == "scalar":
             return [{"metric": {}, "value": result["result"]}]
         return list(result["result"])
@@ -51,8 +51,10 @@ class Prometheus:
 
 
 @contextlib.contextmanager
-def prometheus(folder: Path, targets: Mapping[str, Sequence[str]], rules: Sequence[Path] = ()) -> Iterator[Prometheus]:
-    """Run one until the test is done."""
+def prometheus(
+    folder: Path, targets: Mapping[str, Sequence[str]], rules: Sequence[Path] = (), lookback: str = "5m"
+) -> Iterator[Prometheus]:
+    """Run one until the test is done. A value counts as the present one for `lookback`."""
     folder.mkdir(parents=True, exist_ok=True)
     config = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
@@ -68,6 +70,7 @@ def prometheus(folder: Path, targets: Mapping[str, Sequence[str]], rules: Sequen
         f"--config.file={file}",
         f"--storage.tsdb.path={folder / 'tsdb'}",
         f"--web.listen-address=127.0.0.1:{port}",
+        f"--query.lookback-delta={lookback}",
     ]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(

@@ -12,16 +12,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 import yaml
 from prometheus_client import REGISTRY, CollectorRegistry, Histogram
 from tests.charts.test_alerts import RULES, rules
 from tests.conftest import MakeMailpod
-from tests.fixtures_seaweed import Seaweed
 from tests.harness import manifest
 from tests.harness.need import need
 from tests.harness.ports import HTTP, free_port
-from tests.harness.processes import wait_until
 from tests.harness.server import Mailpod
 from tests.harness.target import Account
 from tests.monitoring.expressions import filled_in, panels, selectors, unit_of
@@ -159,32 +156,6 @@ async def test_every_expression_has_series_and_faults_show(make_mailpod: MakeMai
         assert any(id in server.log_tail(limit=1_000_000) for id in ids)
 
     await looked_at(server, tmp_path, look)
-
-
-@pytest.mark.slow
-async def test_a_bucket_that_goes_away_is_seen(make_mailpod: MakeMailpod, tmp_path: Path) -> None:
-    need("weed")
-    bucket = Seaweed(tmp_path / "weed").start()
-    server = make_mailpod(3, start=False, pods=2, bucket=bucket.url("trial"), environment=bucket.environment)
-
-    async def look(scene: Scene) -> None:
-        await asyncio.to_thread(scene.load.run, 2)
-        await scene.until("min(mailpod_bucket_up)", lambda up: up == 1)
-        bucket.stop()
-        try:
-            value = scene.prometheus.value
-            await asyncio.to_thread(wait_until, lambda: value("min(mailpod_bucket_up)") == 0, 40, "down is seen")
-            errors = 'sum(rate(mailpod_bucket_requests_total{outcome="error"}[20s]))'
-            await asyncio.to_thread(wait_until, lambda: value(errors) > 0, 40, "errors are seen")
-            pending = 'ALERTS{alertname="MailpodBucketDown", alertstate="pending"}'
-            await asyncio.to_thread(wait_until, lambda: value(pending) >= 1, 15, "the alert waits for its two minutes")
-        finally:
-            bucket.start()
-
-    try:
-        await looked_at(server, tmp_path, look)
-    finally:
-        bucket.stop()
 
 
 def test_no_histogram_knows_domains_and_300_have_few_series() -> None:

@@ -1,0 +1,483 @@
+"""Every fault that alerts and dashboards are for: what causes it, which alerts it fires, which panels it moves.
+
+- A panel's name is `dashboard: row: title`. It rises, or falls, by the sum of all its lines.
+- Faults of one act do not hide each other, and are caused at once. Acts follow each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from tests.harness.clients import letter
+from tests.harness.imap import Imap
+from tests.harness.pop3 import Pop3
+from tests.harness.smtp import Smtp, stuffed
+from tests.harness.target import Account, Target
+from tests.harness.wire import Stream
+from tests.monitoring.faultworld import FULL, LISTED, UNSIGNED, FaultWorld
+from tests.operator.plane import mailbox
+
+from mailoperator import conditions as c
+from mailoperator.context import Usage
+from mailpod.directory import open_bucket
+from mailpod.store.throttle import TOTAL
+
+AHEAD: Final = 7200.0
+"""What is about hours is asked as if so many seconds had passed, with nothing changed."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`rises` and `falls` are panels. `again`: caused again and again until all was seen, as load is."""
+
+    cause: Callable[[FaultWorld], Awaitable[None] | None]
+    alerts: tuple[str, ...] = ()
+    rises: tuple[str, ...] = ()
+    falls: tuple[str, ...] = ()
+    again: bool = False
+    later: bool = False
+    """Its alerts are about hours: AHEAD."""
+    window: str = "10s"
+    """Of its rates: what happens once is to be seen for longer."""
+
+
+def submit(world: FaultWorld, account: Account, recipient: str) -> None:
+    with Smtp(world.server.pod_target(0), "submissions") as smtp:
+        smtp.login(account)
+        assert smtp.deliver(account.address, [recipient], letter(sender=account.address)[1]).code == 250
+
+
+# -- mail on its way
+
+
+def mail_is_sent_and_read(world: FaultWorld) -> None:
+    alice, bob = world.server.accounts[:2]
+    for pod in range(2):
+        target = world.server.pod_target(pod)
+        with Smtp(target) as smtp:
+            smtp.upgrade()
+            smtp.deliver("a@far.test", [alice.address, bob.address], letter()[1])
+            smtp.expect(250, "MAIL FROM:<a@far.test>")
+            smtp.expect(550, "RCPT TO:<nobody@example.test>")
+        with contextlib.closing(Imap(target, service="imaps")) as imap:
+            imap.login(bob)
+            imap.ok("SELECT INBOX")
+            imap.ok("FETCH 1:* (FLAGS BODY.PEEK[])")
+            imap.command("SELECT Nowhere")
+        with contextlib.closing(Pop3(target, bob)) as pop3:
+            pop3.ok("STAT")
+    submit(world, alice, "ann@far.test")
+    if len(world.held) < 4:
+        world.held += [Imap(world.server.pod_target(0), alice), Pop3(world.server.pod_target(0), alice)]
+
+
+def a_mailbox_is_full(world: FaultWorld) -> None:
+    with Smtp(world.server.pod_target(0)) as smtp:
+        assert smtp.deliver("a@far.test", [FULL.address], letter(body="x" * 900 + "\r\n")[1]).code == 552
+
+
+def a_client_is_on_a_blocklist(world: FaultWorld) -> None:
+    with contextlib.closing(Client(world.server.pod_target(0), LISTED)) as smtp:
+        smtp.expect(250, "MAIL FROM:<a@far.test>")
+        smtp.expect(554, f"RCPT TO:<{world.server.accounts[0].address}>")
+
+
+class Client(Smtp):
+    """One that comes from another address of this machine."""
+
+    def __init__(self, target: Target, source: str) -> None:
+        Stream.__init__(self, target.host, target.port("smtp"), source=source)
+        self.target, self.greeting = target, self.reply()
+        self.expect(250, "EHLO other.test")
+
+
+def servers_elsewhere_are_down(world: FaultWorld) -> None:
+    submit(world, world.server.accounts[0], "ann@down.test")
+
+
+def one_elsewhere_says_nothing(world: FaultWorld) -> None:
+    submit(world, world.server.accounts[0], "ann@silent.test")
+
+
+def one_elsewhere_refuses(world: FaultWorld) -> None:
+    world.peer.say("RCPT TO:<nobody@far.test", "550 5.1.1 who is that…")
+    submit(world, world.server.accounts[0], "nobody@far.test")
+
+
+def keys_are_lost(world: FaultWorld) -> None:
+    for file in world.key_states(UNSIGNED.domain):
+        file.unlink()
+    submit(world, UNSIGNED, world.server.accounts[0].address)
+
+
+def new_keys_are_not_in_the_dns(world: FaultWorld) -> None:
+    world.age_keys(20)
+
+
+def a_certificate_runs_out(world: FaultWorld) -> None:
+    world.certify(3)
+
+
+def logs_are_damaged(world: FaultWorld) -> None:
+    """Of two mailboxes, one of which is then removed: a letter waits for the first, another is undeliverable."""
+    accounts = world.server.accounts
+    bob, changed, damaged, leaving = accounts[1], accounts[3], accounts[4], accounts[5]
+    world.held.append(Pop3(world.server.pod_target(1), changed))
+    _deliver(world, [damaged], [leaving])
+    for account in (damaged, leaving):
+        asyncio.run(_damage(world, account))
+    _deliver(world, [bob, damaged], [bob, leaving])
+    accounts.remove(leaving)
+    accounts[3] = Account(changed.address, "a new password")
+    world.write_manifest()
+
+
+def _deliver(world: FaultWorld, *envelopes: list[Account]) -> None:
+    for recipients in envelopes:
+        with Smtp(world.server.pod_target(1)) as smtp:
+            addresses = [recipient.address for recipient in recipients]
+            assert smtp.deliver("a@far.test", addresses, letter()[1]).code == 250
+
+
+async def _damage(world: FaultWorld, account: Account) -> None:
+    """What stands next in its log is no commit."""
+    objects = await open_bucket(world.bucket.url("trial"), credentials_file=world.credentials)
+    prefix = f"accounts/{account.domain}/{account.local}/"
+    last = max(entry.key for entry in await objects.list(prefix) if "/log/" in entry.key)
+    place, _, number = last.rpartition("/")
+    await objects.create(f"{place}/{int(number) + 1:020d}", [b"no commit\n"])
+    await objects.close()
+
+
+# -- clients
+
+
+def passwords_are_guessed(world: FaultWorld) -> None:
+    """From many networks, for many names."""
+    guesses = []
+    for _ in range(20):
+        number = next(world.numbers)
+        stream = _pop3s(world, f"127.{number // 200 + 1}.{number % 200}.1")
+        stream.send(b"USER guess%d@example.test\r\nPASS x\r\n" % number)
+        guesses.append(stream)
+    for stream in guesses:
+        assert [stream.read_line()[:3] for _ in range(3)] == [b"+OK", b"+OK", b"-ER"]
+        stream.sock.close()
+
+
+def one_password_is_guessed(world: FaultWorld) -> None:
+    """Again and again."""
+    stream = _pop3s(world, "127.0.0.7")
+    stream.send(b"USER %s\r\nPASS x\r\n" % world.server.accounts[2].address.encode() * 4)
+    for _ in range(9):
+        stream.read_line()
+    stream.sock.close()
+
+
+def _pop3s(world: FaultWorld, source: str) -> Stream:
+    target = world.server.pod_target(0)
+    stream = Stream(target.host, target.port("pop3s"), source=source)
+    stream.start_tls(target.tls(), target.hostname)
+    return stream
+
+
+def connections_are_too_many(world: FaultWorld) -> None:
+    target = world.server.pod_target(1)
+    many = [Stream(target.host, target.port("imap"), source="127.0.0.8") for _ in range(60)]
+    for stream in many:
+        stream.sock.close()
+
+
+def sessions_crash(world: FaultWorld) -> None:
+    pop3 = Pop3(world.server.pod_target(0), world.server.accounts[1])
+    with contextlib.closing(pop3), contextlib.suppress(EOFError):
+        pop3.command("TOP 1 1")
+
+
+def memory_is_used_up(world: FaultWorld) -> None:
+    """By a message that is announced and does not come."""
+    imap = Imap(world.server.pod_target(1), world.server.accounts[0])
+    imap.send(b"A APPEND INBOX {3900000}\r\n")
+    world.held.append(imap)
+
+
+def a_mailbox_is_filled(world: FaultWorld) -> None:
+    """Faster than it is indexed."""
+    with contextlib.closing(Imap(world.server.pod_target(0), world.server.accounts[2])) as imap:
+        for _ in range(10):
+            assert imap.append("INBOX", letter()[1]).ok
+
+
+# -- the bucket
+
+
+def the_bucket_is_away(world: FaultWorld) -> None:
+    """While messages are on their way, which nobody can take then."""
+    world.proxy.delay = 0.0
+    coming = [Smtp(world.server.pod_target(0)) for _ in range(4)]
+    for smtp in coming:
+        smtp.envelope("a@far.test", [world.server.accounts[0].address])
+        smtp.expect(354, "DATA")
+    world.proxy.closed = True
+    for smtp in coming:
+        smtp.send(stuffed(letter()[1]))
+    for smtp in coming:
+        assert smtp.reply().code == 451
+        smtp.sock.close()
+
+
+def the_bucket_is_slow(world: FaultWorld) -> None:
+    """While more is asked of it at once than a pod lets through: after addresses that nobody has heard of yet."""
+    asking = [Client(world.server.pod_target(0), f"127.0.{number % 200 + 20}.1") for number in range(TOTAL + 20)]
+    world.proxy.delay = 2.6
+    for smtp in asking:
+        names = [f"nobody{next(world.numbers)}@example.test" for _ in range(20)]  # one after the other
+        smtp.send(b"MAIL FROM:<a@far.test>\r\n" + b"".join(b"RCPT TO:<%s>\r\n" % name.encode() for name in names))
+    world.held += asking
+
+
+# -- the operator
+
+
+async def objects_change(world: FaultWorld) -> None:
+    operator = world.operator
+    await operator.look()
+    operator.ballast += bytes(1 << 22)
+    await operator.publish()
+    await operator.ask_api()
+
+
+async def records_are_missing(world: FaultWorld) -> None:
+    world.operator.parts.missing = True
+
+
+async def a_mailbox_is_of_no_domain(world: FaultWorld) -> None:
+    world.operator.kube.user_applies(mailbox("lost", "nowhere"))
+
+
+async def mailboxes_fill_up(world: FaultWorld) -> None:
+    world.operator.plane.used = {"alice@host.test": Usage(95 << 20, 10)}
+
+
+async def objects_cannot_be_reconciled(world: FaultWorld) -> None:
+    world.operator.parts.broken = True
+
+
+async def storage_is_not_ready(world: FaultWorld) -> None:
+    world.operator.plane.condition = c.bad(c.STORAGE_READY, c.STORAGE_UNAVAILABLE, "it does not answer")
+
+
+async def its_bucket_fails(world: FaultWorld) -> None:
+    world.operator.objects.fails = True
+    await world.operator.publish()
+
+
+async def the_api_server_is_away(world: FaultWorld) -> None:
+    world.operator.kube.down = True
+
+
+def pods_are_away(world: FaultWorld) -> None:
+    world.server.stop()
+
+
+def _of(dashboard: str, *titles: str) -> tuple[str, ...]:
+    return tuple(f"{dashboard}: {title}" for title in titles)
+
+
+ACTS: Final = (
+    (
+        Fault(
+            mail_is_sent_and_read,
+            rises=(
+                *_of("overview", "In: Messages by SMTP", "In: Into mailboxes, by domain", "Out: DKIM signatures"),
+                *_of("overview", "To clients: Logged in", "To clients: Commands", "To clients: Log-ins"),
+                *_of("mailflow", "SMTP: Messages", "SMTP: Bytes accepted", "SMTP: From the final dot to 250"),
+                *_of("mailflow", "SMTP: Refusals", "SMTP: Connections", "SMTP: TLS handshakes"),
+                *_of("mailflow", "Checks of what comes in: SPF, DKIM and DMARC"),
+                *_of("mailflow", "Checks of what comes in: What rspamd said", "Out: DKIM signatures"),
+                *_of("mailflow", "Out: TLS with other servers", "Into mailboxes: Delivered, by domain"),
+                *_of("mailflow", "Into mailboxes: Bytes delivered, by domain", "The queue: Handed out"),
+                *_of("clients", "Sessions: Logged in", "Sessions: Connections of each pod", "IMAP: Commands"),
+                *_of("clients", "IMAP: Slowest hundredth", "IMAP: Answers that were not OK", "POP3: Commands"),
+                *_of("clients", "POP3: Slowest hundredth", "POP3: Hints between pods", "Log-ins: By outcome"),
+                *_of("clients", "Log-ins: How passwords were checked", "Log-ins: TLS handshakes"),
+                *_of("bucket", "Now: Requests", "Now: Requests, a month at this rate", "How it answers: Requests"),
+                *_of("bucket", "How it answers: Bytes", "For whom: Requests, by domain"),
+                *_of("bucket", "For whom: Cost of requests, by domain"),
+            ),
+            again=True,
+        ),
+        Fault(a_mailbox_is_full, rises=_of("mailflow", "Into mailboxes: Refused since a mailbox is full"), again=True),
+        Fault(
+            a_client_is_on_a_blocklist,
+            rises=_of("mailflow", "Checks of what comes in: Refused for the client's address"),
+            again=True,
+        ),
+        Fault(
+            servers_elsewhere_are_down,
+            alerts=("MailpodOutboundDelayed",),
+            rises=(
+                *_of("overview", "Out: Recipients elsewhere", "Out: Sessions with other servers"),
+                *_of("mailflow", "Out: Recipients elsewhere", "Out: Sessions with other servers"),
+            ),
+        ),
+        Fault(one_elsewhere_says_nothing, rises=_of("mailflow", "Out: Attempts under way")),
+        Fault(one_elsewhere_refuses, rises=_of("mailflow", "Out: Notices"), again=True),
+        Fault(
+            logs_are_damaged,
+            alerts=("MailpodAccountsReadOnly", "MailpodMessagesUndelivered"),
+            rises=(
+                *_of("mailflow", "Into mailboxes: Accounts that are read-only"),
+                *_of("clients", "Log-ins: Sessions closed for a changed account"),
+            ),
+            window="1m",
+        ),
+        Fault(
+            lambda world: None,  # the letter that waits for the damaged one
+            alerts=("MailpodQueueStuck",),
+            rises=(
+                *_of("overview", "Now: Oldest in the queue", "In: In the queue"),
+                *_of("mailflow", "The queue: Messages in it", "The queue: Age of the oldest"),
+            ),
+            later=True,
+        ),
+        Fault(passwords_are_guessed, alerts=("MailpodLoginsAttacked",), again=True),
+        Fault(
+            one_password_is_guessed,
+            rises=(
+                *_of("clients", "Log-ins: Attempts that had to wait"),
+                *_of("clients", "Log-ins: Accounts and networks under suspicion"),
+            ),
+            window="1m",
+        ),
+        Fault(
+            connections_are_too_many,
+            alerts=("MailpodConnectionsRefused",),
+            rises=_of("overview", "Where it can be stuck: Connections refused"),
+            again=True,
+        ),
+        Fault(
+            sessions_crash,
+            alerts=("MailpodSessionsCrash",),
+            rises=_of("clients", "Sessions: Ended by an error of ours"),
+            again=True,
+        ),
+        Fault(
+            memory_is_used_up,
+            alerts=("MailpodMemoryBudgetExhausted",),
+            rises=(
+                *_of("overview", "Where it can be stuck: Memory for messages"),
+                *_of("mailflow", "Into mailboxes: Messages in flight"),
+            ),
+        ),
+        Fault(a_mailbox_is_filled, rises=_of("clients", "Search: Messages not indexed yet")),
+        Fault(
+            objects_change,
+            rises=(
+                *_of("operator", "Its work: Reconciliations", "Its work: 99 of 100 take at most"),
+                *_of("operator", "Its work: Requests to the API server", "Directories: Entries changed"),
+                *_of("operator", "Directories: A change takes at most", "What it finds: Its memory"),
+                *_of("operator", "What it finds: Its CPU"),
+            ),
+            again=True,
+        ),
+        Fault(
+            records_are_missing,
+            alerts=("MailpodDnsRecordsMissing",),
+            rises=_of(
+                "operator",
+                "Now: DNS records missing",
+                "What it finds: Missing DNS records, by type",
+                "What it finds: DNS records",
+            ),
+        ),
+        Fault(
+            a_mailbox_is_of_no_domain,
+            rises=_of("operator", "Now: Mailboxes not ready", "What it finds: Mailboxes"),
+        ),
+        Fault(
+            mailboxes_fill_up,
+            alerts=("MailpodMailboxesNearQuota",),
+            rises=(
+                *_of("mailflow", "Into mailboxes: Mailboxes near their quota"),
+                *_of("bucket", "Now: Storage, a month", "For whom: Held, by domain"),
+                *_of("operator", "What it finds: Mailboxes near their quota"),
+            ),
+        ),
+    ),
+    (
+        Fault(
+            keys_are_lost,
+            alerts=("MailpodNotSigned",),
+            again=True,
+        ),
+        Fault(
+            a_certificate_runs_out,
+            alerts=("MailpodCertificateExpires",),
+            falls=_of("overview", "Now: Certificates"),
+        ),
+        Fault(
+            new_keys_are_not_in_the_dns,
+            alerts=("MailpodDkimKeyWaits",),
+            rises=_of("mailflow", "Out: Age of DKIM keys"),
+        ),
+        Fault(
+            storage_is_not_ready,
+            alerts=("MailpodDomainNotReady",),
+            rises=(
+                *_of("overview", "Now: MailDomains not ready"),
+                *_of("operator", "What it finds: MailDomains whose condition is not true"),
+            ),
+        ),
+        Fault(objects_change, again=True),
+        Fault(
+            its_bucket_fails,
+            alerts=("MailpodDirectoryFails",),
+            rises=_of("operator", "Directories: Failures"),
+            again=True,
+        ),
+    ),
+    (
+        Fault(
+            the_bucket_is_slow,
+            alerts=("MailpodBucketSlow",),
+            rises=(
+                *_of("overview", "Where it can be stuck: The bucket's slowest hundredth"),
+                *_of("bucket", "How it answers: Half of the requests take at most"),
+                *_of("bucket", "How it answers: 99 of 100 take at most", "How it answers: Waiting"),
+            ),
+        ),
+        Fault(
+            objects_cannot_be_reconciled,
+            alerts=("MailpodOperatorFails",),
+            rises=_of("operator", "Now: Failing", "Now: Waiting"),
+        ),
+        Fault(objects_change, again=True),
+    ),
+    (
+        Fault(
+            the_bucket_is_away,
+            alerts=("MailpodBucketDown", "MailpodMessagesDeferred"),
+            rises=(*_of("overview", "Now: Put off"), *_of("bucket", "How it answers: Without an answer")),
+            falls=(*_of("overview", "Now: Bucket"), *_of("bucket", "Now: Reached")),
+        ),
+    ),
+    (
+        Fault(pods_are_away, falls=_of("overview", "Now: Pods")),
+        Fault(
+            the_api_server_is_away,
+            alerts=("MailpodOperatorNotLeading",),
+            falls=_of("operator", "Now: Holds the Lease"),
+        ),
+        Fault(
+            lambda world: None,  # it sweeps no more
+            alerts=("MailpodOperatorSweepLate",),
+            rises=_of("operator", "Now: Since the last sweep"),
+            later=True,
+        ),
+    ),
+)
