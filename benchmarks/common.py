@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import re
 import resource
+import signal
 import statistics
 import sys
 import time
@@ -199,6 +200,7 @@ def main(*works: Work, systems: str = "folder,seaweedfs,peers", ratios: bool = F
         print(f"without the peers: {why}", file=sys.stderr)
         kinds = [kind for kind in kinds if not kind.startswith("peers")]
     runs, scale = (1, 0.1) if given.quick else (given.runs, given.scale)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # as by Ctrl-C: the servers end too
     options = Options(kinds, runs, scale, given.minutes * 60, given.profile)
     table = Table()
     chosen = given.only.split(",") if given.only else [work.__name__ for work in works]
