@@ -8,8 +8,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from mailpod.authres.arc import Arc, verify_chain, vouched
@@ -65,10 +66,15 @@ async def check(arrival: Arrival, resolver: Resolver, settings: AuthresSettings,
     verifier = Verifier(arrival.content, resolver, settings, now)
     domain = arrival.sender.rpartition("@")[2] or arrival.helo
     spf, arc, signatures = await asyncio.gather(
-        _within(senders, check_host(resolver, arrival.client, arrival.sender, arrival.helo), Spf("temperror", domain)),
-        _within(senders, verify_chain(verifier), Arc("fail", "there was no time", next=None)),
-        asyncio.gather(
-            *(_within(senders, verifier.verify(field), verifier.unfinished(field)) for field in verifier.signatures())
+        _within(
+            senders,
+            check_host(resolver, arrival.client, arrival.sender, arrival.helo),
+            lambda: Spf("temperror", domain),
+        ),
+        _within(senders, verify_chain(verifier), lambda: Arc("fail", "there was no time", next=None)),
+        _all(
+            _within(senders, verifier.verify(field), partial(verifier.unfinished, field))
+            for field in verifier.signatures()
         ),
     )
     verdicts: list[Dmarc]
@@ -78,11 +84,9 @@ async def check(arrival: Arrival, resolver: Resolver, settings: AuthresSettings,
     elif not arrival.authors:
         verdicts = [Dmarc("none", "")]
     else:
-        verdicts = await asyncio.gather(
-            *(
-                _within(deadline, evaluate(resolver, author, spf, signatures), Dmarc("temperror", author))
-                for author in arrival.authors
-            )
+        verdicts = await _all(
+            _within(deadline, evaluate(resolver, author, spf, signatures), partial(Dmarc, "temperror", author))
+            for author in arrival.authors
         )
     verdicts = [_overridden(verdict, arc, arrival.trusted) for verdict in verdicts]
     wanted: Disposition = "none"
@@ -100,9 +104,15 @@ def _overridden(verdict: Dmarc, arc: Arc, trusted: Collection[str]) -> Dmarc:
     return replace(verdict, wanted="none", vouched=True)
 
 
-async def _within(deadline: float, work: Coroutine[Any, Any, T], otherwise: T) -> T:
+async def _within(deadline: float, work: Coroutine[Any, Any, T], otherwise: Callable[[], T]) -> T:
     try:
         async with asyncio.timeout_at(deadline):
             return await work
     except TimeoutError:
-        return otherwise
+        return otherwise()
+
+
+async def _all(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """At the same time; the usual one alone needs no task of its own."""
+    waiting = list(works)
+    return [await waiting[0]] if len(waiting) == 1 else await asyncio.gather(*waiting)

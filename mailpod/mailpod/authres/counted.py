@@ -63,6 +63,8 @@ def seen(verdict: Verdict, *, client: str, sender: str, applied: Disposition) ->
     reason = ""
     if not passed and applied != dmarc.policy:
         reason = "policy_test_mode" if dmarc.record.testing and applied == dmarc.wanted else "local_policy"
+        if dmarc.vouched:
+            reason = "trusted_forwarder"
     return Seen(
         policy=_published(dmarc.record),
         client=str(ipaddress.ip_address(client)),

@@ -79,6 +79,11 @@ def test_whatever_senders_make_up(sender: str, domain: str, selector: str) -> No
         ({"result": "fail", "wanted": "reject", "policy": "reject"}, "none", ("none", "local_policy", False)),
         ({"result": "fail", "wanted": "none", "policy": "none"}, "none", ("none", "", False)),
         (
+            {"result": "fail", "wanted": "none", "policy": "reject", "vouched": True},
+            "none",
+            ("none", "trusted_forwarder", False),
+        ),
+        (
             {"result": "fail", "wanted": "quarantine", "policy": "reject", "testing": True},
             "quarantine",
             ("quarantine", "policy_test_mode", False),
