@@ -142,8 +142,9 @@ async def test_several_sessions_that_pipeline_and_idle(make: MakeWorld, seed: in
     idle = [asyncio.ensure_future(replica.idle(quiet)) for replica in replicas]
     account = await world.account()
     box = account.mailbox("INBOX")
-    await account.append("INBOX", [NewMessage(BODY)])
-    await account.store_flags(box, [box.uids[0]], "add", ["done"])
+    await account.append("INBOX", [NewMessage(BODY)] * 2)
+    await account.store_flags(box, [box.uids[-1]], "add", ["done"])
+    await account.expunge(box, [box.uids[-2]])
     await eventually(lambda: all(replica.agrees_with(box) for replica in replicas))
     quiet.set()
     await asyncio.gather(*idle)
