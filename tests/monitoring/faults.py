@@ -45,10 +45,10 @@ class Fault:
     """Of its rates: what happens once is to be seen for longer."""
 
 
-def submit(world: FaultWorld, account: Account, recipient: str) -> None:
+def submit(world: FaultWorld, account: Account, *recipients: str) -> None:
     with Smtp(world.server.pod_target(0), "submissions") as smtp:
         smtp.login(account)
-        assert smtp.deliver(account.address, [recipient], letter(sender=account.address)[1]).code == 250
+        assert smtp.deliver(account.address, [*recipients], letter(sender=account.address)[1]).code == 250
 
 
 # -- mail on its way
@@ -96,7 +96,7 @@ class Client(Smtp):
 
 
 def servers_elsewhere_are_down(world: FaultWorld) -> None:
-    submit(world, world.server.accounts[0], "ann@down.test")
+    submit(world, world.server.accounts[0], *(f"ann{number}@down.test" for number in range(40)))
 
 
 def one_elsewhere_says_nothing(world: FaultWorld) -> None:
