@@ -46,7 +46,7 @@ class Fault:
 
 
 def submit(world: FaultWorld, account: Account, *recipients: str) -> None:
-    with Smtp(world.server.pod_target(0), "submissions") as smtp:
+    with Smtp(world.server.pod_target(0), "submission") as smtp:
         smtp.login(account)
         assert smtp.deliver(account.address, [*recipients], letter(sender=account.address)[1]).code == 250
 
