@@ -11,12 +11,16 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Final
 
+from mailpod.mime.addresses import mailboxes
 from mailpod.mime.folding import fold
 from mailpod.mime.headers import field_values, parse_fields
 from mailpod.mime.text import decode_header, decoded_text
 
 # Lower-case signs that text may read otherwise than its octets do: encodings, and charsets that are not ASCII below 128
 _DISGUISES: Final = (b"=?", b"base64", b"quoted-printable", b"\x1b", b"utf-7", b"utf7", b"hz-gb", b"\0")
+# An address that is not written in one piece has one of these
+_PIECES: Final = (b" @", b"\t@", b")@", b'"@', b"@ ", b"@\t", b"@(")
+_ADDRESSES: Final = frozenset((b"from", b"to", b"cc", b"bcc"))
 
 
 class Needle:
@@ -50,7 +54,7 @@ class Needle:
 
     def in_fields(self, raw: bytes, name: bytes) -> bool:
         """Does a field `name` (lower case) of this header block hold the string? The empty one asks for the field."""
-        return self._in_values(parse_fields(raw).get(name, ()))
+        return self._in_values(parse_fields(raw).get(name, ()), name)
 
     def in_column(self, column: Sequence[bytes], encoded: Sequence[bool], name: bytes) -> list[bool]:
         """The same of a page's column of cached fields, `encoded` being `encoded_fields` of it."""
@@ -58,10 +62,16 @@ class Needle:
         if self._word:
             for row in _rows_with(self._word, column):
                 maybe[row] = True
-        return [each and self._in_values(field_values(raw, name)) for each, raw in zip(maybe, column, strict=True)]
+        return [
+            each and self._in_values(field_values(raw, name), name) for each, raw in zip(maybe, column, strict=True)
+        ]
 
-    def _in_values(self, values: Sequence[bytes]) -> bool:
-        return any(self.in_text(decode_header(value)) for value in values)
+    def _in_values(self, values: Sequence[bytes], name: bytes) -> bool:
+        if any(self.in_text(decode_header(value)) for value in values):
+            return True
+        # RFC 3501 §6.4.4: FROM and the like look at the ENVELOPE, where addresses have no comments in them
+        odd = [value for value in values if _in_pieces(value)] if name in _ADDRESSES else ()
+        return any(self.in_text(found.decode("utf-8", "replace")) for value in odd for found in mailboxes(value))
 
     def in_message(self, data: bytes, parts: Sequence[int], header_size: int, headers: bool) -> bool:
         """SEARCH TEXT (`headers`) and BODY."""
@@ -72,7 +82,14 @@ class Needle:
 
 def encoded_fields(column: Sequence[bytes]) -> list[bool]:
     """Which of these header blocks may read otherwise than their octets do."""
-    return [b"=?" in raw or not raw.isascii() or b"\x1b" in raw for raw in column]
+    found = [b"=?" in raw or not raw.isascii() or b"\x1b" in raw for raw in column]
+    if _in_pieces(b"\n".join(column)):
+        return [each or _in_pieces(raw) for each, raw in zip(found, column, strict=True)]
+    return found
+
+
+def _in_pieces(raw: bytes) -> bool:
+    return any(sign in raw for sign in _PIECES)
 
 
 def _rows_with(word: bytes, column: Sequence[bytes]) -> Iterator[int]:

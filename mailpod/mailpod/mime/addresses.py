@@ -34,6 +34,13 @@ def address_list(values: list[bytes]) -> bytes:
     return b"(%b)" % out if out else NIL
 
 
+def mailboxes(value: bytes) -> list[bytes]:
+    """`local@domain` of each address that has both, however it is written: without comments, white space and quotes."""
+    parser = _Parser(value.rstrip(b" \t\r\n"), 0)
+    parser.run()
+    return parser.mailboxes
+
+
 def _addresses(value: bytes) -> list[bytes]:
     value = value.rstrip(b" \t\r\n")
     out: list[bytes] = []
@@ -68,6 +75,7 @@ class _Parser:
     value: bytes
     at: int
     out: list[bytes] = field(default_factory=list)
+    mailboxes: list[bytes] = field(default_factory=list)
     words: list[_Word] = field(default_factory=list)
     name: bytes = b""  # what stood before "<"
     angle: bool = False
@@ -145,6 +153,8 @@ class _Parser:
         local, rest = _run(words)
         has_at = bool(rest) and rest[0].text == b"@"
         domain = _run(rest[1:])[0] if has_at else b""
+        if local and domain:
+            self.mailboxes.append(b"%b@%b" % (local, domain))
         name = self.name
         if not self.angle:
             name = unquote(self.comment)

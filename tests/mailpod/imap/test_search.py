@@ -116,6 +116,15 @@ async def test_text_in_any_charset(ann: Client, key: str, text: str, found: byte
     assert answer == b" ".join(filter(None, (b"* SEARCH", found))) + b"\r\nOK SEARCH completed\r\n"
 
 
+async def test_an_address_is_found_however_it_is_written(at: Desk) -> None:
+    """RFC 3501 §6.4.4: in the envelope, where it has no comments, white space and quotes."""
+    await at.deliver(b'From: <zoe (who)@ (where) example.org>\r\nBcc: "zoe"@example.net\r\n\r\nx\r\n')
+    ann = at.select()
+    for program in ("FROM zoe@example.org", "BCC zoe@example.net", 'FROM "(who)"', 'FROM "zoe (who)@"'):
+        assert await ann.say(f"SEARCH {program}") == b"* SEARCH 5\r\nOK SEARCH completed\r\n", program
+    assert await ann.say("SEARCH SUBJECT zoe@example.org") == b"* SEARCH\r\nOK SEARCH completed\r\n"
+
+
 async def test_uid_search_gives_uids(at: Desk) -> None:
     await at.account.expunge(at.account.mailbox("INBOX"), [1, 2])
     ann = at.select()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.mailpod.mime.grammar import read
 
-from mailpod.mime.addresses import address_list
+from mailpod.mime.addresses import address_list, mailboxes
 from mailpod.mime.scan import scan
 
 A_B = b'(NIL NIL "a" "b")'
@@ -133,3 +133,26 @@ words = st.text("abcXYZ019!#$%&'*+/=?^_`{|}~-", min_size=1, max_size=9).map(str.
 def test_well_formed_lists_come_back_as_they_are(people: list[tuple[bytes, bytes, bytes]]) -> None:
     field = b", ".join(b"%b <%b@%b>" % person for person in people)
     assert read(address_list([field])) == [[name, None, local, domain] for name, local, domain in people]
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (b"ann@example.org", [b"ann@example.org"]),
+        (b'Ann (a) <ann (b)@ (c) example.org>, "bob b"@example.net', [b"ann@example.org", b"bob b@example.net"]),
+        (
+            b"team: ann @example.org, bob@ example.net;, cid@example.com",
+            [b"ann@example.org", b"bob@example.net", b"cid@example.com"],
+        ),
+        (b"Ann Example", []),
+        (b"ann@", []),
+        (b"", []),
+    ],
+)
+def test_mailboxes_without_what_is_written_around_them(value: bytes, found: list[bytes]) -> None:
+    assert mailboxes(value) == found
+
+
+@given(st.binary(max_size=60))
+def test_mailboxes_of_any_value(value: bytes) -> None:
+    assert all(b"@" in each for each in mailboxes(value))
