@@ -12,17 +12,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Final
+from itertools import chain
+from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
 
 from mailpod import logs
 from mailpod.clock import Clock
+from mailpod.dns.resolver import Resolver
 from mailpod.errors import MailError
 from mailpod.store.daycounts import Day, DayCounts
 
 _EARLIEST, _LATEST = 2 * 3600.0, 6 * 3600.0  # after a day's end
 _KEPT: Final = timedelta(days=7)  # then a day is dropped, reported or not
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,39 +42,54 @@ FindSender = Callable[[], Awaitable[Sender | None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
-    """Whether and how often (in seconds) is written what was counted, and where to."""
+class Means:
+    """What a reporter works with. `store` is where counts are kept."""
 
-    enabled: bool
-    seconds: float
     store: Callable[[], DayCounts]
+    resolver: Resolver
     clock: Clock
     rng: random.Random
+    sender: FindSender
+    send_mail: SendMail
 
 
-class Daily(ABC):
-    """One per pod and kind of report."""
+class Tally(Protocol[T]):
+    """What one pod counts."""
 
-    def __init__(self, schedule: Schedule) -> None:
-        self._schedule = schedule
-        self._delay = schedule.rng.uniform(_EARLIEST, _LATEST)
+    def take(self) -> list[T]:
+        """All of it since the last time; counting begins anew."""
 
-    @abstractmethod
-    def take(self) -> list[Any]:
-        """What was counted since the last time; counting begins anew."""
-
-    @abstractmethod
-    def give_back(self, counted: list[Any]) -> None:
+    def give_back(self, counted: list[T], /) -> None:
         """What was taken and could not be kept."""
 
+
+class Daily(ABC, Generic[T]):
+    """One per pod and kind of report. `rows` is the type of what is counted, which is written every `seconds`."""
+
+    def __init__(self, means: Means, tally: Tally[T], rows: type[list[T]], *, enabled: bool, seconds: float) -> None:
+        self._means = means
+        self._counting = tally
+        self._rows = msgspec.json.Decoder(rows)
+        self._enabled = enabled
+        self._seconds = seconds
+        self._delay = means.rng.uniform(_EARLIEST, _LATEST)
+
     @abstractmethod
-    async def send_day(self, day: str, counts: list[bytes]) -> None:
-        """Report a day (`YYYY-MM-DD`, UTC) out of what all pods wrote. Raises nothing for a report that fails."""
+    async def send_day(self, sender: Sender, day: str, rows: list[T]) -> None:
+        """Report a day (`YYYY-MM-DD`, UTC) out of what all pods counted. Raises nothing for a report that fails."""
+
+    async def mail(self, sender: Sender, recipient: str, message: bytes) -> str:
+        """ "" or why it cannot be sent."""
+        try:
+            await self._means.send_mail(sender, recipient, message)
+        except MailError as error:
+            return error.text
+        return ""
 
     async def run(self) -> None:
         """For ever, where reports are wanted."""
-        while self._schedule.enabled:
-            await self._schedule.clock.sleep(self._schedule.seconds * self._schedule.rng.uniform(0.75, 1.25))
+        while self._enabled:
+            await self._means.clock.sleep(self._seconds * self._means.rng.uniform(0.75, 1.25))
             try:
                 await self.flush()
                 await self.report_due()
@@ -80,17 +98,17 @@ class Daily(ABC):
 
     async def flush(self) -> None:
         """Write what was counted since the last time. Raises Unavailable, and keeps it then."""
-        taken = self.take()
+        taken = self._counting.take()
         if taken:
             try:
-                await self._schedule.store().add(self._today().isoformat(), msgspec.json.encode(taken))
+                await self._means.store().add(self._today().isoformat(), msgspec.json.encode(taken))
             except MailError:
-                self.give_back(taken)
+                self._counting.give_back(taken)
                 raise
 
     async def report_due(self) -> None:
         """Report the days that are over and that nobody reports. Raises Unavailable."""
-        store, now = self._schedule.store(), self._schedule.clock.now()
+        store, now = self._means.store(), self._means.clock.now()
         for name, day in (await store.days()).items():
             begin = began(name)
             if begin is None or now - begin < 86400 + self._delay:
@@ -101,11 +119,20 @@ class Daily(ABC):
                 await self._report(store, name, day)
 
     async def _report(self, store: DayCounts, name: str, day: Day) -> None:
-        await self.send_day(name, await store.counts(day))
+        counts = await store.counts(day)
+        sender = await self._means.sender()
+        if sender is not None:
+            await self.send_day(sender, name, list(chain.from_iterable(map(self._decoded, counts))))
         await store.reported(day)
 
+    def _decoded(self, data: bytes) -> list[T]:
+        try:
+            return self._rows.decode(data)
+        except ValueError:  # of another version
+            return []
+
     def _today(self) -> date:
-        return datetime.fromtimestamp(self._schedule.clock.now(), UTC).date()
+        return datetime.fromtimestamp(self._means.clock.now(), UTC).date()
 
 
 def began(day: str) -> float | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import re
-from base64 import encodebytes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -13,6 +12,7 @@ from xml.sax.saxutils import escape
 
 from mailpod.authres.counted import Seen
 from mailpod.daily import Sender, began
+from mailpod.reportmail import Attached, report_mail
 
 _NAMESPACE: Final = "urn:ietf:params:xml:ns:dmarc-2.0"
 _UNPRINTABLE: Final = re.compile(r"[^ -~]")
@@ -80,30 +80,20 @@ class Report:
 
     def mail(self, recipient: str, now: float) -> bytes:
         """§3.5.2"""
-        boundary = f"=_dmarc-{self.day}"
         head = [
             f"From: {self.sender.contact}",
             f"To: {recipient}",
             f"Subject: Report Domain: {self.domain}\r\n Submitter: {self.sender.domain}\r\n Report-ID: <{self.id}>",
             f"Date: {formatdate(now)}",
             f"Message-ID: <dmarc.{self.id}>",
-            "Auto-Submitted: auto-generated",
-            "MIME-Version: 1.0",
-            f'Content-Type: multipart/mixed; boundary="{boundary}"',
         ]
-        words = f"DMARC report of {self.sender.domain} about {self.domain}, {self.day} (UTC).\r\n"
-        attached = [
-            "Content-Type: application/gzip",
-            "Content-Transfer-Encoding: base64",
-            f'Content-Disposition: attachment; filename="{self.filename}"',
-        ]
-        data = encodebytes(self.packed()).replace(b"\n", b"\r\n").decode("ascii")
-        text = ["Content-Type: text/plain; charset=us-ascii"]
-        parts = "".join(
-            f"--{boundary}\r\n" + "\r\n".join(fields) + f"\r\n\r\n{body}\r\n"
-            for fields, body in ((text, words), (attached, data))
+        return report_mail(
+            head,
+            "multipart/mixed",
+            f"=_dmarc-{self.day}",
+            f"DMARC report of {self.sender.domain} about {self.domain}, {self.day} (UTC).\r\n",
+            Attached("application/gzip", self.filename, self.packed()),
         )
-        return ("\r\n".join(head) + f"\r\n\r\n{parts}--{boundary}--\r\n").encode()
 
 
 def _record(seen: Seen) -> str:

@@ -5,9 +5,11 @@ It is mail of the postmaster of the domain that the server's name lies in, and n
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
-from mailpod.daily import Sender
+from mailpod.daily import Means, Sender
+from mailpod.store.daycounts import DayCounts
 from mailpod.store.outbound import SpoolEntry
 
 if TYPE_CHECKING:
@@ -41,3 +43,17 @@ class OwnMail:
         recipients = tuple(dict.fromkeys(mailbox.address for mailbox in found)) or (recipient,)
         entry = SpoolEntry(entry_id, sender="", recipients=recipients, created=now)
         await services.spool.accept(entry, signed + message)
+
+
+def report_means(services: Services, prefix: str) -> Means:
+    """Of a kind of daily report whose counts lie under `prefix` in the bucket."""
+    rng = random.Random()  # noqa: S311  names are to be unique, not secret
+    own = OwnMail(services)
+    return Means(
+        store=lambda: DayCounts(services.store.objects, services.clock, rng, prefix),
+        resolver=services.resolver,
+        clock=services.clock,
+        rng=rng,
+        sender=own.sender,
+        send_mail=own.send,
+    )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING
 
-from mailpod.queue.ownmail import OwnMail
-from mailpod.store.daycounts import TLS_PREFIX, DayCounts
+from mailpod.queue.ownmail import report_means
+from mailpod.store.daycounts import TLS_PREFIX
 from mailpod.store.stspolicies import KeptPolicy, StsPolicies
-from mailpod.tlspolicy.reporter import Means, Reporter
+from mailpod.tlspolicy.reporter import Reporter
 
 if TYPE_CHECKING:
     from mailpod.services import Services
@@ -36,17 +35,4 @@ class Kept:
 
 def make_reporter(services: Services) -> Reporter:
     """One per pod."""
-    rng = random.Random()  # noqa: S311  names are to be unique, not secret
-    own = OwnMail(services)
-    return Reporter(
-        Means(
-            settings=services.settings.tls_policy,
-            tally=services.tls_policies.tally,
-            store=lambda: DayCounts(services.store.objects, services.clock, rng, TLS_PREFIX),
-            resolver=services.resolver,
-            clock=services.clock,
-            rng=rng,
-            sender=own.sender,
-            send_mail=own.send,
-        )
-    )
+    return Reporter(report_means(services, TLS_PREFIX), services.settings.tls_policy, services.tls_policies.tally)

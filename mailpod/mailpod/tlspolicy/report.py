@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from base64 import encodebytes
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -13,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from mailpod.daily import Sender
+from mailpod.reportmail import Attached, report_mail
 from mailpod.tlspolicy.tally import Failed, Seen
 
 _FIELD: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,31})[ \t]*=([\t\x20-\x3a\x3c-\x7e]*)")
@@ -92,7 +92,6 @@ class Report:
 
     def mail(self, recipient: str, begin: int, now: float) -> bytes:
         """RFC 8460 §5.3."""
-        boundary = f"=_tlsrpt-{self.day}"
         head = [
             f"From: {self.sender.contact}",
             f"To: {recipient}",
@@ -102,23 +101,14 @@ class Report:
             f"TLS-Report-Domain: {self.domain}",
             f"TLS-Report-Submitter: {self.sender.domain}",
             "TLS-Required: No",  # RFC 8460 §3: the policy that fails must not keep its report away (RFC 8689 §5)
-            "Auto-Submitted: auto-generated",
-            "MIME-Version: 1.0",
-            f'Content-Type: multipart/report; report-type="tlsrpt"; boundary="{boundary}"',
         ]
-        words = f"TLS report of {self.sender.domain} about {self.domain}, {self.day} (UTC).\r\n"
-        attached = [
-            "Content-Type: application/tlsrpt+gzip",
-            "Content-Transfer-Encoding: base64",
-            f'Content-Disposition: attachment; filename="{self.filename(begin)}"',
-        ]
-        data = encodebytes(self.packed()).replace(b"\n", b"\r\n").decode("ascii")
-        text = ["Content-Type: text/plain; charset=us-ascii"]
-        parts = "".join(
-            f"--{boundary}\r\n" + "\r\n".join(fields) + f"\r\n\r\n{body}\r\n"
-            for fields, body in ((text, words), (attached, data))
+        return report_mail(
+            head,
+            'multipart/report; report-type="tlsrpt"',
+            f"=_tlsrpt-{self.day}",
+            f"TLS report of {self.sender.domain} about {self.domain}, {self.day} (UTC).\r\n",
+            Attached("application/tlsrpt+gzip", self.filename(begin), self.packed()),
         )
-        return ("\r\n".join(head) + f"\r\n\r\n{parts}--{boundary}--\r\n").encode()
 
 
 def _policy(seen: Seen) -> dict[str, Any]:

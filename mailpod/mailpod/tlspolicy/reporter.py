@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import chain
-
-import msgspec
-
 from mailpod import logs, metrics
-from mailpod.clock import Clock
-from mailpod.daily import Daily, FindSender, Schedule, SendMail, began
+from mailpod.daily import Daily, Means, Sender, began
 from mailpod.dns.answers import DnsError
-from mailpod.dns.resolver import Resolver
-from mailpod.errors import MailError
-from mailpod.store.daycounts import DayCounts
 from mailpod.tlspolicy import report
 from mailpod.tlspolicy.report import Report
 from mailpod.tlspolicy.roots import Roots
@@ -23,43 +12,21 @@ from mailpod.tlspolicy.settings import TlsPolicySettings
 from mailpod.tlspolicy.tally import Seen, Tally, merged
 
 
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What a reporter works with."""
+class Reporter(Daily[Seen]):
+    """One per pod. `tally` is what it counts."""
 
-    settings: TlsPolicySettings
-    tally: Tally
-    store: Callable[[], DayCounts]
-    resolver: Resolver
-    clock: Clock
-    rng: random.Random
-    sender: FindSender
-    send_mail: SendMail
-
-
-class Reporter(Daily):
-    """One per pod."""
-
-    def __init__(self, means: Means) -> None:
-        settings = means.settings
-        super().__init__(Schedule(settings.report, settings.report_seconds, means.store, means.clock, means.rng))
-        self._means = means
+    def __init__(self, means: Means, settings: TlsPolicySettings, tally: Tally) -> None:
+        super().__init__(means, tally, list[Seen], enabled=settings.report, seconds=settings.report_seconds)
+        self.tally = tally
+        self._fetch_seconds = settings.fetch_seconds
         self._roots = Roots(settings.ca_file)
 
-    def take(self) -> list[Seen]:
-        return self._means.tally.take()
-
-    def give_back(self, counted: list[Seen]) -> None:
-        self._means.tally.give_back(counted)
-
-    async def send_day(self, day: str, counts: list[bytes]) -> None:
-        sender = await self._means.sender()
-        if sender is not None:
-            domains: dict[str, list[Seen]] = {}
-            for seen in chain.from_iterable(map(_decoded, counts)):
-                domains.setdefault(seen.domain, []).append(seen)
-            for domain, found in domains.items():
-                await self._send(Report(sender, domain, day, merged(found)))
+    async def send_day(self, sender: Sender, day: str, rows: list[Seen]) -> None:
+        domains: dict[str, list[Seen]] = {}
+        for seen in rows:
+            domains.setdefault(seen.domain, []).append(seen)
+        for domain, found in domains.items():
+            await self._send(Report(sender, domain, day, merged(found)))
 
     async def _send(self, told: Report) -> None:
         try:
@@ -74,22 +41,11 @@ class Reporter(Daily):
 
     async def _deliver(self, told: Report, place: str) -> str:
         """ "" or why not."""
-        means, recipient = self._means, report.mailbox(place)
+        recipient = report.mailbox(place)
         if recipient is None:
             from mailpod.tlspolicy.posting import post  # aiohttp, as late as in policies.py
 
-            seconds = means.settings.fetch_seconds
-            return await post(place, told.packed(), resolver=means.resolver, roots=self._roots, seconds=seconds)
+            packed, resolver = told.packed(), self._means.resolver
+            return await post(place, packed, resolver=resolver, roots=self._roots, seconds=self._fetch_seconds)
         begin = int(began(told.day) or 0)
-        try:
-            await means.send_mail(told.sender, recipient, told.mail(recipient, begin, means.clock.now()))
-        except MailError as error:
-            return error.text
-        return ""
-
-
-def _decoded(data: bytes) -> list[Seen]:
-    try:
-        return msgspec.json.decode(data, type=list[Seen])
-    except ValueError:  # of another version
-        return []
+        return await self.mail(told.sender, recipient, told.mail(recipient, begin, self._means.clock.now()))

@@ -2,61 +2,38 @@
 
 from __future__ import annotations
 
-import email
-import email.policy
-import random
-from gzip import decompress
 from xml.etree.ElementTree import Element
 
 import msgspec
-from tests.harness.zone import Zone
 from tests.mailpod.authres.feedback import valid
 from tests.mailpod.authres.test_aggregate import ROW
-from tests.mailpod.store.faults import FakeClock
+from tests.mailpod.reportworld import DAY, ReportWorld
 
-from mailpod.authres.reporter import DmarcReporter, Means
+from mailpod.authres.reporter import DmarcReporter
 from mailpod.authres.settings import AuthresSettings
 from mailpod.daily import Sender
 from mailpod.errors import OverQuota
-from mailpod.store.daycounts import DMARC_PREFIX, DayCounts
-from mailpod.store.memory import MemoryObjects
+from mailpod.store.daycounts import DMARC_PREFIX
 
-DAY = 86400.0
-NOON = 1764072000.0  # 2025-11-25, 12:00 UTC
 ASKS = '_dmarc.a.example TXT "v=DMARC1; p=reject; rua=mailto:r@a.example"'
 
 
-class World:
-    """Pods over one bucket. `sent` are recipients and reports that were mailed."""
+class World(ReportWorld[Element]):
+    """Of DMARC's reports. Where it is `full`, mail cannot be queued."""
 
-    def __init__(self, *records: str) -> None:
-        self.clock, self.zone = FakeClock(NOON), Zone(*records)
-        self.bucket = MemoryObjects(self.clock)
-        self.sent: list[tuple[str, Element]] = []
-        self.full = False
+    prefix = DMARC_PREFIX
+    full = False
 
     def pod(self, seed: int = 1, **settings: object) -> DmarcReporter:
-        rng = random.Random(seed)
-        return DmarcReporter(
-            Means(
-                settings=AuthresSettings.model_validate(settings),
-                store=lambda: DayCounts(self.bucket, self.clock, rng, DMARC_PREFIX),
-                resolver=self.zone.resolver(self.clock),
-                clock=self.clock,
-                rng=rng,
-                sender=self.sender,
-                send_mail=self.mail,
-            )
-        )
+        return DmarcReporter(self.means(seed), AuthresSettings.model_validate(settings))
 
-    async def sender(self) -> Sender | None:
-        return Sender("ours.example", "postmaster@ours.example")
+    def read(self, packed: bytes) -> Element:
+        return valid(packed)
 
     async def mail(self, sender: Sender, recipient: str, message: bytes) -> None:
         if self.full:
             raise OverQuota
-        _, attached = email.message_from_bytes(message, policy=email.policy.default).iter_parts()
-        self.sent.append((recipient, valid(decompress(attached.get_content()))))
+        await super().mail(sender, recipient, message)
 
     async def next_day(self, *pods: DmarcReporter) -> None:
         for pod in pods:
@@ -129,5 +106,5 @@ async def test_a_report_has_a_longest() -> None:
 async def test_switched_off_nothing_is_counted() -> None:
     pod = World(ASKS).pod(report=False)
     pod.tally.add(ROW)
-    assert pod.take() == []
+    assert pod.tally.take() == []
     await pod.run()

@@ -2,60 +2,33 @@
 
 from __future__ import annotations
 
-import email
-import email.policy
 import json
 import random
-from gzip import decompress
 
 import pytest
-from tests.harness.zone import Zone
-from tests.mailpod.store.faults import FakeClock
+from tests.mailpod.reportworld import DAY, ReportWorld
 
-from mailpod.daily import Sender
 from mailpod.errors import Unavailable
 from mailpod.store.daycounts import TLS_PREFIX, DayCounts
-from mailpod.store.memory import MemoryObjects
 from mailpod.store.objects import StorageError
 from mailpod.tlspolicy.policy import Policy
-from mailpod.tlspolicy.reporter import Means, Reporter
+from mailpod.tlspolicy.reporter import Reporter
 from mailpod.tlspolicy.settings import TlsPolicySettings
 from mailpod.tlspolicy.tally import Tally
 
-DAY = 86400.0
-NOON = 1764072000.0  # 2025-11-25, 12:00 UTC
 STS = Policy("example", "sts", True, lines=("version: STSv1",))
 
 
-class World:
-    """Pods over one bucket. `sent` are recipients and JSON of what was mailed."""
+class World(ReportWorld[dict[str, object]]):
+    """Of TLS reports."""
 
-    def __init__(self, *records: str) -> None:
-        self.clock, self.zone = FakeClock(NOON), Zone(*records)
-        self.bucket = MemoryObjects(self.clock)
-        self.sent: list[tuple[str, dict[str, object]]] = []
+    prefix = TLS_PREFIX
 
     def pod(self, seed: int = 1, **settings: object) -> Reporter:
-        rng = random.Random(seed)
-        return Reporter(
-            Means(
-                settings=TlsPolicySettings.model_validate(settings),
-                tally=Tally(100),
-                store=lambda: DayCounts(self.bucket, self.clock, rng, TLS_PREFIX),
-                resolver=self.zone.resolver(self.clock),
-                clock=self.clock,
-                rng=rng,
-                sender=self.sender,
-                send_mail=self.mail,
-            )
-        )
+        return Reporter(self.means(seed), TlsPolicySettings.model_validate(settings), Tally(100))
 
-    async def sender(self) -> Sender | None:
-        return Sender("ours.example", "postmaster@ours.example")
-
-    async def mail(self, sender: Sender, recipient: str, message: bytes) -> None:
-        _, attached = email.message_from_bytes(message, policy=email.policy.default).iter_parts()
-        self.sent.append((recipient, json.loads(decompress(attached.get_content()))))
+    def read(self, packed: bytes) -> dict[str, object]:
+        return json.loads(packed)  # type: ignore[no-any-return]
 
     async def keys(self) -> list[str]:
         return [entry.key.rpartition("/")[2][:7] for entry in await self.bucket.list("tlsreports/")]
@@ -63,7 +36,7 @@ class World:
 
 def count(pod: Reporter, times: int = 1) -> None:
     for _ in range(times):
-        pod._means.tally.add(STS, "mx.example", None)
+        pod.tally.add(STS, "mx.example", None)
 
 
 ASKS = '_smtp._tls.example TXT "v=TLSRPTv1; rua=mailto:reports@example"'
