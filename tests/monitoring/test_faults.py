@@ -18,8 +18,9 @@ from tests.charts.test_alerts import rules
 from tests.conftest import MakeMailpod
 from tests.harness.need import need
 from tests.harness.ports import HTTP
+from tests.monitoring.acts import ACTS
 from tests.monitoring.expressions import filled_in
-from tests.monitoring.faults import ACTS, AHEAD, Fault
+from tests.monitoring.faults import AHEAD, Fault
 from tests.monitoring.faultworld import FaultWorld
 from tests.monitoring.prometheus import Prometheus, prometheus
 
