@@ -21,6 +21,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from mailpod.errors import CannotDo
 from mailpod.imap.enabled import Enabled
 from mailpod.imap.flagwire import flag_lines, number_lines
 from mailpod.imap.sets import runs, wire, within
@@ -57,6 +58,11 @@ class View:
         self._vanished: set[int] = set()
         self._flagged: set[int] = set()
         self._claim(0)
+
+    def check_writable(self) -> None:
+        """Before a command that changes messages. Raises CannotDo after EXAMINE."""
+        if self.read_only:
+            raise CannotDo("The mailbox is selected read-only")
 
     @property
     def uidnext(self) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from itertools import compress
 from typing import TYPE_CHECKING
 
-from mailpod.errors import CannotDo
 from mailpod.imap.reply import Done
 from mailpod.imap.sequence import resolve, uids_of
 
@@ -24,8 +23,7 @@ DELETED = "\\Deleted"
 async def run(session: Session, args: ExpungeArgs) -> Done | None:
     """Raises CannotDo after EXAMINE."""
     view = session.view
-    if view.read_only:
-        raise CannotDo("The mailbox is selected read-only")
+    view.check_writable()
     uids = deleted(view.mailbox)
     if args.set is not None:
         uids = sorted(set(uids).intersection(uids_of(view, resolve(args.set, view, uid=True))))

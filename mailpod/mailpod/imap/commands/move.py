@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mailpod.errors import CannotDo
 from mailpod.imap import junk
 from mailpod.imap.commands.copy import chosen, copyuid
 from mailpod.imap.commands.expunge import highest_modseq
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 async def run(session: Session, args: CopyArgs) -> Done | None:
     """Raises CannotDo after EXAMINE, TryCreate, OverQuota, and Expunged as COPY does."""
     view = session.view
-    if view.read_only:
-        raise CannotDo("The mailbox is selected read-only")
+    view.check_writable()
     uids = chosen(session, args)
     if not uids:
         return Done(None, b"No messages to move")
@@ -32,5 +30,5 @@ async def run(session: Session, args: CopyArgs) -> Done | None:
     junk.moved(session, view.mailbox, args.mailbox, moved)
     # RFC 6851 §4.3: COPYUID in an untagged OK, before the EXPUNGEs
     session.send(b"* OK [%b] Moved\r\n" % copyuid(moved))
-    session.send(b"".join(view.poll(allow_expunge=True)))
+    session.send(view.poll(allow_expunge=True))
     return Done(highest_modseq(view), b"Done")

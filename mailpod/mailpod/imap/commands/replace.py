@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 async def run(session: Session, args: ReplaceArgs) -> Done:
     """Raises CannotDo after EXAMINE and for an empty message, Expunged, TryCreate, OverQuota."""
     view = session.view
-    if view.read_only:
-        raise CannotDo("The mailbox is selected read-only")
+    view.check_writable()
     if not args.message.data:
         raise CannotDo("A message cannot be empty")
     uids = uids_of(view, resolve(SequenceSet(((args.number, args.number),)), view, args.uid))
@@ -34,5 +33,5 @@ async def run(session: Session, args: ReplaceArgs) -> Done:
     added = await session.account.replace(view.mailbox, uids[0], args.mailbox, message, limits=limits(session))
     # RFC 8508 §3.3: APPENDUID in an untagged OK, before the EXPUNGE
     session.send(b"* OK [APPENDUID %d %d] Replacement message ready\r\n" % (added.uidvalidity, added.uids[0]))
-    session.send(b"".join(view.poll(allow_expunge=True)))
+    session.send(view.poll(allow_expunge=True))
     return Done(highest_modseq(view), b"Replaced")
