@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from mailpod.imap.lexer import BadCommand, Cursor
-from mailpod.imap.syntax import Return
+from mailpod.imap.syntax_search import Return
 
 _OPTIONS: Final = frozenset(("MIN", "MAX", "ALL", "COUNT", "SAVE"))
 _PARTIAL: Final = re.compile(rb"(-?[1-9][0-9]{0,9}):(-?[1-9][0-9]{0,9})(?![0-9])")

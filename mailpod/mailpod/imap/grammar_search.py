@@ -15,7 +15,7 @@ from mailpod.errors import MailError
 from mailpod.imap.dates import parse_date
 from mailpod.imap.grammar_return import returns
 from mailpod.imap.lexer import BadCommand, Cursor
-from mailpod.imap.syntax import (
+from mailpod.imap.syntax_search import (
     Age,
     All,
     And,

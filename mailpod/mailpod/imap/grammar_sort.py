@@ -7,7 +7,7 @@ from typing import Final, Literal
 from mailpod.imap.grammar_return import returns
 from mailpod.imap.grammar_search import program
 from mailpod.imap.lexer import BadCommand, Cursor
-from mailpod.imap.syntax import Return, SearchArgs, SortArgs, SortKey, ThreadArgs
+from mailpod.imap.syntax_search import Return, SearchArgs, SortArgs, SortKey, ThreadArgs
 
 _KEYS: Final = frozenset(("ARRIVAL", "CC", "DATE", "FROM", "SIZE", "SUBJECT", "TO", "DISPLAYFROM", "DISPLAYTO"))
 _ALGORITHMS: Final[dict[str, Literal["ORDEREDSUBJECT", "REFERENCES"]]] = {

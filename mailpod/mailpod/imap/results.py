@@ -12,7 +12,7 @@ from mailpod.imap import wire
 from mailpod.imap.sets import wire as set_wire
 
 if TYPE_CHECKING:
-    from mailpod.imap.syntax import Return, SearchArgs
+    from mailpod.imap.syntax_search import Return, SearchArgs
     from mailpod.imap.view import View
 
 

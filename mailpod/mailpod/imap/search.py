@@ -35,7 +35,7 @@ from mailpod.imap.searchpages import (
 from mailpod.imap.searchtext import Needle
 from mailpod.imap.sections import Section
 from mailpod.imap.sequence import existing, resolve
-from mailpod.imap.syntax import (
+from mailpod.imap.syntax_search import (
     Age,
     All,
     And,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from mailpod.imap.derived import derive, take
 from mailpod.imap.searchtext import Needle, encoded_fields
 from mailpod.imap.sortcolumns import thread_ids
-from mailpod.imap.syntax import Age, DateKey, EmailId, Header, Size, ThreadId
+from mailpod.imap.syntax_search import Age, DateKey, EmailId, Header, Size, ThreadId
 from mailpod.mime.headers import CACHED_FIELDS, field_values
 from mailpod.mime.text import parse_date
 

@@ -26,7 +26,8 @@ from mailpod.imap.parser import NeedLiteral, Rejected
 from mailpod.imap.reply import Done, Held
 from mailpod.imap.session import Leaving, Session
 from mailpod.imap.states import Rule
-from mailpod.imap.syntax import Command, searches_by_number
+from mailpod.imap.syntax import Command
+from mailpod.imap.syntax_search import searches_by_number
 
 if TYPE_CHECKING:
     from mailpod.services import Services

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import gc
 import time
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from mailpod.errors import TooBig
 from mailpod.imap import syntax as s
+from mailpod.imap import syntax_search as q
 from mailpod.imap.parser import Event, Limits, NeedLiteral, Parser, Rejected
 from mailpod.imap.syntax import Command
 
@@ -207,23 +209,23 @@ def test_store() -> None:
 
 
 def test_search() -> None:
-    def key(program: bytes) -> s.SearchKey:
+    def key(program: bytes) -> q.SearchKey:
         args = one(b"a SEARCH " + program)
-        assert isinstance(args, s.SearchArgs)
+        assert isinstance(args, q.SearchArgs)
         return args.key
 
-    assert key(b"all") == s.All()
-    assert key(b"NEW 1:*") == s.And(
-        (s.And((s.Recent(True), s.Flag("\\Seen", False))), s.Seq(s.SequenceSet(((1, None),))))
+    assert key(b"all") == q.All()
+    assert key(b"NEW 1:*") == q.And(
+        (q.And((q.Recent(True), q.Flag("\\Seen", False))), q.Seq(s.SequenceSet(((1, None),))))
     )
-    assert key(b"OR (FROM x NOT SEEN) UID 3") == s.Or(
-        s.And((s.Header(b"from", "x"), s.Not(s.Flag("\\Seen", True)))), s.Uid(s.SequenceSet(((3, 3),)))
+    assert key(b"OR (FROM x NOT SEEN) UID 3") == q.Or(
+        q.And((q.Header(b"from", "x"), q.Not(q.Flag("\\Seen", True)))), q.Uid(s.SequenceSet(((3, 3),)))
     )
-    assert key(b"CHARSET iso-8859-1 SUBJECT {1}\r\n\xfc") == s.Header(b"subject", "ü")
-    assert key(b'HEADER X-Foo ""') == s.Header(b"x-foo", "")
-    assert key(b"SINCE 1-feb-1994") == s.DateKey("internal", "since", s.datetime.date(1994, 2, 1))
-    assert key(b'SENTON "01-Feb-1994"') == s.DateKey("sent", "on", s.datetime.date(1994, 2, 1))
-    assert key(b"LARGER 10 UNKEYWORD x") == s.And((s.Size("larger", 10), s.Flag("x", False)))
+    assert key(b"CHARSET iso-8859-1 SUBJECT {1}\r\n\xfc") == q.Header(b"subject", "ü")
+    assert key(b'HEADER X-Foo ""') == q.Header(b"x-foo", "")
+    assert key(b"SINCE 1-feb-1994") == q.DateKey("internal", "since", datetime.date(1994, 2, 1))
+    assert key(b'SENTON "01-Feb-1994"') == q.DateKey("sent", "on", datetime.date(1994, 2, 1))
+    assert key(b"LARGER 10 UNKEYWORD x") == q.And((q.Size("larger", 10), q.Flag("x", False)))
     for wrong in (b"", b"FOO", b"NOT", b"OR ALL", b"()", b"(ALL", b"ON 31-Feb-2020", b"ALL\t", b"LARGER x"):
         bad(b"a SEARCH " + wrong)
 

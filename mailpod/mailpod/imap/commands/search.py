@@ -11,11 +11,11 @@ from mailpod.errors import MailError
 from mailpod.imap.reply import Done
 from mailpod.imap.results import esearch, highest, kept, numbers_of
 from mailpod.imap.search import Search
-from mailpod.imap.syntax import Return
+from mailpod.imap.syntax_search import Return
 
 if TYPE_CHECKING:
     from mailpod.imap.session import Session
-    from mailpod.imap.syntax import SearchArgs
+    from mailpod.imap.syntax_search import SearchArgs
     from mailpod.imap.view import View
 
 _SEARCH: Final = b"* SEARCH"

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from mailpod.imap.commands.search import answer, begin
 from mailpod.imap.sortkeys import gathered
-from mailpod.imap.syntax import SortKey
+from mailpod.imap.syntax_search import SortKey
 
 if TYPE_CHECKING:
     from mailpod.imap.reply import Done
     from mailpod.imap.search import Search
     from mailpod.imap.session import Session
-    from mailpod.imap.syntax import SortArgs
+    from mailpod.imap.syntax_search import SortArgs
 
 
 async def run(session: Session, args: SortArgs) -> Done:

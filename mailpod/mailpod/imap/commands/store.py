@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mailpod.errors import CannotDo, Expunged
+from mailpod.errors import Expunged
 from mailpod.imap import junk
 from mailpod.imap.reply import Done
 from mailpod.imap.sequence import resolve, uids_of
@@ -29,8 +29,7 @@ async def run(session: Session, args: StoreArgs) -> Done | None:
     if args.unchanged_since is not None:
         session.enabled.condstore = True  # RFC 7162 §3.1
     view = session.view
-    if view.read_only:
-        raise CannotDo("The mailbox is selected read-only")
+    view.check_writable()
     positions = resolve(args.set, view, args.uid)
     uids, before = uids_of(view, positions), _flags(view, positions)
     unknown = view.owed()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mailpod.imap.reply import Done
     from mailpod.imap.search import Search
     from mailpod.imap.session import Session
-    from mailpod.imap.syntax import ThreadArgs
+    from mailpod.imap.syntax_search import ThreadArgs
     from mailpod.imap.view import View
 
 

@@ -1,0 +1,190 @@
+"""SEARCH, SORT and THREAD as values (RFC 3501 §6.4.4, RFC 5256): syntax.py says what holds for all of them.
+
+Strings are decoded by the CHARSET.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from mailpod.imap.syntax import SequenceSet
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    keys: tuple[SearchKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    a: SearchKey
+    b: SearchKey
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    key: SearchKey
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """SEEN, UNSEEN, KEYWORD x, UNKEYWORD x …: `flag` is "\\\\Seen" or the keyword as sent."""
+
+    flag: str
+    present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """RECENT (True) and OLD (False). NEW is And((Recent(True), Flag("\\\\Seen", False)))."""
+
+    present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """HEADER, and FROM, TO, CC, BCC, SUBJECT as HEADER of that name. `name` is lower case; "" asks for presence."""
+
+    name: bytes
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class DateKey:
+    """Dates without time and zone, as RFC 3501 §6.4.4 compares them."""
+
+    which: Literal["internal", "sent", "saved"]
+    op: Literal["before", "on", "since"]
+    date: datetime.date
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    op: Literal["larger", "smaller"]
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seq:
+    set: SequenceSet
+
+
+@dataclass(frozen=True, slots=True)
+class Uid:
+    set: SequenceSet
+
+
+@dataclass(frozen=True, slots=True)
+class Modseq:
+    """RFC 7162 §3.1.5: the message's is `n` or above. Entry names are of annotations, which there are none of."""
+
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """RFC 5032 §2: OLDER and YOUNGER, by INTERNALDATE."""
+
+    older: bool
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmailId:
+    """RFC 8474 §6."""
+
+    id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadId:
+    """RFC 8474 §6."""
+
+    id: bytes
+
+
+SearchKey: TypeAlias = (
+    All
+    | And
+    | Or
+    | Not
+    | Flag
+    | Recent
+    | Header
+    | Text
+    | Body
+    | DateKey
+    | Size
+    | Seq
+    | Uid
+    | Modseq
+    | Age
+    | EmailId
+    | ThreadId
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """What SEARCH is to answer (RFC 4731 §3.1, RFC 5182 §2.1, RFC 9394 §3.1): MIN, MAX, ALL, COUNT, SAVE.
+
+    `partial` are two places among the results, from 1 on, or from -1 down, which is the last.
+    """
+
+    options: frozenset[str]
+    partial: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchArgs:
+    """`charset` as sent, None when absent. A charset that is not known never gets here (NO [BADCHARSET])."""
+
+    key: SearchKey
+    charset: bytes | None
+    uid: bool
+    modseq: bool = False  # the program asks for MODSEQ somewhere
+    returns: Return | None = None
+    numbered: bool = False  # it names messages by their numbers somewhere
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """ARRIVAL, CC, DATE, FROM, SIZE, SUBJECT, TO (RFC 5256 §3), DISPLAYFROM, DISPLAYTO (RFC 5957 §3)."""
+
+    name: str
+    reverse: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SortArgs:
+    criteria: tuple[SortKey, ...]
+    search: SearchArgs
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadArgs:
+    algorithm: Literal["ORDEREDSUBJECT", "REFERENCES"]
+    search: SearchArgs
+
+
+def searches_by_number(args: object) -> bool:
+    """Whether these are arguments with a search program that names messages by their numbers."""
+    search = args.search if isinstance(args, SortArgs | ThreadArgs) else args
+    return isinstance(search, SearchArgs) and search.numbered
