@@ -8,11 +8,13 @@ import gzip
 from dataclasses import replace
 
 import dkim
+import msgspec
 import pytest
 from tests.harness.zone import Zone
 from tests.mailpod.authres.feedback import valid
 from tests.mailpod.smtp.test_senders import ALICE, BOB, DAVE, ZONE, from_afar, mail
 
+from mailpod.authres.counted import Seen
 from mailpod.dkim.signer import Signer
 from mailpod.store.daycounts import DMARC_PREFIX
 
@@ -37,7 +39,10 @@ async def test_a_day(monkeypatch: pytest.MonkeyPatch, signer: tuple[Signer, dict
         assert (await client.message(mail("a@careful.example"), ALICE, sender="a@good.example")).startswith("250")
         await reporter.flush()
         [count] = await server.bucket.list(DMARC_PREFIX)
-        await reporter.send_day("2025-11-25", [await server.bucket.get(count.key)])
+        sender = await reporter._means.sender()
+        assert sender is not None
+        counted = msgspec.json.decode(await server.bucket.get(count.key), type=list[Seen])
+        await reporter.send_day(sender, "2025-11-25", counted)
         await services.spool.idle()
         [report] = await server.inbox(BOB)  # good.example's place is elsewhere, and has not agreed
 
