@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -34,6 +34,8 @@ MANY: Final = 64
 REST: Final = 15.0
 """Seconds: packs and search postings wait for clients to rest, up to ten. They belong to the deliveries."""
 IDLE: Final = "an hour of IDLE, each further mailbox"
+CROWD: Final = 100
+"""Mailboxes of one domain that idle on one pod."""
 WRITES: Final = ("create", "put", "upload")
 _SAMPLE = re.compile(r'^mailpod_bucket_requests_total\{domain="[^"]*",operation="(\w+)",outcome="(\w+)"\} (\S+)', re.M)
 _MOVED = re.compile(r'^mailpod_bucket_bytes_total\{direction="(\w+)"[^}]*\} (\S+)', re.M)
@@ -142,6 +144,7 @@ class Bench:
         imap.command("LOGOUT")
         self.measure("POP3 visit, nothing new", 8, lambda: self._visit(bob))
         self._idle(carol, alice, bob)
+        self._crowd(self.server.accounts[3:])
         self.rows["an hour of a pod, nobody logged in"] = self.background.scaled(3600)
 
     def _idle(self, first: Account, *more: Account) -> None:
@@ -152,6 +155,13 @@ class Bench:
         each = (self._hour() - one).scaled(1 / len(more))
         self.rows["an hour of IDLE, the first of a domain"] = one
         self.rows[IDLE] = each
+        for imap in watching:
+            imap.close()
+
+    def _crowd(self, accounts: Sequence[Account]) -> None:
+        """Where many of a domain are logged in, one listing tells which of their entries changed."""
+        watching = [self._watch(account) for account in accounts]
+        self.rows[f"an hour of IDLE, each of {len(accounts)} mailboxes"] = self._hour().scaled(1 / len(accounts))
         for imap in watching:
             imap.close()
 
@@ -301,7 +311,7 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="a page whose two tables are to be these, docs/costs.md")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mailpod-requests-") as folder:
-        server = Mailpod(Path(folder), manifest.accounts(3)).start()
+        server = Mailpod(Path(folder), manifest.accounts(3 + CROWD)).start()
         try:
             bench = Bench(server, options.idle)
             bench.run()

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -43,13 +43,14 @@ from mailpod.store.entries import (
     public_key,
 )
 from mailpod.store.incarnations import AccountRef, Incarnation
-from mailpod.store.names import address_key, domain_key
+from mailpod.store.names import address_key, directory_prefix, domain_key
 from mailpod.store.objects import Ambiguous, NotFound, ObjectStore, StorageError
 from mailpod.store.opening import open_bucket
 from mailpod.store.probe import PROBE_VERSION, ProbeResult, probe, remove_left
 from mailpod.store.publisher import Publisher
 from mailpod.store.publishing import Published
 from mailpod.store.purge import Erase, Purge, purge
+from mailpod.store.unchanged import Unchanged
 from mailpod.store.usage import Usage, UsageReader
 from mailpod.store.withdrawal import Brake
 
@@ -119,12 +120,16 @@ class Reached:
 
 @dataclass(slots=True)
 class _Known:
-    """What a key was found to hold, by a read sent at `sent` (Clock.elapsed); `floor` is the highest version seen."""
+    """What a key was found to hold, by a read sent at `sent` (Clock.elapsed); `floor` is the highest version seen.
+
+    `tag` is what a listing before the read gave of it.
+    """
 
     entry: Entry | None
     digest: bytes
     sent: float
     floor: int
+    tag: str = ""
 
 
 class Directory:
@@ -147,6 +152,7 @@ class Directory:
         self._present: OrderedDict[str, _Known] = OrderedDict()
         self._absent: OrderedDict[str, _Known] = OrderedDict()
         self._reading: dict[str, asyncio.Task[Entry | None]] = {}
+        self._unchanged = Unchanged(objects)
         self._newer: OrderedDict[tuple[str, str], tuple[str, str]] = OrderedDict()  # address -> hint, what is in use
 
     async def lookup(self, address: str) -> MailboxEntry | None:
@@ -188,6 +194,17 @@ class Directory:
         except ValueError:
             return None
         return entry if isinstance(entry, DomainEntry) else None
+
+    async def confirm(self, addresses: Iterable[str]) -> None:
+        """Look the entries of many addresses up again by a listing of their domain, where that asks less of the bucket.
+
+        An entry that is as it was is believed as if it had just been read; every other is read at its next use.
+        """
+        for domain, wanted in Counter(address.rpartition("@")[2] for address in addresses).items():
+            sent = self._clock.elapsed()
+            for key, tag in (await self._unchanged.look(directory_prefix(domain), wanted)).items():
+                if (known := self._present.get(key)) and known.tag == tag:
+                    known.sent = max(known.sent, sent)
 
     async def account(self, entry: MailboxEntry, *, fresh: bool = False) -> AccountRef:
         """The account of a mailbox. `fresh` asks the bucket: the caller met a closed or an emptied one (STORE.md 15).
@@ -312,6 +329,7 @@ class Directory:
 
     async def _fetch(self, key: str) -> Entry | None:
         sent = self._clock.elapsed()
+        tag = self._unchanged.tag(key, directory_prefix(key.split("/")[1]))
         try:
             data = await self._objects.get(key)
         except NotFound:
@@ -324,6 +342,7 @@ class Directory:
         except BadEntry as error:
             event("directory.entry_refused", level="error", reason=str(error))
             raise Unavailable from error
+        now.tag = tag
         if known is None or known.sent <= sent:
             self._remember(key, now)
         return now.entry

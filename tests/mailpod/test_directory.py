@@ -1,7 +1,9 @@
 """The directory as a pod reads it, against a bucket in memory whose clock stands still unless it is moved."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -13,6 +15,7 @@ from mailpod.store import incarnations
 from mailpod.store.entries import entry_key, key_id, seal
 from mailpod.store.incarnations import Incarnation
 from mailpod.store.memory import MemoryObjects
+from mailpod.store.objects import Entry as Listed
 from mailpod.store.objects import StorageError
 
 OURS = Ed25519PrivateKey.from_private_bytes(b"o" * 32)
@@ -33,10 +36,18 @@ class StoppedClock:
 
 
 class Bucket(MemoryObjects):
-    """Counts reads, and is down when told."""
+    """Counts reads and listings, is down when told, and tags what it lists, as S3 does."""
 
     reads = 0
+    listings = 0
     down = False
+
+    async def list(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[Listed]:
+        self.listings += 1
+        if self.down:
+            raise StorageError("down")
+        found = await super().list(prefix, after=after, limit=limit)
+        return [replace(one, tag=hashlib.md5(await super(Bucket, self).get(one.key)).hexdigest()) for one in found]
 
     async def get(self, key: str) -> bytes:
         self.reads += 1
@@ -288,3 +299,81 @@ async def test_account_without_a_hint(bucket: Bucket, directory: Directory) -> N
     await incarnations.create(bucket, "example.com", "carol", Incarnation(1, "c1"))
     ref = await directory.account(mailbox("carol@example.com"))
     assert (ref.domain, ref.local, ref.incarnation) == ("example.com", "carol", "c1")
+
+
+CROWD = [f"u{number}@example.com" for number in range(40)]
+
+
+@pytest.fixture
+async def crowd(bucket: Bucket) -> list[str]:
+    await bucket.say(*(mailbox(address, incarnation="i", version=1) for address in CROWD))
+    return CROWD
+
+
+async def look_up(directory: Directory, addresses: list[str], clock: StoppedClock) -> list[MailboxEntry | None]:
+    """A sweep of the registry, past the ttl."""
+    clock.time += 5
+    await directory.confirm(addresses)
+    return [await directory.lookup(address) for address in addresses]
+
+
+async def test_many_entries_are_confirmed_by_a_listing(
+    bucket: Bucket, directory: Directory, clock: StoppedClock, crowd: list[str]
+) -> None:
+    first = await look_up(directory, crowd, clock)
+    await look_up(directory, crowd, clock)
+    bucket.reads = bucket.listings = 0
+    assert await look_up(directory, crowd, clock) == first
+    assert (bucket.listings, bucket.reads) == (1, 0)  # the domain's own entry is in the listing too
+
+
+async def test_what_changed_since_the_listing_before_is_read(
+    bucket: Bucket, directory: Directory, clock: StoppedClock, crowd: list[str]
+) -> None:
+    for _ in range(2):
+        await look_up(directory, crowd, clock)
+    changed = mailbox(crowd[3], incarnation="i", version=2, suspended=True)
+    await bucket.say(changed)
+    await bucket.delete([entry_key(mailbox(crowd[4]))])
+    bucket.reads = 0
+    found = await look_up(directory, crowd, clock)
+    assert found[3:5] == [changed, None]
+    assert bucket.reads == 2
+    bucket.reads = 0
+    await look_up(directory, crowd, clock)
+    assert bucket.reads == 1  # the one that is not there: no listing speaks of it
+
+
+async def test_a_change_between_the_read_and_the_first_listing_is_not_missed(
+    bucket: Bucket, directory: Directory, clock: StoppedClock, crowd: list[str]
+) -> None:
+    for address in crowd:
+        await directory.lookup(address)
+    changed = mailbox(crowd[0], incarnation="i", version=2)
+    await bucket.say(changed)
+    assert (await look_up(directory, crowd, clock))[0] == changed
+
+
+async def test_a_listing_that_asks_more_than_the_reads_is_not_made(
+    bucket: Bucket, directory: Directory, clock: StoppedClock, crowd: list[str]
+) -> None:
+    for _ in range(3):
+        await look_up(directory, crowd[:11], clock)
+    assert bucket.listings == 0
+    for number in range(3000):  # objects of mailboxes that nobody is logged in to
+        await bucket.put(f"directory/example.com/x{number}/address", [b""])
+    for _ in range(3):
+        await look_up(directory, crowd, clock)
+    assert bucket.listings == 1  # it did not reach all
+
+
+async def test_a_bucket_that_cannot_be_listed_confirms_nothing(
+    bucket: Bucket, directory: Directory, clock: StoppedClock, crowd: list[str]
+) -> None:
+    for _ in range(2):
+        await look_up(directory, crowd, clock)
+    bucket.down = True
+    with pytest.raises(Unavailable):
+        await look_up(directory, crowd, clock)
+    bucket.down = False
+    assert all(await look_up(directory, crowd, clock))

@@ -1,6 +1,7 @@
 """Who is logged in, so that an account which is removed, suspended or given a new password loses its sessions.
 
 - The sweep takes under 5 s, the directory's cache under 5 s: together DECISIONS.md's 10 s ("Live sessions").
+- It costs a look-up an address that is logged in, or, where many of a domain are, a listing of that domain.
 - A directory that does not answer revokes nobody: mail flows while it is away.
 """
 
@@ -55,6 +56,7 @@ class Registry:
     async def sweep(self) -> None:
         """Look every logged-in address up again, and tell the sessions whose stamp is no longer right."""
         waiting = list(self._sessions)
+        await self._directory.confirm(waiting)
 
         async def work() -> None:
             while waiting:

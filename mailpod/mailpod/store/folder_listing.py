@@ -60,7 +60,8 @@ def _files(root: str, prefix: str, after: str, budget: _Budget) -> Iterator[Entr
             status = os.stat(f"{root}/{prefix}{name}")
         except FileNotFoundError:
             continue
-        yield Entry(prefix + name, status.st_size, status.st_mtime)
+        tag = f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"  # content is replaced with its file
+        yield Entry(prefix + name, status.st_size, status.st_mtime, tag)
 
 
 def _names(root: str, prefix: str, after: str, budget: _Budget) -> Iterator[str]:

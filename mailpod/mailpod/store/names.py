@@ -41,6 +41,10 @@ def checkpoint_sequence(key: str) -> int:
     return _MAX_SEQUENCE - int(key.rsplit("/", 1)[1])
 
 
+def directory_prefix(domain: str) -> str:
+    return f"directory/{domain}/"
+
+
 def address_key(domain: str, local: str) -> str:
     return f"directory/{domain}/{encode_local_part(local)}/address"
 

@@ -263,6 +263,18 @@ async def test_entries_have_size_and_time(objects: ObjectStore, kind: str) -> No
         assert began - 2 < modified < time.time() + 2
 
 
+async def test_an_entry_has_a_tag_that_is_the_content_s(objects: ObjectStore, kind: str) -> None:
+    async def tag() -> str:
+        return (await objects.list("a/"))[0].tag
+
+    seen = []
+    for content in (b"one", b"two", b"six"):
+        await objects.put("a/b", [content])
+        seen.append(await tag())
+        assert await tag() == seen[-1]
+    assert len(set(seen)) == (1 if kind == "memory" else 3)
+
+
 async def test_folders_are_the_next_segments(objects: ObjectStore, kind: str) -> None:
     for key in ("d/x/1", "d/x/y/2", "d/y", "d/z-/1", "d/z/1", "e/1"):
         await objects.create(key, [b"x"])
