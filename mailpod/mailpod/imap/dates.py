@@ -24,8 +24,8 @@ def parse_date(text: bytes) -> datetime.date:
     return _date(found[1], found[2], found[3])
 
 
-def parse_date_time(text: bytes) -> int:
-    """`dd-Mon-yyyy hh:mm:ss +zzzz` as Unix seconds. Raises ValueError."""
+def parse_date_time(text: bytes) -> tuple[int, int]:
+    """`dd-Mon-yyyy hh:mm:ss +zzzz` as Unix seconds, and its zone in minutes east of UTC. Raises ValueError."""
     found = _DATE_TIME.fullmatch(text)
     if found is None:
         raise ValueError('not a date-time like "01-Feb-2026 12:00:00 +0000"')
@@ -34,9 +34,11 @@ def parse_date_time(text: bytes) -> int:
     zone_hours, zone_minutes = int(found[8]), int(found[9])
     if hour > 23 or minute > 59 or second > _LEAP_SECOND or zone_minutes > 59:
         raise ValueError("no such time of day")
-    offset = (zone_hours * 60 + zone_minutes) * 60
+    zone = zone_hours * 60 + zone_minutes
+    if found[7] == b"-":
+        zone = -zone
     seconds = calendar.timegm((day.year, day.month, day.day, hour, minute, second))
-    return seconds - offset if found[7] == b"+" else seconds + offset
+    return seconds - 60 * zone, zone
 
 
 def _date(day: bytes, month: bytes, year: bytes) -> datetime.date:

@@ -144,7 +144,20 @@ def add_metadata(
             _ADD[name](lines, page, rows)
 
 
-def internal_dates(dates: Iterable[int]) -> Iterator[bytes]:
+def internal_dates(page: Page, rows: Sequence[int]) -> Iterable[bytes]:
+    """INTERNALDATE in the zone in which it was given."""
+    dates, zones = take(page.dates, rows), take(page.zones, rows)
+    if not any(zones):
+        return date_times(dates)
+    local = date_times([date + 60 * zone for date, zone in zip(dates, zones, strict=True)])
+    return [b'%b%b"' % (text[:-6], _zone(zone)) for text, zone in zip(local, zones, strict=True)]
+
+
+def _zone(minutes: int) -> bytes:
+    return b"%c%02d%02d" % (b"-" if minutes < 0 else b"+", *divmod(abs(minutes), 60))
+
+
+def date_times(dates: Iterable[int]) -> Iterator[bytes]:
     """RFC 3501 §9 date-time, in UTC: `"17-Jul-1996 02:44:25 +0000"`."""
     days: dict[int, bytes] = {}
     for date in dates:
@@ -165,9 +178,9 @@ def _day(day: int) -> bytes:
 _ADD: Final[dict[str, Callable[[Lines, Page, Sequence[int]], None]]] = {
     "UID": lambda lines, page, rows: lines.numbers(take(page.uids, rows)),
     "RFC822.SIZE": lambda lines, page, rows: lines.numbers(take(page.sizes, rows)),
-    "INTERNALDATE": lambda lines, page, rows: lines.column(list(internal_dates(take(page.dates, rows)))),
+    "INTERNALDATE": lambda lines, page, rows: lines.column(list(internal_dates(page, rows))),
     # RFC 8514 §4.2; RFC 8474 §5.1, §5.2
-    "SAVEDATE": lambda lines, page, rows: lines.column(list(internal_dates(take(page.saved, rows)))),
+    "SAVEDATE": lambda lines, page, rows: lines.column(list(date_times(take(page.saved, rows)))),
     "EMAILID": lambda lines, page, rows: lines.column([b"(%b)" % each for each in take(page.email_ids, rows)]),
     "THREADID": lambda lines, page, rows: lines.column([b"(%b)" % each for each in thread_ids(page, rows)]),
     "ENVELOPE": lambda lines, page, rows: lines.column(take(page.envelopes, rows)),

@@ -33,17 +33,17 @@ def append_message(cursor: Cursor) -> AppendMessage:
     if cursor.peek() == b"(":
         flags = flag_list(cursor)
         cursor.space()
-    date = None
+    date, zone = None, 0
     if cursor.peek() == b'"':
-        date = _date_time(cursor)
+        date, zone = _date_time(cursor)
         cursor.space()
     binary = cursor.take(b"~")  # RFC 3516 §4.4: literal8
     data = cursor.message()
     kept = tuple(flag for flag in flags if flag != "\\Recent")  # tools copy what FETCH gave them
-    return AppendMessage(kept, date, data, binary)
+    return AppendMessage(kept, date, data, binary, zone)
 
 
-def _date_time(cursor: Cursor) -> int:
+def _date_time(cursor: Cursor) -> tuple[int, int]:
     try:
         return parse_date_time(cursor.string())
     except ValueError as error:

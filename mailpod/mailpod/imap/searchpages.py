@@ -32,10 +32,10 @@ def size_test(key: Size) -> Test:
 
 
 def date_test(key: DateKey) -> Test:
-    """INTERNALDATE as we show it, in UTC; the Date field by its own zone: both "disregarding time and timezone"."""
+    """INTERNALDATE and the Date field, each by its own zone: both "disregarding time and timezone"."""
     first, last = _days(key)
     if key.which == "internal":
-        return lambda page, rows: [first <= date // _DAY <= last for date in take(page.dates, rows)]
+        return lambda page, rows: [first <= day <= last for day in _internal_days(page, rows)]
     if key.which == "saved":
         return lambda page, rows: [first <= date // _DAY <= last for date in take(page.saved, rows)]
 
@@ -89,6 +89,13 @@ def _days(key: DateKey) -> tuple[float, float]:
     if key.op == "before":
         return float("-inf"), day - 1
     return day, day if key.op == "on" else float("inf")
+
+
+def _internal_days(page: Page, rows: Sequence[int]) -> Iterable[int]:
+    dates, zones = take(page.dates, rows), take(page.zones, rows)
+    if not any(zones):
+        return [date // _DAY for date in dates]
+    return [(date + 60 * zone) // _DAY for date, zone in zip(dates, zones, strict=True)]
 
 
 def _sent_day(fields: bytes) -> int | None:

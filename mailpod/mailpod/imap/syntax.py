@@ -115,6 +115,7 @@ class AppendMessage:
     date: int | None  # Unix seconds; None = now
     data: bytes
     binary: bool = False  # came as a literal8, which may hold any octets
+    zone: int = 0  # of the date, minutes east of UTC
 
 
 @dataclass(frozen=True, slots=True)

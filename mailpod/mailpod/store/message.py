@@ -8,7 +8,8 @@ from math import inf
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """A message to be stored exactly so. `internal_date` in Unix seconds, None for now.
+    """A message to be stored exactly so. `internal_date` in Unix seconds, None for now;
+    `internal_zone` is its zone in minutes east of UTC.
 
     No commit is made with it after `not_after` (Clock.elapsed): delivery ids are forgotten (STORE.md rule 17).
     """
@@ -16,5 +17,6 @@ class NewMessage:
     data: bytes
     flags: frozenset[str] = frozenset()
     internal_date: int | None = None
+    internal_zone: int = 0
     delivery_id: str | None = None
     not_after: float = inf

@@ -38,6 +38,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     other: str = ""
     parts: tuple[int, ...] = ()
     eid: str = ""
+    zone: int = 0
 
 
 class PageRef(msgspec.Struct, frozen=True, array_like=True):

@@ -71,11 +71,13 @@ class Page:
         "structures",
         "uids",
         "weight",
+        "zones",
     )
 
     def __init__(self) -> None:
         self.uids = array("I")
         self.dates = array("q")
+        self.zones = array("h")
         self.saved = array("q")
         self.sizes = array("Q")
         self.header_sizes = array("I")
@@ -115,6 +117,7 @@ class Page:
         """Add a message; its UID is above all others."""
         self.uids.append(uid)
         self.dates.append(record.date)
+        self.zones.append(record.zone)
         self.saved.append(record.saved)
         self.sizes.append(record.size)
         self.header_sizes.append(record.hs)
@@ -139,6 +142,7 @@ class Page:
             at = other.location(row)
             self.uids.append(other.uids[row] + shift)
             self.dates.append(other.dates[row])
+            self.zones.append(other.zones[row])
             self.saved.append(other.saved[row] if saved is None else saved)
             self.sizes.append(other.sizes[row])
             self.header_sizes.append(other.header_sizes[row])
@@ -179,6 +183,7 @@ class Page:
             other=self.names[row].decode("latin-1"),
             parts=self.parts[row],
             eid=self.email_ids[row].decode("latin-1"),
+            zone=self.zones[row],
         )
 
     def shifted(self, shift: int) -> Page:
@@ -209,6 +214,7 @@ class _Meta(msgspec.Struct):
     bs: list[bytes]
     hdr: list[bytes]
     other: list[bytes]
+    zones: bytes = b""
 
 
 class StatePage(msgspec.Struct):
@@ -273,6 +279,7 @@ def encode_meta(page: Page) -> bytes:
             bs=page.structures,
             hdr=page.fields,
             other=page.names,
+            zones=little(page.zones) if any(page.zones) else b"",
         ),
     )
 
@@ -292,6 +299,7 @@ def decode_meta(data: bytes, expected: bytes) -> Page:
     page._offsets, page._lengths = unlittle("Q", meta.offsets), unlittle("Q", meta.lengths)
     page._checksums = [meta.sums[at : at + 16] for at in range(0, len(meta.sums), 16)]
     page.email_ids, page.parts = meta.eids, meta.parts
+    page.zones = unlittle("h", meta.zones or bytes(2 * len(page.uids)))
     page.envelopes, page.structures, page.fields, page.names = meta.env, meta.bs, meta.hdr, meta.other
     page.weight = len(raw) + 600 * len(page.uids)
     return page

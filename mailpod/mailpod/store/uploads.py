@@ -52,6 +52,7 @@ class Uploads:
             hdr=found.fields.decode("latin-1"),
             other=found.names.decode("latin-1"),
             parts=found.parts,
+            zone=message.internal_zone,
         )
         delivery = checksum(message.delivery_id.encode()).hex() if message.delivery_id else ""
         return Prepared(record, data, tuple(sorted(message.flags)), delivery, not_after=message.not_after)

@@ -23,7 +23,7 @@ async def test_flags_date_and_appenduid(at: Desk) -> None:
         b"OK [APPENDUID %d 1] Stored\r\n" % drafts.uidvalidity
     )
     answer = await ann.say("FETCH 1 (FLAGS INTERNALDATE BODY.PEEK[])")
-    assert b'FLAGS (\\Draft $Odd \\Recent) INTERNALDATE " 8-Feb-1994 05:52:25 +0000"' in answer
+    assert b'FLAGS (\\Draft $Odd \\Recent) INTERNALDATE " 7-Feb-1994 21:52:25 -0800"' in answer
     assert letter() in answer
 
 

@@ -280,7 +280,7 @@ def test_append() -> None:
     literal = b"{%d}\r\n%b" % (len(body), body)
     assert one(b"a APPEND x " + literal) == s.AppendArgs("x", (s.AppendMessage((), None, body),))
     assert one(b'a APPEND {1}\r\nx (\\seen \\Recent) " 1-Jan-1970 01:00:01 +0100" ' + literal) == s.AppendArgs(
-        "x", (s.AppendMessage(("\\Seen",), 1, body),)
+        "x", (s.AppendMessage(("\\Seen",), 1, body, zone=60),)
     )
     assert one(b"a APPEND x () {1500+}\r\n" + b"m" * 1500) == s.AppendArgs(
         "x", (s.AppendMessage((), None, b"m" * 1500),)

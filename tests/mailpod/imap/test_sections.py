@@ -7,7 +7,7 @@ import datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailpod.imap.fetchwire import internal_dates
+from mailpod.imap.fetchwire import date_times
 from mailpod.imap.searchtext import Needle, encoded_fields, field_values, fold
 from mailpod.imap.sections import choose
 from mailpod.mime.headers import parse_fields, unfold
@@ -59,13 +59,11 @@ def test_the_cheap_look_at_messages_hides_nothing(data: bytes, word: str) -> Non
 @given(st.integers(-2_000_000_000, 200_000_000_000))
 def test_internal_dates(seconds: int) -> None:
     when = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=seconds)
-    assert list(internal_dates([seconds])) == [
-        f'"{when.day:2}-{when:%b}-{when.year:04} {when:%H:%M:%S} +0000"'.encode()
-    ]
+    assert list(date_times([seconds])) == [f'"{when.day:2}-{when:%b}-{when.year:04} {when:%H:%M:%S} +0000"'.encode()]
 
 
 def test_dates_beyond_the_calendar_stay_in_it() -> None:
-    assert list(internal_dates([-(10**12), 10**13])) == [
+    assert list(date_times([-(10**12), 10**13])) == [
         b'" 1-Jan-0001 22:13:20 +0000"',
         b'"31-Dec-9999 17:46:40 +0000"',
     ]

@@ -32,7 +32,7 @@ async def run(session: Session, args: AppendArgs) -> Done:
 
 def new_message(message: AppendMessage) -> NewMessage:
     """As it is stored. Raises UnknownCte."""
-    return NewMessage(_without_nuls(message), frozenset(message.flags), message.date)
+    return NewMessage(_without_nuls(message), frozenset(message.flags), message.date, message.zone)
 
 
 def _without_nuls(message: AppendMessage) -> bytes:
