@@ -118,6 +118,9 @@ class ImapSettings(Settings):
     sessions_per_account: Positive = 2000
     write_batch: Positive = MiB
     """About how much a FETCH writes before it waits for the client to read."""
+    unauthenticate: bool = True
+    """Whether a connection may log in again as another (RFC 8437 §8). Turn it off behind a proxy that looks at no more
+    than the first log-in."""
     bad_commands: Positive = 20
     """After so many malformed commands in a row the client is closed."""
     idle_refresh_seconds: Seconds = 5

@@ -32,8 +32,11 @@ def capabilities(session: Session) -> bytes:
         if may_start_tls(session):
             words.append(b"STARTTLS")
         words.append(_MECHANISMS if may_send_password(session) else b"LOGINDISABLED")
-    elif not session.compressed:
+        return b" ".join(words)
+    if not session.compressed:
         words.append(b"COMPRESS=DEFLATE")  # RFC 4978 §3: not while it is active
+    if session.services.settings.imap.unauthenticate:
+        words.append(b"UNAUTHENTICATE")
     return b" ".join(words)
 
 

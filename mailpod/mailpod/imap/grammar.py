@@ -185,6 +185,7 @@ GRAMMAR: Final[dict[str, Callable[[Cursor], object]]] = {
     "UID REPLACE": lambda cursor: replace(cursor, uid=True),
     "IDLE": _none,
     "COMPRESS": _compress,
+    "UNAUTHENTICATE": _none,
     "CHECK": _none,
     "CLOSE": _none,
     "UNSELECT": _none,

@@ -13,6 +13,7 @@ Invariants
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Final
 
 from mailpod import logs, metrics
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 _PIPELINE: Final = 64 * 1024
 _TURN: Final = 32  # commands in a row
+_UNAUTHENTICATE: Final = re.compile(rb" UNAUTHENTICATE *\r?\n\Z", re.IGNORECASE)
+_UNAUTHENTICATE_ROOM: Final = 64
 _GO_AHEAD: Final = b"+ Ready for literal data\r\n"
 
 
@@ -66,8 +69,12 @@ class ImapSession(Session):
         self.write(b"* OK [CAPABILITY %b] Mailpod ready\r\n" % capabilities(self))
 
     def on_input(self, buffer: bytearray) -> None:
+        if self.compressed and _UNAUTHENTICATE.search(buffer[-_UNAUTHENTICATE_ROOM:]):
+            self.pause()  # RFC 8437 §4.1: what follows comes without compression
         if not self._busy:
             self._start(self._advance())
+            if not self._busy:
+                self.resume()
         elif self._line is not None and not self._line.done():
             self._feed_line(self._line)
         elif len(buffer) > _PIPELINE:

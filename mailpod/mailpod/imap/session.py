@@ -150,8 +150,16 @@ class Session(Wire):
         if self._failures >= self.services.settings.login_failures:
             self.leave(b"Too many failed log-ins")
 
+    def unauthenticate(self) -> None:
+        """As after the greeting (RFC 8437 §3): only TLS, compression and the count of wrong passwords are left."""
+        self.log_out()
+        self.enabled = Enabled()
+        self.names_in_utf8(False)
+        self._parser.limits = _BEFORE_LOGIN
+        self.idle_timeout = self.services.settings.login_timeout
+
     def log_out(self) -> None:
-        """Undo `log_in`, when the connection is gone."""
+        """Undo `log_in`."""
         self.selected = None
         identity, account = self._identity, self._account
         self._identity = self._account = None

@@ -38,6 +38,7 @@ class Wire(asyncio.BufferedProtocol):
         "_paused",
         "_stuck_since",
         "_stuck_size",
+        "_trailing",
         "_transport",
         "_upgrading",
         "_write_paused",
@@ -66,6 +67,7 @@ class Wire(asyncio.BufferedProtocol):
         """Seconds without input until `on_idle_timeout`; set it anew after login. Not counted while paused."""
         self._transport: asyncio.Transport | None = None
         self._deflate: Deflate | None = None
+        self._trailing: Deflate | None = None  # the client compresses no more; the end of its last flush is to come
         self._drain_waiters: list[asyncio.Future[None]] | None = None
         self._heard = 0.0
         self._stuck_since: float | None = None
@@ -160,6 +162,13 @@ class Wire(asyncio.BufferedProtocol):
         del self.buffer[:]
         asyncio.get_running_loop().call_soon(self._inflate, self._deflate)
 
+    def stop_deflate(self) -> None:
+        """Compress nothing from here on; what the client sent behind its last flush is not compressed either. Does not
+        call `on_input` for it."""
+        self._trailing, self._deflate = self._deflate, None
+        if self._trailing is not None:
+            self._leave_deflate(self._trailing)
+
     def start_tls(self) -> Awaitable[None]:
         """Upgrade in place, after the go-ahead was written. Plain bytes that are buffered are discarded at the call
         itself, not at the await. Raises ConnectionResetError when the handshake fails; the connection is gone then."""
@@ -219,7 +228,11 @@ class Wire(asyncio.BufferedProtocol):
             self._deflate.feed(self.services.scratch[:nbytes])
             self._inflate(self._deflate)
             return
-        self.buffer += self.services.scratch[:nbytes]
+        if self._trailing is not None:
+            self._trailing.feed(self.services.scratch[:nbytes])
+            self._leave_deflate(self._trailing)
+        else:
+            self.buffer += self.services.scratch[:nbytes]
         if not self._upgrading:
             self._deliver()
 
@@ -287,7 +300,7 @@ class Wire(asyncio.BufferedProtocol):
     def _inflate(self, deflate: Deflate) -> None:
         """Deliver what came compressed, a piece at a time and no faster than it is used."""
         pieces = 0
-        while deflate.waiting and not self._paused and not self._closing:
+        while deflate.waiting and deflate is self._deflate and not self._paused and not self._closing:
             if pieces == _PIECES:
                 self.pause()
                 asyncio.get_running_loop().call_soon(self.resume)
@@ -302,6 +315,12 @@ class Wire(asyncio.BufferedProtocol):
             self._deliver()
         if self._transport is not None and not self._paused and not self._closing:
             self._transport.resume_reading()
+
+    def _leave_deflate(self, deflate: Deflate) -> None:
+        plain = deflate.leave()
+        if plain is not None:
+            self._trailing = None
+            self.buffer += plain
 
     def _call(self, method: Any) -> None:
         try:

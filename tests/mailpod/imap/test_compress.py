@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import zlib
 
 import pytest
@@ -10,25 +11,36 @@ from tests.mailpod.imap.dialogue import Client, MakeWorld, World, eventually
 
 from mailpod.config import CertificateFiles
 
+_FLUSHES = re.compile(rb".+?\x00\x00\xff\xff|.+", re.DOTALL)
+
 
 class Deflating(Client):
-    """A client after COMPRESS; `packed` counts what the server sent."""
+    """A client after COMPRESS; `packed` counts what the server sent, `behind` gets it once the server packs no more."""
 
     def __init__(self, client: Client) -> None:
         super().__init__(asyncio.StreamReader(limit=2**20), client.writer)
-        self._packer = zlib.compressobj(6, zlib.DEFLATED, -15)
+        self.behind = asyncio.StreamReader(limit=2**20)
+        self.packer = zlib.compressobj(6, zlib.DEFLATED, -15)
         self.packed = 0
+        self.packs = True
         self._task = asyncio.ensure_future(self._unpack(client.reader))
 
     async def _unpack(self, reader: asyncio.StreamReader) -> None:
         unpacker = zlib.decompressobj(-15)
         while data := await reader.read(65536):
             self.packed += len(data)
-            self.reader.feed_data(unpacker.decompress(data))
+            for piece in _FLUSHES.findall(data):
+                if self.packs:
+                    text = unpacker.decompress(piece)
+                    self.reader.feed_data(text)
+                    self.packs = not text.endswith(b" Logged out\r\n")
+                else:
+                    self.behind.feed_data(piece)
         self.reader.feed_eof()
+        self.behind.feed_eof()
 
     async def send(self, data: bytes) -> None:
-        await super().send(self._packer.compress(data) + self._packer.flush(zlib.Z_SYNC_FLUSH))
+        await super().send(self.packer.compress(data) + self.packer.flush(zlib.Z_SYNC_FLUSH))
 
 
 async def compressed(world: World, *, tls: bool = False, select: str = "INBOX") -> Deflating:

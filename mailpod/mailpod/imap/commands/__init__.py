@@ -37,6 +37,7 @@ from mailpod.imap.commands import (
     store,
     subscribe,
     thread,
+    unauthenticate,
     unselect,
     unsubscribe,
 )
@@ -68,6 +69,7 @@ COMMANDS: Final = {
     "APPEND": Rule(append.run, LOGGED_IN),
     "IDLE": Rule(idle.run, LOGGED_IN),  # RFC 2177 §3
     "COMPRESS": Rule(compress.run, LOGGED_IN),
+    "UNAUTHENTICATE": Rule(unauthenticate.run, LOGGED_IN),
     "CHECK": Rule(check.run, SELECTED),
     "CLOSE": Rule(close.run, SELECTED),
     "UNSELECT": Rule(unselect.run, SELECTED),
