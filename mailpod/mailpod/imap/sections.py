@@ -6,6 +6,7 @@ is a section that does not exist (NIL); an empty one is b"".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, cast
@@ -147,27 +148,20 @@ def from_cache(section: Section, page: Page, rows: Sequence[int]) -> list[bytes 
     return values
 
 
-class _Wanted(dict[bytes, bool]):
-    """Whether a field's name, as spelled, is asked for: worked out once a spelling."""
-
-    def __init__(self, names: frozenset[bytes]) -> None:
-        super().__init__()
-        self._names = names
-
-    def __missing__(self, spelled: bytes) -> bool:
-        wanted = self[spelled] = spelled.rstrip(b" \t").lower() in self._names
-        return wanted
-
-
 def choose(column: Sequence[bytes], names: frozenset[bytes]) -> list[bytes]:
-    """`header_fields` of what pages keep: fields that end with CRLF and hold no NUL, which stands for a fold here."""
-    wanted, out = _Wanted(names), []
-    for raw in column:
-        lines = raw.replace(b"\r\n ", b"\0 ").replace(b"\r\n\t", b"\0\t").split(b"\r\n")
-        kept = [line for line in lines if wanted[line.partition(b":")[0]]]
-        kept.append(b"\r\n")
-        out.append(b"\r\n".join(kept).replace(b"\0", b"\r\n"))
-    return out
+    """`header_fields` of what pages keep: fields that end with CRLF and hold no NUL.
+
+    Of all messages at once: each ends with its empty line, and a line that is a NUL stands before it.
+    """
+    between = b"\0\n"
+    text = between + (b"\r\n" + between).join(column) + b"\r\n"
+    return _others(names).sub(b"", text)[len(between) :].split(between)
+
+
+def _others(names: frozenset[bytes]) -> re.Pattern[bytes]:
+    """The LF before a field that has none of these names, and the field up to its CR, folds included."""
+    wanted = b"|".join(map(re.escape, sorted(names & CACHED_FIELDS)))
+    return re.compile(rb"\n(?!(?:%b)[ \t]*+:)[^\r\0 \t][^\n]*+(?:\n[ \t][^\n]*+)*+" % wanted, re.IGNORECASE)
 
 
 def _partial(section: Section, value: bytes) -> bytes:

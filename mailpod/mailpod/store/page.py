@@ -58,6 +58,8 @@ class Page:
         "_keys",
         "_lengths",
         "_offsets",
+        "_packed_parts",
+        "_parts",
         "dates",
         "derived",
         "email_ids",
@@ -65,7 +67,6 @@ class Page:
         "fields",
         "header_sizes",
         "names",
-        "parts",
         "saved",
         "sizes",
         "structures",
@@ -85,7 +86,8 @@ class Page:
         self.structures: list[bytes] = []
         self.fields: list[bytes] = []
         self.names: list[bytes] = []
-        self.parts: list[tuple[int, ...]] = []
+        self._parts: list[tuple[int, ...]] = []
+        self._packed_parts: msgspec.Raw | None = None  # as they stand in the page, until they are asked for
         self.email_ids: list[bytes] = []
         self._keys: list[str] = []
         self._key_of = array("I")
@@ -98,6 +100,13 @@ class Page:
 
     def __len__(self) -> int:
         return len(self.uids)
+
+    @property
+    def parts(self) -> list[tuple[int, ...]]:
+        """MIME parts of each message: few readers ask for them, and they take longer to decode than all else."""
+        if self._packed_parts is not None:
+            self._parts, self._packed_parts = _PARTS.decode(self._packed_parts), None
+        return self._parts
 
     def location(self, row: int) -> Location:
         """Where the bytes of the message in `row` are."""
@@ -209,7 +218,7 @@ class _Meta(msgspec.Struct):
     lengths: bytes
     sums: bytes
     eids: list[bytes]
-    parts: list[tuple[int, ...]]
+    parts: msgspec.Raw  # list[tuple[int, ...]]
     env: list[bytes]
     bs: list[bytes]
     hdr: list[bytes]
@@ -242,6 +251,7 @@ class DeliveryPage(msgspec.Struct):
 
 _PACK = msgspec.msgpack.Encoder()
 _META = msgspec.msgpack.Decoder(_Meta)
+_PARTS = msgspec.msgpack.Decoder(list[tuple[int, ...]])
 _STATE = msgspec.msgpack.Decoder(StatePage)
 _TABLE = msgspec.msgpack.Decoder(TablePage)
 _DELIVERY = msgspec.msgpack.Decoder(DeliveryPage)
@@ -274,7 +284,7 @@ def encode_meta(page: Page) -> bytes:
             lengths=little(page._lengths),
             sums=b"".join(page._checksums),
             eids=page.email_ids,
-            parts=page.parts,
+            parts=page._packed_parts or msgspec.Raw(_PACK.encode(page.parts)),
             env=page.envelopes,
             bs=page.structures,
             hdr=page.fields,
@@ -298,7 +308,7 @@ def decode_meta(data: bytes, expected: bytes) -> Page:
     page._key_index = {key: index for index, key in enumerate(meta.keys)}
     page._offsets, page._lengths = unlittle("Q", meta.offsets), unlittle("Q", meta.lengths)
     page._checksums = [meta.sums[at : at + 16] for at in range(0, len(meta.sums), 16)]
-    page.email_ids, page.parts = meta.eids, meta.parts
+    page.email_ids, page._packed_parts = meta.eids, meta.parts.copy()  # a copy: the raw page need not stay
     page.zones = unlittle("h", meta.zones or bytes(2 * len(page.uids)))
     page.envelopes, page.structures, page.fields, page.names = meta.env, meta.bs, meta.hdr, meta.other
     page.weight = len(raw) + 600 * len(page.uids)
