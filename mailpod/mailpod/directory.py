@@ -46,6 +46,7 @@ from mailpod.store.incarnations import AccountRef, Incarnation
 from mailpod.store.names import address_key, directory_prefix, domain_key
 from mailpod.store.objects import Ambiguous, NotFound, ObjectStore, StorageError
 from mailpod.store.opening import open_bucket
+from mailpod.store.ops import LATER
 from mailpod.store.probe import PROBE_VERSION, ProbeResult, probe, remove_left
 from mailpod.store.publisher import Publisher
 from mailpod.store.publishing import Published
@@ -55,6 +56,7 @@ from mailpod.store.usage import Usage, UsageReader
 from mailpod.store.withdrawal import Brake
 
 __all__ = [
+    "LATER",
     "PROBE_VERSION",
     "AccountRef",
     "AddressEntry",

@@ -143,6 +143,13 @@ class CannotDo(MailError):
     imap = ("NO", "CANNOT")
 
 
+class TooManyAnnotations(MailError):
+    """IMAP: there is no room for another annotation, or for a longer one (RFC 5464 §4.3)."""
+
+    imap = ("NO", "METADATA TOOMANY")
+    text = "There is no room for more annotations"
+
+
 class UseNotPossible(CannotDo):
     """IMAP: CREATE with a special use that no mailbox can have, or that another one has (RFC 6154 §3)."""
 

@@ -16,7 +16,7 @@ from mailoperator.rollouts import Rollouts
 from mailoperator.settings import OperatorSettings
 from mailoperator.world import Key, World
 from mailpod.clock import Clock
-from mailpod.directory import Entry
+from mailpod.directory import LATER, Entry
 
 Raw: TypeAlias = dict[str, Any]
 Job: TypeAlias = tuple[Literal["MailDomain", "Mailbox", "Directory"], Key]
@@ -157,9 +157,15 @@ class Context:
     rollouts: Rollouts = field(default_factory=Rollouts)
     served: dict[Key, tuple[str, int]] = field(default_factory=dict)
     """Uid and generation of each MailDomain without pods of its own that has no children left from before."""
+    current: set[Key] = field(default_factory=set)
+    """Hosts all of whose pods are known to be of this installation's own image, and so to read what it writes."""
     certificates: dict[Key, Condition] = field(default_factory=dict)
     """CertificateReady of each MailDomain, as its host's reconciliation found it."""
     usage: dict[str, Usage] = field(default_factory=dict)
     """By a Mailbox's uid, as the last sweep found it (rule 2)."""
     brakes: dict[Key, str] = field(default_factory=dict)
     """Hosts whose comparison stopped, and its words."""
+
+    def reads(self, host: Key) -> tuple[str, ...]:
+        """Which later operations of the log every pod of a host is known to read."""
+        return LATER if host in self.current else ()

@@ -11,24 +11,29 @@ from mailoperator.manifests import Key, Manifests
 from mailoperator.model import Group, Mailbox, MailDomain
 from mailoperator.references import domain_key, domain_names
 from mailpod.addresses import Address
-from mailpod.directory import AliasEntry, DomainEntry, Entry, MailboxEntry
+from mailpod.directory import LATER, AliasEntry, DomainEntry, Entry, MailboxEntry
 
 PROTOCOLS: Final = {"Submission": "smtp", "IMAP": "imap", "POP3": "pop3"}
 
 
 def build_entries(found: Manifests, verifiers: Mapping[Key, str]) -> list[Entry]:
-    """Every entry of a set of manifests that references.check let through. `verifiers` has one a Mailbox."""
+    """Every entry of a set of manifests that references.check let through. `verifiers` has one a Mailbox.
+
+    For pods that are started with this very code, in local mode.
+    """
     entries: list[Entry] = []
     for domain in found.domains.values():
-        entries += domain_entries(domain, postmaster(domain, found))
+        entries += domain_entries(domain, postmaster(domain, found), LATER)
     for mailbox in found.mailboxes.values():
         entries += entries_of(mailbox, found.domains[domain_key(mailbox)], verifiers[mailbox.key])
     return entries
 
 
-def domain_entries(domain: MailDomain, postmaster: Address | None) -> Iterator[DomainEntry]:
-    """Of the domain and of its aliases, which differ in the name alone."""
-    entry = domain_entry(domain, postmaster)
+def domain_entries(
+    domain: MailDomain, postmaster: Address | None, reads: tuple[str, ...] = ()
+) -> Iterator[DomainEntry]:
+    """Of the domain and of its aliases, which differ in the name alone. `reads`: what all its pods are known to."""
+    entry = domain_entry(domain, postmaster, reads)
     yield entry
     for alias in domain_names(domain)[1:]:
         yield msgspec.structs.replace(entry, name=alias)
@@ -62,7 +67,7 @@ def _age(mailbox: Mailbox) -> tuple[str, str]:
     return created, mailbox.metadata.name if created else ""  # times are whole seconds
 
 
-def domain_entry(domain: MailDomain, postmaster: Address | None) -> DomainEntry:
+def domain_entry(domain: MailDomain, postmaster: Address | None, reads: tuple[str, ...] = ()) -> DomainEntry:
     return DomainEntry(
         name=domain.spec.domain_name,
         hostname=domain.hostname,
@@ -75,6 +80,7 @@ def domain_entry(domain: MailDomain, postmaster: Address | None) -> DomainEntry:
         catch_all=str(Address(domain.spec.catch_all, domain.spec.domain_name)) if domain.spec.catch_all else None,
         postmaster=str(postmaster) if postmaster else None,
         mta_sts=(domain.spec.mta_sts_policy or "").lower(),
+        reads=reads,
         owner=_owner(domain),
         generation=domain.metadata.generation,
     )

@@ -46,7 +46,7 @@ async def reconcile_directory(ctx: Context, key: Key) -> float | None:
     found = members_of(host, sorted(domains, key=precedence), sorted(mailboxes, key=precedence), ctx.world)
     try:
         await notice_gone(ctx, key[0], uids)  # whose deletion is known is not missed
-        entries = await _entries(ctx, found)
+        entries = await _entries(ctx, found, ctx.reads(key))
         ctx.leader.check()
         stopped = await ctx.plane.compare(host, entries, annotations.get(APPROVE), uids.__contains__)
         await _count(ctx, host, found, entries)
@@ -56,12 +56,12 @@ async def reconcile_directory(ctx: Context, key: Key) -> float | None:
     return None
 
 
-async def _entries(ctx: Context, found: Manifests) -> list[Entry]:
+async def _entries(ctx: Context, found: Manifests, reads: tuple[str, ...]) -> list[Entry]:
     entries: list[Entry] = []
     for domain in found.domains.values():
         ref = domain.spec.postmaster_ref
         known = ref is None or (domain.metadata.namespace, ref.name) in found.mailboxes
-        entries += domain_entries(domain, postmaster(domain, found) if known else None)
+        entries += domain_entries(domain, postmaster(domain, found) if known else None, reads)
     slots = asyncio.Semaphore(_AT_ONCE)
 
     async def verifier(mailbox: Mailbox) -> str:

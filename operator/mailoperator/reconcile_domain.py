@@ -137,10 +137,22 @@ class _Visit:
             return
         self._fields["storage"] = {"bucket": report.bucket.bucket, "prefix": report.bucket.prefix}
         done = running(await bring_about(ctx, domain, await self._inputs(domain, members, report)), domain)
+        self._note_version(domain, members, done)
         self._fields |= {"replicas": done.replicas, "addresses": done.addresses}
         self.say(_available(done))
         if not report.condition.holds:
             self.delay = _LATER
+
+    def _note_version(self, domain: MailDomain, members: list[MailDomain], done: Running) -> None:
+        """What its pods read is told in the entries of all that it serves; while they roll, what was known stays."""
+        ctx = self.ctx
+        if done.image != ctx.settings.pod_image:  # one of its own: nobody knows which version that is
+            ctx.current.discard(domain.key)
+        elif done.alone and domain.key not in ctx.current:
+            ctx.current.add(domain.key)
+            for member in members:
+                if member.key != domain.key:
+                    ctx.enqueue(("MailDomain", member.key), 0.0)
 
     async def _smarthost(self, domain: MailDomain) -> None:
         """Its Secret must be offered and whole before pods wait for it. Raises Unusable, ApiError."""
@@ -201,7 +213,7 @@ class _Visit:
             self.say(c.unknown(c.DIRECTORY_READY, storage.reason, "waiting for the bucket"))
             return
         self.ctx.leader.check()
-        entries = list(domain_entries(domain, postmaster_of(domain, self.ctx.world)))
+        entries = list(domain_entries(domain, postmaster_of(domain, self.ctx.world), self.ctx.reads(host.key)))
         conflicts = await self.ctx.plane.publish(host, entries, self._lives)
         if conflicts:
             raise Unusable(

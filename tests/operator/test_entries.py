@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mailoperator.entries import build_entries
 from mailoperator.manifests import load
-from mailpod.directory import AliasEntry, DomainEntry, MailboxEntry
+from mailpod.directory import LATER, AliasEntry, DomainEntry, MailboxEntry
 
 MANIFEST = """\
 apiVersion: mailpod.dev/v1alpha1
@@ -45,6 +45,7 @@ def test_entries(tmp_path: Path) -> None:
             hostname="mail.example.com",
             max_message_bytes=1 << 20,
             postmaster="bob.b@example.com",  # the oldest
+            reads=LATER,
             owner="u-d",
             generation=3,
         ),

@@ -12,6 +12,7 @@ from tests.operator.test_operator import Cluster, cluster
 from mailoperator import conditions as c
 from mailoperator.kube import ApiError
 from mailoperator.operator import Operator
+from mailpod.directory import LATER, DomainEntry
 
 __all__ = ["cluster"]
 
@@ -70,3 +71,28 @@ async def test_a_rollout_that_is_refused_holds_no_other_up(cluster: Cluster) -> 
     await cluster.run(then_another)
     pod = cluster.kube.objects["apps/v1", "Deployment", "n", "b"]["spec"]["template"]["spec"]
     assert pod["containers"][0]["image"] == "new:2"
+
+
+async def test_entries_say_what_pods_read_once_all_are_of_this_installation(cluster: Cluster) -> None:
+    """FORMAT.md, "Changing the format": never while pods of another version may be there."""
+    cluster.kube.user_applies(domain("a", "a.test"), domain("guest", "guest.test", servedByRef={"name": "a"}))
+    await cluster.run()
+
+    def reads() -> list[tuple[str, ...]]:
+        entries = [entry for entry in cluster.plane.entries.values() if isinstance(entry, DomainEntry)]
+        return [entry.reads for entry in sorted(entries, key=lambda entry: entry.name)]
+
+    assert reads() == [(), ()], "no pod is there yet"
+    cluster.has_available_pods("a")
+    await cluster.run()
+    assert reads() == [LATER, LATER]
+    status = cluster.kube.objects["apps/v1", "Deployment", "n", "a"]["status"]
+    status["replicas"] += 1  # an old pod, in a roll-out
+    await cluster.run()
+    assert reads() == [(), ()], "an operator that starts now knows nothing yet"
+    cluster.has_available_pods("a")
+    cluster.kube.user_applies(domain("a", "a.test", server={"image": "mine:1"}))
+    await cluster.run()
+    cluster.has_available_pods("a")
+    await cluster.run()
+    assert reads() == [(), ()]

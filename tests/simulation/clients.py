@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 _NAMES = ("INBOX", "Archive", "Work")
 _STEPS = (
     ("append", 8), ("flag", 4), ("expunge", 2), ("move", 2), ("copy", 1), ("look", 2), ("read", 3), ("folder", 1),
-    ("marked", 1),
+    ("marked", 1), ("annotate", 1),
 )  # fmt: skip
+
+_ACTIVITIES = {"marked": "append", "move": "copy", "annotate": "folder"}
 
 
 class Client:
@@ -45,7 +47,7 @@ class Client:
             try:
                 for _ in range(rng.randrange(1, 12)):
                     step = rng.choices(names, weights)[0]
-                    with activity("append" if step == "marked" else "copy" if step == "move" else step):
+                    with activity(_ACTIVITIES.get(step, step)):
                         await getattr(self, f"_{step}")(account)
                     self._world.table.done[step] += 1
                     await link.wait(rng.expovariate(0.6))
@@ -148,6 +150,16 @@ class Client:
             raise
         if f"Subject: message {truth.numbers[box.id, uid]} ".encode() not in data:
             raise Broken(f"UID {uid} of {name} has another message's bytes")
+
+    async def _annotate(self, account: Account) -> None:
+        rng, value = self._rng, f"{self._rng.getrandbits(64):016x}"
+        name, entry = rng.choice(["", "INBOX", "INBOX"]), f"/private/{rng.randrange(3)}"
+        if rng.random() < 0.2:
+            await account.annotate(name, [(entry, None)])
+            return
+        await account.annotate(name, [(entry, value)])
+        if value not in self._address.annotated:
+            raise Broken("an annotation was acknowledged, and is not in the log")
 
     async def _folder(self, account: Account) -> None:
         rng = self._rng

@@ -96,6 +96,10 @@ MUTATIONS: tuple[Mutation, ...] = (
         (("mailpod.store.columns:Columns._touch", "base.overlay.update(uid for uid in uids if uid <= through)", "pass"),),
     ),
     Mutation(
+        "a checkpoint has no annotations", "7, replay",
+        (("mailpod.store.planning:_plan_box", "sorted(box.annotations.items())", "[]"),),
+    ),
+    Mutation(
         "a checkpoint has no delivery ids", "7",
         (("mailpod.store.planning:encode_plan", "plan.root.deliveries = [", "plan.root.deliveries = [][:0] and ["),),
     ),

@@ -43,6 +43,7 @@ class Address:
     uidvalidity: int = 0  # the highest ever given
     closing: set[str] = field(default_factory=set)  # prefixes that an operator was asked to close
     deleting: set[tuple[str, int]] = field(default_factory=set)  # (prefix, mailbox) that a client asked to delete
+    annotated: set[str] = field(default_factory=set)  # values that entered its logs
     hints: list[str] = field(default_factory=list)  # incarnations that `address` has ever named
     wanted: bool = True  # whether there is a Mailbox resource
     served: bool = False  # whether an operator has said that it made the account
@@ -122,6 +123,8 @@ class Oracle:
                 if op.uidvalidity <= address.uidvalidity:
                     raise Broken(f"{address.name}: UIDVALIDITY {op.uidvalidity} is not above {address.uidvalidity}")
                 address.uidvalidity = op.uidvalidity
+            elif isinstance(op, ops.Annotate):
+                address.annotated.update(value for _, value in op.entries if value is not None)
             elif isinstance(op, ops.Close) and prefix not in address.closing:
                 raise Broken(f"{address.name}: {prefix} was closed, and nobody asked for that")
         for number, times in truth.appended.items():

@@ -15,6 +15,8 @@ from operator import lt
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from ..errors import NoSuchMailbox, Unavailable
+from .annotating import annotate
+from .annotations import Annotations
 from .committer import Committer
 from .draft import Appended, Copied, CopySource, Draft, Limits, Prepared, Stale
 from .finding import Finder
@@ -82,6 +84,11 @@ class Account:
     @property
     def subscriptions(self) -> set[str]:
         return self._log.served.subscriptions
+
+    @property
+    def annotations(self) -> Annotations:
+        """Of the account itself; mailboxes have their own. Replaced when one changes, never changed in place."""
+        return self._log.served.annotations
 
     @property
     def usage_bytes(self) -> int:
@@ -279,6 +286,13 @@ class Account:
 
     async def unsubscribe(self, name: str) -> None:
         await self.committer.commit(lambda draft: draft.unsubscribe(name))
+
+    async def annotate(self, name: str, entries: Sequence[tuple[str, str | None]]) -> None:
+        """Set annotations of a mailbox, or of the account where `name` is empty; None removes one.
+
+        Raises NoSuchMailbox, TooManyAnnotations, UseNotPossible, Unavailable; then none is changed.
+        """
+        await self.committer.commit(lambda draft: annotate(draft, name, entries), exclusive=True)
 
     async def close_incarnation(self) -> None:
         """STORE.md rule 15: the last commit of this incarnation."""

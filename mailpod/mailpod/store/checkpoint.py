@@ -10,6 +10,7 @@ import asyncio
 import random
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 import msgspec
 import zstandard
@@ -22,6 +23,7 @@ from .postings import SearchRef
 from .state import State
 
 _MAGIC = b"MPC1"
+WITH_LATER: Final = 2  # a root with what later operations did: who does not know them must not write one without it
 
 
 class RootBox(msgspec.Struct):
@@ -45,6 +47,7 @@ class RootBox(msgspec.Struct):
     overlay: StatePage
     relocated: list[tuple[int, list[Move]]] = []
     search: list[SearchRef] = []
+    annotations: list[tuple[str, str]] = []
 
 
 class Root(msgspec.Struct):
@@ -68,6 +71,7 @@ class Root(msgspec.Struct):
     deliveries: list[tuple[int, PageRef]]
     held: list[tuple[int, str, int, int]] | None = None
     next_pack: int = 0
+    annotations: list[tuple[str, str]] = []
 
 
 _ROOT = msgspec.msgpack.Decoder(Root)
@@ -87,7 +91,7 @@ def decode_root(data: bytes) -> Root:
         root = _ROOT.decode(zstandard.ZstdDecompressor().decompress(packed))
     except msgspec.DecodeError as error:
         raise BadPage(str(error)) from error
-    if root.v != VERSION:
+    if root.v not in (VERSION, WITH_LATER):
         raise UnknownOperation(f"checkpoint of format version {root.v}")
     return root
 
@@ -106,6 +110,7 @@ async def load_state(root: Root, get: GetPage, attach: Callable[[Mailbox], None]
     state.head, state.head_id, state.head_at = root.seq, root.id, root.at
     state.floor, state.closed, state.next_box = root.floor, root.closed, root.next_box
     state.last_uidvalidity, state.subscriptions = root.last_uidvalidity, set(root.subscriptions)
+    state.annotations = dict(root.annotations)
     refs = [ref for box in root.boxes for ref in box.state] + [ref for _, ref in root.deliveries]
     raw = dict(zip((ref.id for ref in refs), await asyncio.gather(*map(get, refs)), strict=True))
     if root.held is None or sum(held[2] for held in root.held) != sum(box.exists for box in root.boxes):
@@ -127,6 +132,7 @@ def _load_box(entry: RootBox, state: Sequence[StatePage]) -> Mailbox:
     box = Mailbox(entry.id, entry.name, entry.uidvalidity, entry.object_id, entry.use)
     box.uidnext, box.highest_modseq, box.recent = entry.uidnext, entry.modseq, entry.recent
     box.unseen, box.bytes = entry.unseen, entry.bytes
+    box.annotations = dict(entry.annotations)
     box.restore_flags(entry.keywords, entry.sets)
     for part in state:
         box.uids.extend(unlittle("I", part.uids))

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .annotations import Annotations
 from .homes import Homes
 from .ops import PageRef, Record
 from .page import GONE, Page
@@ -61,6 +62,7 @@ class Columns:
         self.uidvalidity = uidvalidity
         self.object_id = object_id
         self.special_use = use
+        self.annotations: Annotations = {}
         self.deleted = False
         self.uidnext = 1
         self.highest_modseq = 1

@@ -330,6 +330,8 @@ class Draft:
             pages = tuple(source.pages)
             uids = encode_uids(source.uids)
             self.operations.append(ops.Copy(inbox.id, target.box, uids, 1, tuple(source.records), pages, move=True))
+        if inbox.annotations:  # RFC 5464 §4.1: both have them then
+            self.operations.append(ops.Annotate(target.box, tuple(inbox.annotations.items())))
 
     def subscribe(self, name: str) -> None:
         if (

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from mailpod.store.names import address_key, domain_key
 
 READER: Final = 1  # what this version can read; entries name what they need
-WRITER: Final = 5  # the fields that this version knows and writes
+WRITER: Final = 6  # the fields that this version knows and writes
 _CONTEXT: Final = b"mailpod directory 1\n"
 
 
@@ -94,6 +94,7 @@ class DomainEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", t
     mta_sts: str = ""  # the mode of its MTA-STS policy (RFC 8461 §5); empty: it has none
     groups: dict[str, tuple[str, ...]] = {}  # by local part, normalised: addresses of the members
     catch_all: str | None = None  # the address whose mailbox gets what is nobody else's
+    reads: tuple[str, ...] = ()  # later operations (ops.py LATER) that every pod of the domain reads
     owner: str = ""
     generation: int = 0
     version: int = 0

@@ -6,7 +6,7 @@ the format" allows. Bytes stand in JSON as Latin-1 text: one character a byte.
 
 from __future__ import annotations
 
-from typing import TypeAlias, get_args
+from typing import Final, TypeAlias, get_args
 
 import msgspec
 
@@ -87,6 +87,13 @@ class Unsubscribe(msgspec.Struct, frozen=True, tag="unsubscribe", tag_field="op"
     name: str
 
 
+class Annotate(msgspec.Struct, frozen=True, tag="annotate", tag_field="op"):
+    """Annotations of a mailbox, or of the account where `box` is 0, in order; None removes one (annotations.py)."""
+
+    box: int
+    entries: tuple[tuple[str, str | None], ...]
+
+
 class Append(msgspec.Struct, frozen=True, omit_defaults=True, tag="append", tag_field="op"):
     box: int
     uid: int
@@ -150,6 +157,7 @@ Operation: TypeAlias = (
     | Delete
     | Subscribe
     | Unsubscribe
+    | Annotate
     | Append
     | Flags
     | Expunge
@@ -158,6 +166,10 @@ Operation: TypeAlias = (
     | Relocate
     | Close
 )
+
+
+LATER: Final = ("annotate",)
+"""Operations that not every version can read: written where the domain's entry names them (DECISIONS, "Format")."""
 
 
 class Header(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from . import page as pages
-from .checkpoint import Root, RootBox
+from .checkpoint import WITH_LATER, Root, RootBox
 from .homes import FIRST_PACK
 from .mailbox import Mailbox, Segment, StateBase
 from .ops import VERSION, PageRef
@@ -108,7 +108,10 @@ def make_plan(
     root = Root(
         VERSION, state.head, state.head_id, state.head_at, by, state.floor, state.closed, state.next_box,
         state.last_uidvalidity, sorted(state.subscriptions), [], [], _held(state), state.homes.next_pack,
+        sorted(state.annotations.items()),
     )  # fmt: skip
+    if state.annotations or any(box.annotations for box in state.boxes.values()):
+        root.v = WITH_LATER
     plan = Plan(root)
     for box in sorted(state.boxes.values(), key=lambda box: box.id):
         _plan_box(plan, box, settings, peek, fetched)
@@ -135,6 +138,7 @@ def _plan_box(
     _plan_meta(plan, made, settings, peek, fetched)
     _plan_state(plan, made, settings)
     root.relocated = [(uid, moves[:]) for uid, moves in sorted(box.relocated.items()) if uid not in made.folded]
+    root.annotations = sorted(box.annotations.items())
     root.search = [each for each in box.search if _alive(box, each.terms.first, each.terms.last)]
     plan.root.boxes.append(root)
     plan.boxes.append(made)

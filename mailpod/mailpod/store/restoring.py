@@ -20,6 +20,7 @@ from mailpod.clock import Clock
 from mailpod.errors import AccountClosed, AccountReadOnly, MailError
 from mailpod.store import incarnations
 from mailpod.store.account import Account
+from mailpod.store.annotations import SPECIAL_USE
 from mailpod.store.check.account import check_account
 from mailpod.store.check.contents import contents
 from mailpod.store.check.finding import Findings, Progress, no_progress
@@ -251,12 +252,25 @@ class _Copy:
     async def _folders(self, account: Account) -> None:
         for name in [name for name in account.mailboxes if name not in self._state.names and name != INBOX]:
             await account.delete(name)
+        for name, box in account.mailboxes.items():
+            if box.special_use not in (None, self._state.names[name].special_use):
+                await account.annotate(name, [(SPECIAL_USE, None)])  # its use may be another's now
         for box in sorted(self._state.boxes.values(), key=lambda box: box.name):
             if box.name not in account.mailboxes:
                 await account.create(box.name, box.special_use)
+            await self._annotations(account, box)
+        if self._state.annotations:
+            await account.annotate("", list(self._state.annotations.items()))
         for name in sorted(self._state.subscriptions):
             await account.subscribe(name)
         self._done.folders = len(self._state.boxes)
+
+    async def _annotations(self, account: Account, box: Mailbox) -> None:
+        entries: list[tuple[str, str | None]] = list(box.annotations.items())
+        if account.mailbox(box.name).special_use != box.special_use:
+            entries.append((SPECIAL_USE, box.special_use))
+        if entries:
+            await account.annotate(box.name, entries)
 
     async def _messages(self, account: Account, box: Mailbox) -> None:
         batch: list[Prepared] = []

@@ -77,6 +77,11 @@ class StoreSettings(BaseModel):
     keywords: int = Field(256, ge=1, description="distinct keywords in one mailbox")
     mailboxes: int = Field(5000, ge=1, description="mailboxes in one account")
     name_bytes: int = Field(1000, ge=1, description="length of a mailbox name in UTF-8")
+    annotations: int = Field(100, ge=10, description="annotations (RFC 5464) of one mailbox, and of the account")
+    annotation_bytes: int = Field(16 << 10, ge=1024, description="the largest value of an annotation")
+    account_annotation_bytes: int = Field(
+        1 << 20, ge=10_240, description="names and values of all annotations in one account: checkpoints hold them"
+    )
     change_log: int = Field(50_000, ge=0, description="changed UIDs remembered a mailbox, to tell sessions what is new")
     page_cache_bytes: int = Field(128 << 20, ge=0, description="decoded pages kept in memory")
     body_cache_bytes: int = Field(64 << 20, ge=0, description="message bodies kept in memory")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from . import ops
+from .annotations import SPECIAL_USE, Annotations, annotated
 from .homes import Homes
 from .mailbox import Mailbox
 from .ops import Header
@@ -38,6 +39,7 @@ class State:
         self.boxes: dict[int, Mailbox] = {}
         self.names: dict[str, Mailbox] = {}
         self.subscriptions: set[str] = set()
+        self.annotations: Annotations = {}
         self.next_box = 1
         self.last_uidvalidity = 0
         self.deliveries: dict[int, set[bytes]] = {}
@@ -91,6 +93,7 @@ class State:
             self.head_id,
             self.closed,
             sorted(self.subscriptions),
+            sorted(self.annotations.items()),
             self.next_box,
             self.last_uidvalidity,
             sorted((day, sorted(ids)) for day, ids in self.deliveries.items()),
@@ -111,6 +114,7 @@ class State:
                     list(box.modseqs),
                     list(box.sizes),
                     [self.homes.key(home) for home in box.homes],
+                    sorted(box.annotations.items()),
                 )
                 for box in sorted(self.boxes.values(), key=lambda box: box.id)
             ],
@@ -172,6 +176,17 @@ def _subscribe(state: State, op: ops.Subscribe, context: _Context) -> None:
 
 def _unsubscribe(state: State, op: ops.Unsubscribe, context: _Context) -> None:
     state.subscriptions.discard(op.name)
+
+
+def _annotate(state: State, op: ops.Annotate, context: _Context) -> None:
+    if not op.box:
+        state.annotations = annotated(state.annotations, op.entries)
+        return
+    box = state.box(op.box)
+    uses = [value for name, value in op.entries if name == SPECIAL_USE]
+    if uses:
+        box.special_use = uses[-1] or None
+    box.annotations = annotated(box.annotations, [entry for entry in op.entries if entry[0] != SPECIAL_USE])
 
 
 def _append(state: State, op: ops.Append, context: _Context) -> None:
@@ -255,6 +270,7 @@ _APPLY: dict[type, Callable[[State, Any, _Context], None]] = {
     ops.Delete: _delete,
     ops.Subscribe: _subscribe,
     ops.Unsubscribe: _unsubscribe,
+    ops.Annotate: _annotate,
     ops.Append: _append,
     ops.Flags: _flags,
     ops.Expunge: _expunge,

@@ -15,7 +15,7 @@ from tests.mailpod.support import client_context
 
 from mailpod.clock import SystemClock
 from mailpod.config import BucketSettings, CertificateFiles, PodSettings
-from mailpod.directory import DomainEntry, MailboxEntry, Publisher, new_signing_key, public_key
+from mailpod.directory import LATER, DomainEntry, MailboxEntry, Publisher, new_signing_key, public_key
 from mailpod.imap.server import ImapSession
 from mailpod.pod import build_services
 from mailpod.services import Services
@@ -89,6 +89,8 @@ class World:
     publisher: Publisher
     clients: list[Client]
     objects: MemoryObjects
+    reads: tuple[str, ...] = LATER
+    """What the domain's pods are said to read."""
 
     @property
     def port(self) -> int:
@@ -119,7 +121,7 @@ class World:
         return await self.services.store.open(await self.services.directory.account(entry))
 
     async def publish(self, *users: MailboxEntry) -> None:
-        domain = DomainEntry(name="example.org", hostname="mx.example.org", max_message_bytes=10**7)
+        domain = DomainEntry(name="example.org", hostname="mx.example.org", max_message_bytes=10**7, reads=self.reads)
         await self.publisher.publish([domain, *users])
 
 

@@ -48,9 +48,11 @@ async def _restore(planted: Planted, objects: ObjectStore | None = None, **more:
 async def _everything(planted: Planted, ref: AccountRef) -> dict[str, list[tuple[Any, ...]]]:
     """Folder by folder: flags, dates, EMAILIDs and bytes; and what makes a folder."""
     account = await planted.store().open(ref)
-    out: dict[str, list[tuple[Any, ...]]] = {"": [tuple(sorted(account.subscriptions))]}
+    out: dict[str, list[tuple[Any, ...]]] = {
+        "": [tuple(sorted(account.subscriptions)), tuple(account.annotations.items())]
+    }
     for name, box in account.mailboxes.items():
-        rows: list[tuple[Any, ...]] = [(box.special_use,)]
+        rows: list[tuple[Any, ...]] = [(box.special_use, tuple(sorted(box.annotations.items())))]
         async for page, wanted in box.pages(box.uids):
             for row in wanted:
                 flags = tuple(sorted(box.flag_sets[box.flags[box.index(page.uids[row])]]))
@@ -70,6 +72,9 @@ async def test_everything_comes_back_under_new_uidvalidities(planted: Planted) -
     await account.create("Work/2026")
     await account.delete("Junk")
     await account.subscribe("Work/2026")
+    await account.annotate("", [("/private/note", "mine")])
+    await account.annotate("Sent", [("/shared/comment", "\xfc"), ("/private/specialuse", None)])
+    await account.create("Gesendet", "\\Sent")
     await account.append("Work/2026", [NewMessage(mail(77), frozenset({"\\Flagged", "todo"}), 1234567890)])
     await account.expunge(account.mailbox("INBOX"), [2])
     before, old = await _everything(planted, planted.alice), await _validities(planted, planted.alice)

@@ -70,6 +70,7 @@ class Account:
             "log": {"commits": len(commits), "first": commits[0] if commits else None, "last": found.head},
             "checkpoints": {seq: "whole" if seq in self._index.whole() else "damaged" for seq in found.checkpoints},
             "pages": len(found.pages),
+            "annotations": dict(sorted(state.annotations.items())),
             "packs": {name: entry.size for name, entry in found.packs.items()},
             "folders": [
                 {
@@ -81,6 +82,7 @@ class Account:
                     "uidvalidity": box.uidvalidity,
                     "uidnext": box.uidnext,
                     "highestmodseq": box.highest_modseq,
+                    "annotations": dict(sorted(box.annotations.items())),
                 }
                 for box in state.boxes.values()
             ],
