@@ -123,6 +123,8 @@ class ImapSettings(Settings):
     than the first log-in."""
     bad_commands: Positive = 20
     """After so many malformed commands in a row the client is closed."""
+    search_contexts: Positive = 20
+    """Searches of one client that are kept, for RETURN (UPDATE), at about four bytes a result (RFC 5267 §4.3.1)."""
     idle_refresh_seconds: Seconds = 5
     """How often an account that someone watches by IDLE is looked at for what other pods changed."""
 

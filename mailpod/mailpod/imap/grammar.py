@@ -16,7 +16,7 @@ from mailpod.imap.grammar_append import append, replace
 from mailpod.imap.grammar_fetch import fetch
 from mailpod.imap.grammar_flags import flag_list, flags
 from mailpod.imap.grammar_list import create, list_, lsub
-from mailpod.imap.grammar_search import search
+from mailpod.imap.grammar_search import cancel_update, search
 from mailpod.imap.grammar_select import select
 from mailpod.imap.grammar_sort import sort, thread
 from mailpod.imap.grammar_status import get_quota, get_quota_root, set_quota, status
@@ -193,6 +193,7 @@ GRAMMAR: Final[dict[str, Callable[[Cursor], object]]] = {
     "UID EXPUNGE": _uid_expunge,
     "SEARCH": search,
     "UID SEARCH": lambda cursor: search(cursor, uid=True),
+    "CANCELUPDATE": cancel_update,
     "SORT": sort,
     "UID SORT": lambda cursor: sort(cursor, uid=True),
     "THREAD": thread,

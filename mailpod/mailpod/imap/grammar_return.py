@@ -1,4 +1,4 @@
-"""RETURN (…) of SEARCH and its kin: RFC 4731 §5, RFC 5182 §3, RFC 9394 §4."""
+"""RETURN (…) of SEARCH and its kin: RFC 4731 §5, RFC 5182 §3, RFC 5267 §5, RFC 9394 §4."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from mailpod.imap.lexer import BadCommand, Cursor
 from mailpod.imap.syntax_search import Return
 
 _OPTIONS: Final = frozenset(("MIN", "MAX", "ALL", "COUNT", "SAVE"))
+_CONTEXTS: Final = frozenset(("CONTEXT", "UPDATE"))
 _PARTIAL: Final = re.compile(rb"(-?[1-9][0-9]{0,9}):(-?[1-9][0-9]{0,9})(?![0-9])")
 
 
@@ -17,24 +18,25 @@ def returns(cursor: Cursor) -> Return | None:
     if cursor.line[cursor.at : cursor.at + 8].upper() != b"RETURN (":
         return None
     cursor.at += 8
-    options: set[str] = set()
+    named: set[str] = set()
     places = None
     while not cursor.take(b")"):
-        if options or places:
+        if named:
             cursor.space()
         option = cursor.word()
         if option == "PARTIAL":
+            if places:
+                raise BadCommand("PARTIAL may be asked for once")  # RFC 5267 §4.4
             cursor.space()
             places = partial(cursor)
-        elif option in _OPTIONS:
-            options.add(option)
-        else:
+        elif option not in _OPTIONS | _CONTEXTS:
             raise BadCommand(f"Unknown RETURN option {option}")
-    if places and "ALL" in options:
+        named.add(option)
+    if places and "ALL" in named:
         raise BadCommand("ALL and PARTIAL exclude each other")  # RFC 9394 §3.1
     cursor.space()
-    # RFC 4731 §3.1: an empty list asks for ALL
-    return Return(frozenset(options) if options or places else frozenset(("ALL",)), places)
+    # RFC 4731 §3.1: an empty list asks for ALL. RFC 5267 §4.2: CONTEXT is a hint
+    return Return(frozenset(named & _OPTIONS) if named else frozenset(("ALL",)), places, "UPDATE" in named)
 
 
 def partial(cursor: Cursor) -> tuple[int, int]:

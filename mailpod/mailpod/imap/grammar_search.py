@@ -20,6 +20,7 @@ from mailpod.imap.syntax_search import (
     All,
     And,
     Body,
+    CancelArgs,
     DateKey,
     EmailId,
     Flag,
@@ -41,6 +42,7 @@ from mailpod.imap.syntax_search import (
 _MAX_DEPTH: Final = 50
 _OBJECT_ID: Final = re.compile(rb"[A-Za-z0-9_-]{1,255}")  # RFC 8474 §7
 _MAX_KEYS: Final = 1000
+_MAX_TAGS: Final = 1000
 
 # Python's own names for charsets: a lookup never imports, and what is no charset of text in mail is left out
 _CODECS: Final = {
@@ -101,6 +103,16 @@ def search(cursor: Cursor, uid: bool = False) -> SearchArgs:
         charset = cursor.astring()
         cursor.space()
     return program(cursor, charset, uid, wanted)
+
+
+def cancel_update(cursor: Cursor) -> CancelArgs:
+    cursor.space()
+    tags = [cursor.string()]
+    while cursor.take(b" "):
+        tags.append(cursor.string())
+        if len(tags) > _MAX_TAGS:
+            raise BadCommand(f"More than {_MAX_TAGS} tags")
+    return CancelArgs(tuple(tags))
 
 
 def program(cursor: Cursor, charset: bytes | None, uid: bool, wanted: Return | None = None) -> SearchArgs:

@@ -27,12 +27,10 @@ def numbers_of(view: View, uid: bool, positions: Sequence[int]) -> Sequence[int]
 
 def esearch(view: View, tag: bytes, args: SearchArgs, wanted: Return, positions: Sequence[int]) -> bytes:
     """`* ESEARCH (TAG "a") …`; b"" where only SAVE was asked for (RFC 5182 §2.1)."""
-    if wanted.options == {"SAVE"} and wanted.partial is None:
+    if wanted.options == {"SAVE"} and wanted.partial is None and not wanted.update:
         return b""
     numbers = numbers_of(view, args.uid, positions)
-    words = [b"* ESEARCH (TAG %b)" % wire.string(tag)]
-    if args.uid:
-        words.append(b"UID")
+    words = [head(tag, args.uid)]
     if numbers:  # RFC 4731 §3.1: nothing found is no MIN, MAX and ALL
         words += [b"MIN %d" % numbers[0]] if "MIN" in wanted.options else []
         words += [b"MAX %d" % numbers[-1]] if "MAX" in wanted.options else []
@@ -46,6 +44,11 @@ def esearch(view: View, tag: bytes, args: SearchArgs, wanted: Return, positions:
     if args.modseq and told:
         words.append(b"MODSEQ %d" % highest(view, told))  # RFC 7162 §3.1.10: of the messages that are told
     return b" ".join(words) + b"\r\n"
+
+
+def head(tag: bytes, uid: bool) -> bytes:
+    """How each response to one search begins."""
+    return b"* ESEARCH (TAG %b)%b" % (wire.string(tag), b" UID" if uid else b"")
 
 
 def kept(positions: Sequence[int], wanted: Return) -> Sequence[int]:

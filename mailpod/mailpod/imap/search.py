@@ -102,9 +102,10 @@ class Search:
     def view(self) -> View:
         return self._view
 
-    async def run(self, key: SearchKey) -> Positions:
-        """Positions of the messages that match. Raises what reading raises, but Expunged and Damaged."""
-        return await self._among(key, range(self._view.exists))
+    async def run(self, key: SearchKey, among: Positions | None = None) -> Positions:
+        """Positions of the messages that match, of those at `among` (ascending) or all. Raises what reading raises,
+        but Expunged and Damaged."""
+        return await self._among(key, range(self._view.exists) if among is None else among)
 
     async def _among(self, key: SearchKey, open_: Positions) -> Positions:
         if not open_:

@@ -2,7 +2,7 @@
 
 Invariants
 - Commands run one after the other, in the order they came (RFC 3501 §5.5); a task exists only while one runs, and
-  an idle connection, IDLE included, has none.
+  an idle connection, IDLE included, has none but while results are tested again (RFC 5267).
 - Only the running command, or nobody, feeds the parser; what the client pipelines meanwhile stays in the buffer, and
   beyond `_PIPELINE` octets in the kernel.
 - Octets of a message literal are taken from the budget before the client may send them, and given back when the
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from mailpod import logs, metrics
@@ -122,6 +123,7 @@ class ImapSession(Session):
     def _start(self, event: Command | NeedLiteral | None) -> None:
         if event is not None:
             self._busy = True
+            self._renewal = None
             self._task = self.spawn(self._work(event))
 
     def _advance(self) -> Command | NeedLiteral | None:
@@ -258,6 +260,8 @@ class ImapSession(Session):
             return
         done = done or Done()
         self._poll_after(command, rule)
+        with suppress(MailError):  # the command is done; what its answer lacks comes with the next change
+            await self.renew()
         self._answer(command.name, "ok", reply.accepted(command.tag, command.name, done))
         if done.after is not None:
             await done.after()
@@ -317,6 +321,7 @@ class ImapSession(Session):
 
     def _release_held(self) -> None:
         held, self._held = self._held, None
+        self._renewal = None
         if held is not None:
             held.cancel()
 

@@ -7,13 +7,16 @@ until `drained`, the end of the command, or `_QUEUE` octets, so a reply is one w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from mailpod.errors import MailError
 from mailpod.imap import reply
 from mailpod.imap.enabled import Enabled
 from mailpod.imap.parser import Limits, Parser
 from mailpod.imap.states import State
+from mailpod.imap.updating import updates
 from mailpod.net.wire import Wire
 
 if TYPE_CHECKING:
@@ -35,8 +38,8 @@ class Session(Wire):
     """State of one connection. `selected` is the view of the selected mailbox, None when there is none."""
 
     __slots__ = (
-        "_account", "_bye", "_cut", "_failures", "_identity", "_line", "_out", "_parser", "_queued", "enabled",
-        "selected", "tag",
+        "_account", "_bye", "_cut", "_failures", "_identity", "_line", "_out", "_parser", "_queued", "_renewal",
+        "enabled", "selected", "tag",
     )  # fmt: skip
 
     protocol: ClassVar[str] = "imap"
@@ -56,6 +59,7 @@ class Session(Wire):
         self._bye: bytes | None = None
         self._cut = False
         self._failures = 0
+        self._renewal: object | None = None  # of contexts, while no command runs
 
     @property
     def state(self) -> State:
@@ -179,6 +183,13 @@ class Session(Wire):
         else:
             self.send(view.poll(expunge))
 
+    async def renew(self, wanted: Callable[[], bool] = lambda: True) -> None:
+        """Queue what changed in the results of searches, as the client was last polled. Raises what reading raises."""
+        view = self.selected
+        if view is not None and view.contexts:
+            async for update in updates(view, self.services, lambda: wanted() and self.selected is view):
+                self.send(update)
+
     def tell(self) -> None:
         """Send what changed while no command runs (IDLE); later, when the client does not read."""
         if self._write_paused:
@@ -187,6 +198,23 @@ class Session(Wire):
         if self._bye is not None:
             self.say_bye()
         self.flush()
+        if self._renewal is None and self._has_news():
+            self._renewal = renewal = object()
+            self.spawn(self._renew(renewal))
+
+    def _has_news(self) -> bool:
+        view = self.selected
+        return view is not None and any(context.due(view) for context in view.contexts.values())
+
+    async def _renew(self, renewal: object) -> None:
+        """Between commands; when one begins it is the command's to tell, and what is under way is dropped."""
+        with suppress(MailError):
+            while self._renewal is renewal and self._has_news() and not self._write_paused:
+                await self.renew(lambda: self._renewal is renewal)
+                if self._renewal is renewal:
+                    self.flush()
+        if self._renewal is renewal:
+            self._renewal = None
 
     def leave(self, text: bytes) -> None:
         """BYE after the running command's reply; the first text counts."""

@@ -16,6 +16,7 @@ from mailpod.imap.sortcolumns import COLUMNS
 
 if TYPE_CHECKING:
     from mailpod.imap.search import Search
+    from mailpod.imap.syntax_search import SortKey
     from mailpod.store import SortKeys
 
 _KEPT: Final[dict[str, Callable[[SortKeys, Sequence[int]], Sequence[Any]]]] = {
@@ -49,3 +50,13 @@ async def gathered(
         return found, columns
     order = sorted(range(len(found)), key=found.__getitem__)
     return [found[at] for at in order], {name: [column[at] for at in order] for name, column in columns.items()}
+
+
+async def in_order(search: Search, positions: Sequence[int], criteria: Sequence[SortKey]) -> list[int]:
+    """These positions, sorted. A message whose page is gone is left out."""
+    found, columns = await gathered(search, positions, list(dict.fromkeys(key.name for key in criteria)))
+    order = list(range(len(found)))
+    # the first key counts most, and equals stay in the order of the mailbox (RFC 5256 §3), reversed or not
+    for key in reversed(criteria):
+        order.sort(key=columns[key.name].__getitem__, reverse=key.reverse)
+    return [found[at] for at in order]

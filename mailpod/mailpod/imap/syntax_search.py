@@ -145,11 +145,13 @@ SearchKey: TypeAlias = (
 class Return:
     """What SEARCH is to answer (RFC 4731 §3.1, RFC 5182 §2.1, RFC 9394 §3.1): MIN, MAX, ALL, COUNT, SAVE.
 
-    `partial` are two places among the results, from 1 on, or from -1 down, which is the last.
+    `partial` are two places among the results, from 1 on, or from -1 down, which is the last. `update`: the client is
+    told what changes in the results (RFC 5267 §4.3).
     """
 
     options: frozenset[str]
     partial: tuple[int, int] | None = None
+    update: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,13 @@ class SortArgs:
 class ThreadArgs:
     algorithm: Literal["ORDEREDSUBJECT", "REFERENCES"]
     search: SearchArgs
+
+
+@dataclass(frozen=True, slots=True)
+class CancelArgs:
+    """CANCELUPDATE (RFC 5267 §5): the tags of searches."""
+
+    tags: tuple[bytes, ...]
 
 
 def searches_by_number(args: object) -> bool:

@@ -19,6 +19,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from typing import TYPE_CHECKING
 
 from mailpod.errors import CannotDo
@@ -27,6 +28,7 @@ from mailpod.imap.flagwire import flag_lines, number_lines
 from mailpod.imap.sets import runs, wire, within
 
 if TYPE_CHECKING:
+    from mailpod.imap.contexts import Context
     from mailpod.store import Account, Mailbox
 
 _FEW = 64  # below this a look-up a message is cheaper than a dict of the whole mailbox
@@ -38,7 +40,7 @@ class View:
 
     __slots__ = (
         "_flagged", "_flags", "_introduced", "_keywords", "_modseq", "_modseqs", "_recent", "_told", "_vanished",
-        "account", "enabled", "exists", "mailbox", "read_only", "saved", "uids",
+        "account", "contexts", "enabled", "exists", "mailbox", "read_only", "saved", "uids",
     )  # fmt: skip
 
     def __init__(self, account: Account, mailbox: Mailbox, read_only: bool, enabled: Enabled | None = None) -> None:
@@ -47,6 +49,7 @@ class View:
         self.mailbox = mailbox
         self.read_only = read_only
         self.saved = array("I")  # UIDs, ascending: RFC 5182's `$`
+        self.contexts: dict[bytes, Context] = {}  # by tag: RFC 5267 §4.3, updates cease with the mailbox
         self.uids: array[int] = mailbox.uids
         self.exists: int = mailbox.exists
         self._flags: array[int] = mailbox.flags
@@ -95,6 +98,16 @@ class View:
         """Sequence number of `uid`, 0 when the client was not told of such a message."""
         at = bisect_left(self.uids, uid, 0, self.exists)
         return at + 1 if at < self.exists and self.uids[at] == uid else 0
+
+    def first_after(self, uid: int) -> int:
+        """The position of the first message above `uid`, whether there is such a message or not."""
+        return bisect_right(self.uids, uid, 0, self.exists)
+
+    def as_told(self) -> View:
+        """A view of the same that stays as it is, for what goes on while this one is polled."""
+        twin = copy(self)
+        twin._recent = self._recent.copy()
+        return twin
 
     def gone(self, positions: Sequence[range]) -> list[int]:
         """UIDs among these positions (0-based) whose messages no longer exist, though the client was not told."""
@@ -269,12 +282,14 @@ class View:
     def _tell_expunged(self) -> list[bytes]:
         gone = sorted(filter(None, map(self.seq_of, self._vanished)))
         uids = [self.uids[seq - 1] for seq in gone]
+        # RFC 5267 §4.3.4: before the EXPUNGE, in the numbers that the client still has
+        before = [context.expunged(self, uids) for context in self.contexts.values()]
         self._vanished.clear()
         self.uids, self.exists = self.mailbox.uids, self.exists - len(gone)
         if uids and (self.enabled.qresync or self.enabled.uidonly):
-            return [b"* VANISHED %b\r\n" % wire(uids)]  # RFC 7162 §3.2.10, RFC 9586 §3.4: in place of EXPUNGE
+            return [*before, b"* VANISHED %b\r\n" % wire(uids)]  # RFC 7162 §3.2.10, RFC 9586 §3.4: in place of EXPUNGE
         # RFC 3501 §7.4.1: each number is the one that the message has once those before it are gone
-        return [b"".join(b"* %d EXPUNGE\r\n" % (seq - before) for before, seq in enumerate(gone))]
+        return [*before, b"".join(b"* %d EXPUNGE\r\n" % (seq - already) for already, seq in enumerate(gone))]
 
     def _tell_new(self, out: list[bytes]) -> None:
         mailbox, last = self.mailbox, self.last_uid

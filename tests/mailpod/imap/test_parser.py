@@ -230,6 +230,19 @@ def test_search() -> None:
         bad(b"a SEARCH " + wrong)
 
 
+def test_contexts() -> None:
+    """RFC 5267 §5."""
+    args = one(b"a UID SEARCH RETURN (UPDATE Context COUNT PARTIAL 1:2) ALL")
+    assert isinstance(args, q.SearchArgs)
+    assert args.returns == q.Return(frozenset(("COUNT",)), (1, 2), update=True)
+    args = one(b"a SORT RETURN (UPDATE) (DATE) UTF-8 ALL")
+    assert isinstance(args, q.SortArgs)
+    assert args.search.returns == q.Return(frozenset(), update=True)
+    assert one(b'a CANCELUPDATE "b" "c d"') == q.CancelArgs((b"b", b"c d"))
+    for wrong in (b"CANCELUPDATE", b"CANCELUPDATE b", b"SEARCH RETURN (PARTIAL 1:2 PARTIAL 1:2) ALL"):
+        bad(b"a " + wrong)
+
+
 def test_unknown_charset_is_a_no() -> None:
     first, _ = commands(b"a SEARCH CHARSET klingon TEXT {3+}\r\nabc\r\nz NOOP\r\n")
     assert isinstance(first, Rejected)
@@ -246,6 +259,7 @@ def test_search_nesting_and_size_are_bounded() -> None:
     [
         (b"a SEARCH%b", b" ALL", 1000, "More than 1000 search keys"),
         (b"a SEARCH%b SEEN", b" NOT", 50, "Search keys are nested deeper than 50"),
+        (b"a CANCELUPDATE%b", b' "b"', 1000, "More than 1000 tags"),
         (b"a FETCH 1 (FLAGS%b)", b" UID", 499, "More than 500 items"),
         (b"a FETCH 1 BODY[1%b]", b".1", 99, "Part number is deeper than 100"),
         (b"a FETCH 1 BODY[HEADER.FIELDS (a%b)]", b" b", 199, "More than 200 header fields"),
@@ -394,6 +408,7 @@ _WORDS = st.sampled_from(
     b"a UID FETCH SEARCH APPEND LIST STORE ( ) {3} {3+} BODY[ ] 1:* \\Seen * NOT OR FLAGS & { } <0.1>".split()
     + b"SORT THREAD ~{3} BINARY[1] (REVERSE DATE) UTF-8 REFERENCES ALL PREVIEW (LAZY)".split()
     + b"SELECT x (QRESYNC (1 2 $ CHANGEDSINCE RETURN (MIN PARTIAL -1:-2) STATUS CREATE (USE SETQUOTA MODSEQ".split()
+    + b"UPDATE CONTEXT CANCELUPDATE".split()
     + b' |\r\n|{3}\r\n|{3+}\r\n|\n|\r|\0|"'.split(b"|")
 )
 

@@ -7,6 +7,7 @@ from typing import Final
 from mailpod.imap.commands import (
     append,
     authenticate,
+    cancelupdate,
     capability,
     check,
     close,
@@ -83,6 +84,7 @@ COMMANDS: Final = {
     "UID SORT": Rule(sort.run, SELECTED),
     "THREAD": Rule(thread.run, SELECTED, expunge=False, numbers=True),
     "UID THREAD": Rule(thread.run, SELECTED),
+    "CANCELUPDATE": Rule(cancelupdate.run, SELECTED),
     "FETCH": Rule(fetch.run, SELECTED, expunge=False, numbers=True),
     "UID FETCH": Rule(fetch.run, SELECTED),
     "STORE": Rule(store.run, SELECTED, expunge=False, numbers=True),

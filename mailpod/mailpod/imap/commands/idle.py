@@ -1,7 +1,7 @@
 """IDLE (RFC 2177): the client is told of changes as they happen, until it says DONE.
 
-Invariant: an idling session has no task and no timer; changes of this pod arrive by Account.watch, those of others by
-the look that all watchers of an account share.
+Invariant: an idling session has no timer, and no task but while searches that it keeps are tested again; changes of
+this pod arrive by Account.watch, those of others by the look that all watchers of an account share.
 """
 
 from __future__ import annotations

@@ -1,21 +1,28 @@
-"""SEARCH and UID SEARCH (RFC 3501 §6.4.4), with RETURN (RFC 4731, RFC 5182, RFC 9394) and MODSEQ (RFC 7162 §3.1.5)."""
+"""SEARCH and UID SEARCH (RFC 3501 §6.4.4), with RETURN (RFC 4731, RFC 5182, RFC 9394) and MODSEQ (RFC 7162 §3.1.5).
+
+RETURN (UPDATE) makes a context of it, and of SORT (RFC 5267 §4.3).
+"""
 
 from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from pyroaring import BitMap
+
 from mailpod.errors import MailError
+from mailpod.imap import wire
+from mailpod.imap.contexts import Context, TagReused, fixed, steady
 from mailpod.imap.reply import Done
-from mailpod.imap.results import esearch, highest, kept, numbers_of
+from mailpod.imap.results import esearch, head, highest, kept, numbers_of
 from mailpod.imap.search import Search
 from mailpod.imap.syntax_search import Return
 
 if TYPE_CHECKING:
     from mailpod.imap.session import Session
-    from mailpod.imap.syntax_search import SearchArgs
+    from mailpod.imap.syntax_search import SearchArgs, SortKey
     from mailpod.imap.view import View
 
 _SEARCH: Final = b"* SEARCH"
@@ -23,15 +30,22 @@ _SEARCH: Final = b"* SEARCH"
 
 async def run(session: Session, args: SearchArgs) -> Done:
     """Raises what reading messages raises."""
-    return await answer(session, args, _SEARCH, begin(session, args).run(args.key))
+    return await answer(session, args, _SEARCH, lambda: begin(session, args).run(args.key))
 
 
-async def answer(session: Session, args: SearchArgs, name: bytes, searched: Awaitable[Sequence[int]]) -> Done:
-    """SEARCH's reply, and SORT's: what `searched` gives, as the client asked for it."""
+async def answer(
+    session: Session,
+    args: SearchArgs,
+    name: bytes,
+    searched: Callable[[], Awaitable[Sequence[int]]],
+    criteria: tuple[SortKey, ...] = (),
+) -> Done:
+    """SEARCH's reply, and SORT's, which has criteria: what `searched` gives, as the client asked for it."""
     view = session.view
+    context = _context(session, args, criteria) if args.returns is not None and args.returns.update else None
     saves = args.returns is not None and "SAVE" in args.returns.options
     try:
-        positions = await searched
+        positions = await searched()
     except MailError as error:
         if saves and error.imap[0] == "NO":
             view.saved = array("I")  # RFC 5182 §2.1: after a NO the result is empty, a BAD leaves it
@@ -45,7 +59,32 @@ async def answer(session: Session, args: SearchArgs, name: bytes, searched: Awai
     if saves:
         view.saved = array("I", [view.uids[at] for at in sorted(kept(positions, wanted))])
     session.send(esearch(view, session.tag, args, wanted, positions))
+    if context is not None:
+        _keep(session, context, [view.uids[at] for at in positions])
     return done(session, args)
+
+
+def _context(session: Session, args: SearchArgs, criteria: tuple[SortKey, ...]) -> Context:
+    """Of what is there before the search: what changes meanwhile is tested after it. Raises TagReused."""
+    view = session.view
+    if session.tag in view.contexts:
+        raise TagReused
+    key, modseq = fixed(args.key, view), view.mailbox.highest_modseq
+    return Context(head(session.tag, args.uid), args.uid, key, criteria, modseq, view.last_uid, BitMap(), array("I"))
+
+
+def _keep(session: Session, context: Context, uids: Sequence[int]) -> None:
+    """Or refuse to (RFC 5267 §4.3.1)."""
+    contexts = session.view.contexts
+    reason = b"" if steady(context.key) else b"What matches changes with time"
+    if len(contexts) >= session.services.settings.imap.search_contexts:
+        reason = b"Too many searches are updated"
+    if reason:
+        session.send(b"* NO [NOUPDATE %b] %b\r\n" % (wire.string(session.tag), reason))
+        return
+    context.members = BitMap(uids)
+    context.order = array("I", uids if context.criteria else ())
+    contexts[session.tag] = context
 
 
 def done(session: Session, args: SearchArgs) -> Done:
