@@ -10,7 +10,7 @@ from . import incarnations
 from .incarnations import AccountRef, Incarnation
 from .names import incarnation_key, log_key
 from .objects import AlreadyExists, Ambiguous, ObjectStore
-from .ops import VERSION, Create, Header, Open, encode_header
+from .ops import VERSION, Create, Header, Open, Subscribe, encode_header
 
 # DECISIONS.md, "Mailboxes (folders)"; special uses of RFC 6154.
 FIRST_MAILBOXES: Final = (
@@ -40,6 +40,8 @@ async def create_log(objects: ObjectStore, ref: AccountRef, *, floor: int, clock
         ops=(
             Open(ref.domain, ref.local, ref.incarnation, floor),
             *(Create(box, name, first + box - 1, use) for box, (name, use) in enumerate(FIRST_MAILBOXES, 1)),
+            # Thunderbird and others show only what is subscribed, and find Sent, Drafts and Junk nowhere else
+            *(Subscribe(name) for name, _ in FIRST_MAILBOXES),
         ),
     )
     try:

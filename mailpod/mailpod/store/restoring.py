@@ -261,6 +261,8 @@ class _Copy:
             await self._annotations(account, box)
         if self._state.annotations:
             await account.annotate("", list(self._state.annotations.items()))
+        for name in sorted(account.subscriptions - self._state.subscriptions):
+            await account.unsubscribe(name)
         for name in sorted(self._state.subscriptions):
             await account.subscribe(name)
         self._done.folders = len(self._state.boxes)

@@ -41,14 +41,18 @@ async def test_reference_and_wildcards(world: World) -> None:
 
 async def test_options_of_special_use(world: World) -> None:
     client = await world.login()
-    await client.ok(b"SUBSCRIBE Sent")
     await client.ok(b"SUBSCRIBE gone")
+    await client.ok(b"UNSUBSCRIBE Junk")
     assert await client.ok(b'LIST (SPECIAL-USE) "" (S* D*)') == [
         b'* LIST (\\Drafts) "/" Drafts',
         b'* LIST (\\Sent) "/" Sent',
     ]
     assert await client.ok(b'LIST (SUBSCRIBED) "" *') == [
+        b'* LIST (\\Subscribed) "/" INBOX',
+        b'* LIST (\\Archive \\Subscribed) "/" Archive',
+        b'* LIST (\\Drafts \\Subscribed) "/" Drafts',
         b'* LIST (\\Sent \\Subscribed) "/" Sent',
+        b'* LIST (\\Trash \\Subscribed) "/" Trash',
         b'* LIST (\\NonExistent \\Subscribed) "/" gone',
     ]
     assert await client.ok(b'LIST "" S% RETURN (SUBSCRIBED SPECIAL-USE CHILDREN)') == [

@@ -33,7 +33,7 @@ async def test_selection_and_return(client: Client) -> None:
 
 
 async def test_recursivematch(client: Client) -> None:
-    assert await client.ok(b'LIST (SUBSCRIBED RECURSIVEMATCH) "" %') == [
+    assert await client.ok(b'LIST (SUBSCRIBED RECURSIVEMATCH) "" (b% e% f%)') == [
         b'* LIST () "/" baz2 ("CHILDINFO" ("SUBSCRIBED"))',
         b'* LIST (\\Subscribed) "/" eps2 ("CHILDINFO" ("SUBSCRIBED"))',
         b'* LIST () "/" foo2 ("CHILDINFO" ("SUBSCRIBED"))',

@@ -22,7 +22,8 @@ async def test_usage_and_limits(world: World) -> None:
 
 async def test_without_limits(world: World) -> None:
     client = await world.login()
-    assert await client.ok(b"GETQUOTAROOT INBOX") == [b'* QUOTAROOT INBOX ""', b'* QUOTA "" ()']
+    assert await client.ok(b"GETQUOTAROOT INBOX") == [b"* QUOTAROOT INBOX"]
+    assert (await client.refused(b'GETQUOTA ""')).startswith(b"a NO [NONEXISTENT]")
 
 
 async def test_refusals(world: World) -> None:

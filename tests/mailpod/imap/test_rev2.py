@@ -69,7 +69,7 @@ async def test_names_are_utf8(client: Client, world: World) -> None:
     )
     assert (await client.refused(b'CREATE "\xff"')).startswith(b"a BAD")
     await client.ok(b"SUBSCRIBE {5+}\r\n\xe2\x98\x83&-")
-    assert await client.ok(b'LSUB "" *') == [b'* LSUB () "/" "\xe2\x98\x83&-"']
+    assert await client.ok(b'LSUB "" *&*') == [b'* LSUB () "/" "\xe2\x98\x83&-"']
 
 
 async def test_nothing_changes_for_who_did_not_ask(world: World) -> None:

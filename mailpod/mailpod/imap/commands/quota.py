@@ -1,5 +1,6 @@
 """GETQUOTA, GETQUOTAROOT and SETQUOTA (RFC 9208 §4.1): one root for the whole account, whose name is empty.
 
+An account without limits has no root: Thunderbird takes an empty list of resources for a broken answer.
 Invariant: what is shown is what the store holds inside each commit: copy.py's `limits`.
 """
 
@@ -22,12 +23,12 @@ class NoSuchRoot(NoSuchMailbox):
     """RFC 9208 §4.1.1."""
 
     def __init__(self) -> None:
-        super().__init__('there is only the quota root ""')
+        super().__init__('the only quota root is "", and only where there are limits')
 
 
 async def run_get(session: Session, args: QuotaArgs) -> None:
     """Raises NoSuchRoot, Unavailable."""
-    if args.root:
+    if args.root or not _is_limited(session):
         raise NoSuchRoot
     await session.account.refresh()
     session.send(_quota(session))
@@ -37,13 +38,22 @@ async def run_root(session: Session, args: MailboxArgs) -> None:
     """Raises NoSuchMailbox, Unavailable."""
     await session.account.refresh()
     mailbox = session.account.mailbox(args.mailbox)
-    session.send(b'* QUOTAROOT %b ""\r\n' % wire.mailbox(mailbox.name, session.enabled.rev2))
+    name = wire.mailbox(mailbox.name, session.enabled.rev2)
+    if not _is_limited(session):
+        session.send(b"* QUOTAROOT %b\r\n" % name)  # RFC 9208 §4.2.2: zero or more roots
+        return
+    session.send(b'* QUOTAROOT %b ""\r\n' % name)
     session.send(_quota(session))
 
 
 async def run_set(_session: Session, _args: QuotaArgs) -> None:
     """Raises CannotDo: a quota stands in the Mailbox resource."""
     raise CannotDo("The quota is not set by IMAP")
+
+
+def _is_limited(session: Session) -> bool:
+    most = limits(session)
+    return most.bytes is not None or most.messages is not None
 
 
 def _quota(session: Session) -> bytes:
