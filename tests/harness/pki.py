@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import ipaddress
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,11 +58,18 @@ def authority(name: str = "Test authority", issuer: Pair | None = None) -> Pair:
 
 
 def issue(issuer: Pair | None, *names: str, days: float = 30, common_name: str = "") -> Pair:
-    """A server's certificate for `names`; self-signed without `issuer`, expired with negative `days`."""
+    """A server's certificate for `names` and addresses; self-signed without `issuer`, expired with negative `days`."""
     extensions: list[tuple[x509.ExtensionType, bool]] = [(x509.BasicConstraints(ca=False, path_length=None), True)]
     if names:
-        extensions.append((x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), False))
+        extensions.append((x509.SubjectAlternativeName([_general_name(name) for name in names]), False))
     return _sign(common_name or names[0], issuer, extensions, days, min(days - 1, -1))
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def _sign(
