@@ -13,7 +13,8 @@ from mailpod.imap.syntax import FetchArgs, FetchAttr, FetchBinary, FetchBody, Fe
 _NAME: Final = re.compile(rb"[A-Za-z0-9.]+")
 _PATH: Final = re.compile(rb"[1-9][0-9]{0,9}(?:\.[1-9][0-9]{0,9})*")
 _WHAT: Final = re.compile(rb"HEADER\.FIELDS\.NOT|HEADER\.FIELDS|HEADER|TEXT|MIME", re.IGNORECASE)
-_PARTIAL: Final = re.compile(rb"<([0-9]{1,10})\.([1-9][0-9]{0,9})>")
+_PARTIAL: Final = re.compile(rb"<([0-9]{1,10})(?:\.([1-9][0-9]{0,9}))?>")
+_TO_THE_END: Final = 2**63 - 1
 _LAZY: Final = re.compile(rb" \(LAZY\)", re.IGNORECASE)  # RFC 8970 §3.1
 _FAST: Final = ("FLAGS", "INTERNALDATE", "RFC822.SIZE")
 _MACROS: Final = {"ALL": (*_FAST, "ENVELOPE"), "FAST": _FAST, "FULL": (*_FAST, "ENVELOPE", "BODY")}
@@ -105,17 +106,24 @@ def _item(cursor: Cursor, macros: bool = False) -> tuple[FetchItem, ...]:
 
 
 def _binary(cursor: Cursor, name: str) -> FetchBinary:
-    """RFC 3516 §7: a part, and nothing of it."""
-    path, section = _path(cursor)
-    cursor.need(b"]")
+    """RFC 3516 §7 knows parts only; HEADER, TEXT and MIME, which have no encoding, are what Dovecot takes too."""
+    path, what, fields, section = _section(cursor)
     size = name == "BINARY.SIZE"
     partial = None if size else _partial(cursor)
     suffix = b"" if partial is None else b"<%d>" % partial[0]
     label = b"BINARY%b[%b]%b" % (b".SIZE" if size else b"", section, suffix)
-    return FetchBinary(path, size, size or name == "BINARY.PEEK", partial, label)
+    return FetchBinary(path, size, size or name == "BINARY.PEEK", partial, label, what, fields)
 
 
 def _body(cursor: Cursor, peek: bool) -> FetchBody:
+    path, what, fields, section = _section(cursor)
+    partial = _partial(cursor)
+    suffix = b"" if partial is None else b"<%d>" % partial[0]
+    return FetchBody(path, what, fields, peek, partial, b"BODY[%b]%b" % (section, suffix))
+
+
+def _section(cursor: Cursor) -> tuple[tuple[int, ...], str, tuple[bytes, ...], bytes]:
+    """Part number, what of it, names of fields, and all of them as they are written; the `]` is taken too."""
     path, section = _path(cursor)
     what = ""
     fields: tuple[bytes, ...] = ()
@@ -132,9 +140,7 @@ def _body(cursor: Cursor, peek: bool) -> FetchBody:
         fields = _header_list(cursor)
         section += b" " + wire.parenthesized(map(wire.astring, fields))
     cursor.need(b"]")
-    partial = _partial(cursor)
-    suffix = b"" if partial is None else b"<%d>" % partial[0]
-    return FetchBody(path, what, fields, peek, partial, b"BODY[%b]%b" % (section, suffix))
+    return path, what, fields, section
 
 
 def _path(cursor: Cursor) -> tuple[tuple[int, ...], bytes]:
@@ -164,4 +170,4 @@ def _partial(cursor: Cursor) -> tuple[int, int] | None:
     found = cursor.match(_PARTIAL)
     if found is None:
         raise cursor.error("expected <first.count>")
-    return int(found[1]), int(found[2])
+    return int(found[1]), int(found[2] or _TO_THE_END)  # `<n>` is the octets from n on, as Dovecot has it

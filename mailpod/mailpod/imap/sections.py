@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
 from mailpod.imap.derived import derive, take
-from mailpod.imap.syntax import FetchAttr, FetchBinary, FetchItem
+from mailpod.imap.syntax import FetchAttr, FetchBody, FetchItem
 from mailpod.mime.decoding import decoded_part
 from mailpod.mime.headers import CACHED_FIELDS
 from mailpod.mime.preview import PREVIEWED, preview
@@ -21,6 +21,7 @@ from mailpod.mime.sections import What, header_fields, locate
 if TYPE_CHECKING:
     from mailpod.store import Page
 
+Form: TypeAlias = Literal["", "binary", "size", "preview", "lazy"]
 _PREVIEWS: Final = "previews"
 
 
@@ -34,7 +35,7 @@ class Section:
     names: frozenset[bytes] | None = None
     invert: bool = False
     partial: tuple[int, int] | None = None
-    form: Literal["", "binary", "size", "preview", "lazy"] = ""
+    form: Form = ""
 
     @property
     def whole(self) -> bool:
@@ -44,7 +45,7 @@ class Section:
     @property
     def cacheable(self) -> bool:
         """May be answered from a page's `fields`, for those messages that have no other of the fields asked for."""
-        return self.previews or (self.names is not None and not self.path and not self.invert)
+        return self.previews or (self.names is not None and not self.path and not self.invert and not self.form)
 
     @property
     def previews(self) -> bool:
@@ -76,13 +77,12 @@ _NAMED: Final = {
 
 def section_of(item: FetchItem) -> Section | None:
     """The section that a FETCH item asks for; None for an item that is none."""
-    if isinstance(item, FetchBinary):
-        return Section(item.label, item.path, "", partial=item.partial, form="size" if item.size else "binary")
     if isinstance(item, FetchAttr):
         return _NAMED.get(item.name)
     base, _, variant = item.what.partition(".")
     names = frozenset(name.lower() for name in item.fields) if variant else None
-    return Section(item.label, item.path, cast(What, base), names, variant == "FIELDS.NOT", item.partial)
+    form: Form = "" if isinstance(item, FetchBody) else "size" if item.size else "binary"
+    return Section(item.label, item.path, cast(What, base), names, variant == "FIELDS.NOT", item.partial, form)
 
 
 def marks_seen(item: FetchItem) -> bool:
@@ -100,11 +100,11 @@ def span(section: Section, page: Page, row: int) -> tuple[int, int] | None:
     found = locate(parts, size, header, section.path, section.what)
     if found is None or section.names is not None:
         return found
-    if section.form:
+    if section.form and not section.what:
         # the part's own header says how it is encoded; the whole message stands as it is (RFC 3516 §4.2)
         mime = locate(parts, size, header, section.path, "MIME") if section.path else None
         return found if mime is None else (mime[0], found[1])
-    if section.partial is None:
+    if section.partial is None or section.form:
         return found
     # RFC 3501 §6.4.5: a partial fetch is cut at the end, and beyond it is empty
     start = min(found[0] + section.partial[0], found[1])
@@ -117,12 +117,11 @@ def cut(section: Section, octets: bytes, page: Page, row: int) -> bytes:
         value = preview(octets, page.parts[row], page.header_sizes[row]).encode()
         _remember(page, row, value)
         return value
+    value = octets if section.names is None else header_fields(octets, section.names, section.invert)
     if section.form:
-        value = decoded_part(octets) if section.path else octets
+        value = decoded_part(octets) if section.path and not section.what else value
         return b"%d" % len(value) if section.form == "size" else _partial(section, value)
-    if section.names is None:
-        return octets
-    return _partial(section, header_fields(octets, section.names, section.invert))
+    return value if section.names is None else _partial(section, value)
 
 
 def _remember(page: Page, row: int, value: bytes) -> None:

@@ -179,7 +179,9 @@ class Session(Wire):
             return
         if view.mailbox.deleted:
             self.selected = None
-            self.leave(b"The selected mailbox was deleted")  # RFC 2180 §3.3
+            # RFC 2180 §3.3; before the running command's reply, as LOGOUT's, since nothing else can follow
+            self.send(reply.bye(b"The selected mailbox was deleted"))
+            self.leave(b"")
         else:
             self.send(view.poll(expunge))
 
@@ -217,7 +219,7 @@ class Session(Wire):
             self._renewal = None
 
     def leave(self, text: bytes) -> None:
-        """BYE after the running command's reply; the first text counts."""
+        """BYE after the running command's reply; the first text counts. An empty one: BYE was said already."""
         if self._bye is None:
             self._bye = text
 
@@ -226,6 +228,7 @@ class Session(Wire):
         if self._upgrading:
             self.abort()  # nothing can be said in the middle of a handshake
             return
-        self.send(reply.bye(self._bye or text))
+        if self._bye != b"":
+            self.send(reply.bye(self._bye or text))
         self.flush()
         self.close()

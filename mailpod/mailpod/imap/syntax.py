@@ -56,13 +56,15 @@ class FetchBody:
 
 @dataclass(frozen=True, slots=True)
 class FetchBinary:
-    """BINARY[part]<partial>, BINARY.PEEK, and with `size` BINARY.SIZE (RFC 3516 §4.2)."""
+    """BINARY[section]<partial>, BINARY.PEEK, and with `size` BINARY.SIZE (RFC 3516 §4.2)."""
 
     path: tuple[int, ...]
     size: bool
     peek: bool
     partial: tuple[int, int] | None
     label: bytes
+    what: str = ""
+    fields: tuple[bytes, ...] = ()
 
 
 FetchItem: TypeAlias = FetchAttr | FetchBody | FetchBinary

@@ -192,12 +192,18 @@ class View:
         return b"".join(out)
 
     def new_keywords(self) -> bytes:
-        """FLAGS where a keyword came into use, else b"": before the first response in which it may be (RFC 3501
-        §7.2.6)."""
+        """FLAGS and PERMANENTFLAGS where a keyword came into use, else b"": before the first response in which it may
+        be (RFC 3501 §7.2.6)."""
         if len(self.mailbox.keywords) == self._keywords:
             return b""
         self._keywords = len(self.mailbox.keywords)
-        return flags_line(self.mailbox)
+        return flags_line(self.mailbox) + self.permanent_flags()
+
+    def permanent_flags(self) -> bytes:
+        """`* OK [PERMANENTFLAGS (…)]` (RFC 3501 §7.1)."""
+        if self.read_only:
+            return b"* OK [PERMANENTFLAGS ()] None can be changed\r\n"
+        return b"* OK [PERMANENTFLAGS (%b \\*)] Keywords may be added\r\n" % _flags(self.mailbox)
 
     def named(self, part: range) -> tuple[Sequence[int], str]:
         """How the client names these messages, and the response that does."""
@@ -343,4 +349,8 @@ def _with_recent(wire: bytes) -> bytes:
 
 def flags_line(mailbox: Mailbox) -> bytes:
     """`* FLAGS (…)`: on SELECT, and again when a keyword came into use (RFC 3501 §7.2.6)."""
-    return b"* FLAGS (%b)\r\n" % b" ".join([SYSTEM_FLAGS, *(word.encode("ascii") for word in mailbox.keywords)])
+    return b"* FLAGS (%b)\r\n" % _flags(mailbox)
+
+
+def _flags(mailbox: Mailbox) -> bytes:
+    return b" ".join([SYSTEM_FLAGS, *(word.encode("ascii") for word in mailbox.keywords)])

@@ -173,6 +173,12 @@ async def desk(**settings: Any) -> AsyncIterator[Desk]:
     await found.close()
 
 
+def keywords(*words: str) -> bytes:
+    """What a client is told once these keywords are in use (RFC 3501 §7.2.6, §7.1)."""
+    flags = " ".join(("\\Answered \\Deleted \\Draft \\Flagged \\Seen", *words))
+    return f"* FLAGS ({flags})\r\n* OK [PERMANENTFLAGS ({flags} \\*)] Keywords may be added\r\n".encode()
+
+
 def letter(subject: str = "Hello", body: str = "Hi there\r\n", **fields: str) -> bytes:
     """A small message; `x_note="a"` is a field X-Note."""
     header = {"Subject": subject, "From": "Ann <ann@example.org>", "Date": "Mon, 7 Feb 1994 21:52:25 -0800 (PST)"}

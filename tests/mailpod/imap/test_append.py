@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.mailpod.imap.dialogue import MakeWorld, World, user
-from tests.mailpod.imap.selected import Desk, desk, letter
+from tests.mailpod.imap.selected import Desk, desk, keywords, letter
 
 
 @pytest.fixture
@@ -19,8 +19,7 @@ async def test_flags_date_and_appenduid(at: Desk) -> None:
     ann, drafts = at.select("Drafts"), at.account.mailbox("Drafts")
     answer = await ann.say('APPEND Drafts (\\Draft $Odd) "07-Feb-1994 21:52:25 -0800"', letter())
     assert answer == (
-        b"* 1 EXISTS\r\n* 1 RECENT\r\n* FLAGS (\\Answered \\Deleted \\Draft \\Flagged \\Seen $Odd)\r\n"
-        b"OK [APPENDUID %d 1] Stored\r\n" % drafts.uidvalidity
+        b"* 1 EXISTS\r\n* 1 RECENT\r\n%bOK [APPENDUID %d 1] Stored\r\n" % (keywords("$Odd"), drafts.uidvalidity)
     )
     answer = await ann.say("FETCH 1 (FLAGS INTERNALDATE BODY.PEEK[])")
     assert b'FLAGS (\\Draft $Odd \\Recent) INTERNALDATE " 7-Feb-1994 21:52:25 -0800"' in answer

@@ -44,6 +44,11 @@ async def ann(at: Desk) -> Client:
         ("BINARY.PEEK[2]<9.3>", b'BINARY[2]<9> ""'),
         ("BINARY.PEEK[3]", b"BINARY[3] {8}\r\nas it is"),
         ("BINARY.PEEK[5]", b"BINARY[5] {22}\r\nSubject: inner\r\n\r\ntext"),
+        ("BINARY.PEEK[1]<3>", b"BINARY[1]<3> {5}\r\n" + "Grüße!".encode()[3:]),
+        ("BINARY.PEEK[5.HEADER]", b"BINARY[5.HEADER] {18}\r\nSubject: inner\r\n\r\n"),
+        ("BINARY.SIZE[5.HEADER.FIELDS (To)]", b"BINARY.SIZE[5.HEADER.FIELDS (To)] 2"),
+        ("BINARY.PEEK[5.TEXT]<1.2>", b"BINARY[5.TEXT]<1> {2}\r\nex"),
+        ("BINARY.SIZE[2.MIME]", b"BINARY.SIZE[2.MIME] 72"),
         ("BINARY.PEEK[9]", b"BINARY[9] NIL"),
         ("BINARY.SIZE[9]", b"BINARY.SIZE[9] NIL"),
         ("BINARY.PEEK[]", b"BINARY[] {%d}\r\n%b" % (len(MIXED), MIXED)),
@@ -80,7 +85,7 @@ async def test_what_marks_as_seen(at: Desk, ann: Client) -> None:
     assert at.flags(1) == {"\\Seen"}
 
 
-@pytest.mark.parametrize("item", ["BINARY", "BINARY[1.MIME]", "BINARY[TEXT]", "BINARY.SIZE[1]<0.1>", "BINARY[0]"])
+@pytest.mark.parametrize("item", ["BINARY", "BINARY[MIME]", "BINARY[1.]", "BINARY.SIZE[1]<0.1>", "BINARY[0]"])
 async def test_what_is_refused(ann: Client, item: str) -> None:
     assert (await ann.say(f"FETCH 1 {item}")).startswith(b"BAD")
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.mailpod.imap.dialogue import World
-from tests.mailpod.imap.selected import Client, Desk, desk, letter
+from tests.mailpod.imap.selected import Client, Desk, desk, keywords, letter
 
 from mailpod.errors import Unavailable
 from mailpod.imap.enabled import Enabled
@@ -120,8 +120,7 @@ async def test_saved_result(at: Desk) -> None:
     assert await ann.say("UID SEARCH NOT UID $") == b"* SEARCH 2 3 7 8 9 10\r\nOK UID SEARCH completed\r\n"
     await at.account.expunge(ann.view.mailbox, [5])
     await ann.say("NOOP")
-    assert await ann.say("UID STORE $ +FLAGS (x)") == (
-        b"* FLAGS (\\Answered \\Deleted \\Draft \\Flagged \\Seen x)\r\n"
+    assert await ann.say("UID STORE $ +FLAGS (x)") == keywords("x") + (
         b"* 3 FETCH (UID 4 FLAGS (x))\r\n* 4 FETCH (UID 6 FLAGS (x))\r\nOK UID STORE completed\r\n"
     ), "what was expunged is no longer in it"
     assert b"COPYUID" in await ann.say("COPY $ Sent")

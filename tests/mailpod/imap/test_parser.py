@@ -144,7 +144,7 @@ def test_fetch() -> None:
     )
     for wrong in (b"(FAST)", b"()", b"FOO", b"BODY[", b"BODY[FOO]", b"BODY[MIME]", b"BODY[1.]", b"BODY[0]"):
         bad(b"a FETCH 1 " + wrong)
-    for wrong in (b"BODY[]<1.0>", b"BODY[]<1>", b"BODY[HEADER.FIELDS ()]", b"BODY[HEADER.FIELDS]", b"BODY[1.2.3.x]"):
+    for wrong in (b"BODY[]<1.0>", b"BODY[]<>", b"BODY[HEADER.FIELDS ()]", b"BODY[HEADER.FIELDS]", b"BODY[1.2.3.x]"):
         bad(b"a FETCH 1 " + wrong)
 
 

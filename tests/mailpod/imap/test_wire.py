@@ -85,8 +85,8 @@ def test_nil_is_a_string_too() -> None:
 
 def test_dates() -> None:
     assert parse_date(b"1-jan-2020") == datetime.date(2020, 1, 1)
-    assert parse_date_time(b"01-Jan-1970 00:00:00 +0000") == 0
-    assert parse_date_time(b" 1-Jan-1970 00:00:00 -0130") == 5400
+    assert parse_date_time(b"01-Jan-1970 00:00:00 +0000") == (0, 0)
+    assert parse_date_time(b" 1-Jan-1970 00:00:00 -0130") == (5400, -90)
     for wrong in (b"32-Jan-1970 00:00:00 +0000", b"01-Jan-1970 24:00:00 +0000", b"01-Jan-1970 00:00:00", b"1-Foo-1970"):
         with pytest.raises(ValueError, match=r"."):
             parse_date_time(wrong)

@@ -10,7 +10,7 @@ from mailpod.imap.enabled import UidRequired
 from mailpod.imap.lexer import BadCommand
 from mailpod.imap.reply import Done
 from mailpod.imap.syntax import ListArgs
-from mailpod.imap.view import SYSTEM_FLAGS, View, flags_line
+from mailpod.imap.view import View, flags_line
 
 if TYPE_CHECKING:
     from mailpod.imap.session import Session
@@ -57,11 +57,7 @@ def _responses(view: View) -> list[bytes]:
     # RFC 9051 App. E and RFC 9586 §3: UNSEEN is a message number, and neither has it
     if first_unseen is not None and not (view.enabled.rev2 or view.enabled.uidonly):
         out.append(b"* OK [UNSEEN %d] First unseen\r\n" % (first_unseen + 1))
-    if view.read_only:
-        out.append(b"* OK [PERMANENTFLAGS ()] None can be changed\r\n")
-    else:
-        flags = b" ".join([SYSTEM_FLAGS, *(word.encode("ascii") for word in mailbox.keywords), b"\\*"])
-        out.append(b"* OK [PERMANENTFLAGS (%b)] Keywords may be added\r\n" % flags)
+    out.append(view.permanent_flags())
     out.append(b"* OK [UIDNEXT %d] Predicted next UID\r\n" % mailbox.uidnext)
     out.append(b"* OK [UIDVALIDITY %d] UIDs are valid\r\n" % mailbox.uidvalidity)
     out.append(b"* OK [MAILBOXID (%b)] Ok\r\n" % mailbox.object_id.encode("ascii"))  # RFC 8474 §4.2
