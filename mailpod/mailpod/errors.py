@@ -122,6 +122,13 @@ class NoSuchMailbox(MailError):
         super().__init__(f"Mailbox does not exist: {name}")
 
 
+class NoPermission(MailError):
+    """IMAP: a mailbox of another account, and a right that its owner did not give (RFC 4314)."""
+
+    imap = ("NO", "NOPERM")
+    text = "The mailbox's owner does not allow that"
+
+
 class TryCreate(NoSuchMailbox):
     """IMAP: the target of APPEND, COPY or MOVE does not exist, and may be created (RFC 3501 §7.1)."""
 

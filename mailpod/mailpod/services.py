@@ -14,6 +14,7 @@ from mailpod.net.rates import Rates
 from mailpod.queue.spool import Spool
 from mailpod.rspamd.client import Rspamd
 from mailpod.rspamd.teacher import Teacher
+from mailpod.store.shares import Shares
 from mailpod.tlspolicy.making import Kept, make_reporter
 from mailpod.tlspolicy.policies import TlsPolicies, make_policies
 from mailpod.tlspolicy.reporter import Reporter
@@ -71,6 +72,8 @@ class Services:
     """The DNS."""
     tls_policies: TlsPolicies = field(init=False, repr=False)
     """What TLS with other servers must be."""
+    shares: Shares = field(init=False, repr=False)
+    """Whose mailboxes an account might see."""
     dmarc_reports: DmarcReporter = field(init=False, repr=False)
     """Tells other domains what came in their name; the pod runs it."""
     tls_reports: Reporter = field(init=False, repr=False)
@@ -85,5 +88,6 @@ class Services:
         self.rates = Rates(self.settings.smtp.max_recipients_per_hour)
         per_client = self.settings.smtp.max_client_recipients_per_hour
         self.client_rates = Rates(per_client) if per_client else None
+        self.shares = Shares(self.store)
         self.dmarc_reports = make_dmarc_reporter(self)
         self.tls_reports = make_reporter(self)

@@ -8,11 +8,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from mailpod import logs, metrics
 from mailpod.auth.identity import Identity, stamp_of
-from mailpod.directory import Directory
+from mailpod.directory import Directory, MailboxEntry
 from mailpod.errors import MailError
 
 _PARALLEL = 16  # look-ups at once in a sweep
@@ -30,6 +31,7 @@ class Registry:
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
         self._sessions: dict[str, dict[Session, tuple[Identity, str]]] = {}
+        self._guests: dict[str, dict[Session, str]] = {}  # of others' mailboxes, with the incarnation that they are of
 
     def __len__(self) -> int:
         return sum(map(len, self._sessions.values()))
@@ -53,9 +55,22 @@ class Registry:
         if not sessions:
             del self._sessions[identity.address]
 
+    def add_guest(self, session: Session, owner: MailboxEntry) -> Callable[[], None]:
+        """A session has a mailbox of `owner` selected, and ends when that account does or is suspended. Returns what
+        undoes it."""
+        self._guests.setdefault(owner.address, {})[session] = owner.incarnation
+
+        def undo() -> None:
+            guests = self._guests.get(owner.address, {})
+            guests.pop(session, None)
+            if not guests:
+                self._guests.pop(owner.address, None)
+
+        return undo
+
     async def sweep(self) -> None:
         """Look every logged-in address up again, and tell the sessions whose stamp is no longer right."""
-        waiting = list(self._sessions)
+        waiting = list(self._sessions.keys() | self._guests.keys())
         await self._directory.confirm(waiting)
 
         async def work() -> None:
@@ -71,20 +86,28 @@ class Registry:
             return
         right = entry is not None and entry.address == address and not entry.suspended
         self._revoke(address, stamp_of(entry) if right and entry is not None else "")
+        incarnation = entry.incarnation if right and entry is not None else None
+        for session, theirs in list(self._guests.get(address, {}).items()):
+            if theirs != incarnation:
+                _tell(session, address, "guest")
 
     def _revoke(self, address: str, stamp: str) -> None:
         for session, (identity, protocol) in list(self._sessions.get(address, {}).items()):
             if identity.stamp == stamp:
                 continue
-            logs.event("session.revoked", user=address, protocol=protocol)
-            metrics.REVOKED.labels(protocol).inc()
-            try:
-                session.on_revoked()
-            except Exception as error:
-                logs.crash("session.crashed", error, protocol=protocol)
+            _tell(session, address, protocol)
 
     async def follow(self, seconds: float) -> None:
         """`sweep` every `seconds`, for ever."""
         while True:
             await asyncio.sleep(seconds)
             await self.sweep()
+
+
+def _tell(session: Session, address: str, protocol: str) -> None:
+    logs.event("session.revoked", user=address, protocol=protocol)
+    metrics.REVOKED.labels(protocol).inc()
+    try:
+        session.on_revoked()
+    except Exception as error:
+        logs.crash("session.crashed", error, protocol=protocol)

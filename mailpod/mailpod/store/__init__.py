@@ -7,17 +7,22 @@ from .lifecycle import new_account
 from .mailbox import Changes, Mailbox
 from .message import NewMessage
 from .page import Location, Page
+from .rights import ANYONE, RIGHTS, Access, Guard, Who
 from .searching import Where
 from .settings import StoreSettings
 from .sortkeys import SortKeys
 from .store import Store
 
 __all__ = [
+    "ANYONE",
+    "RIGHTS",
+    "Access",
     "Account",
     "AccountRef",
     "Appended",
     "Changes",
     "Copied",
+    "Guard",
     "Limits",
     "Location",
     "Mailbox",
@@ -27,5 +32,6 @@ __all__ = [
     "Store",
     "StoreSettings",
     "Where",
+    "Who",
     "new_account",
 ]

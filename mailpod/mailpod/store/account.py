@@ -26,7 +26,9 @@ from .mailbox import Mailbox
 from .message import NewMessage
 from .ops import Close, Operation
 from .page import Location
+from .rights import Guard, Who
 from .searching import Kept, Narrowed, Where
+from .settings import StoreSettings
 from .state import State
 from .uploads import Uploads
 
@@ -102,6 +104,10 @@ class Account:
     def log(self) -> Log:
         """For checkpoints, tests and the tools of operators."""
         return self._log
+
+    @property
+    def settings(self) -> StoreSettings:
+        return self._settings
 
     @property
     def lock(self) -> asyncio.Lock:
@@ -185,22 +191,37 @@ class Account:
 
     # -- commits
 
-    async def append(self, name: str, messages: Sequence[NewMessage], *, limits: Limits | None = None) -> Appended:
+    # `guard` raises where the state that a commit follows does not allow it (rights.py); None: whoever asks may.
+
+    async def append(
+        self, name: str, messages: Sequence[NewMessage], *, limits: Limits | None = None, guard: Guard | None = None
+    ) -> Appended:
         """Add messages in one commit. Raises TryCreate, OverQuota, LimitReached, Unavailable."""
         return await self.append_prepared(
-            name, [await self.uploads.prepare(message) for message in messages], limits=limits
+            name, [await self.uploads.prepare(message) for message in messages], limits=limits, guard=guard
         )
 
-    async def append_prepared(self, name: str, prepared: list[Prepared], *, limits: Limits | None = None) -> Appended:
+    async def append_prepared(
+        self, name: str, prepared: list[Prepared], *, limits: Limits | None = None, guard: Guard | None = None
+    ) -> Appended:
         """As `append`, of messages whose records are known: a restore takes them over from another incarnation."""
         if sum(len(message.data) for message in prepared if message.data is not None) > self._settings.commit_bytes:
             await self.uploads.post(prepared, 0)
         else:
             await self.uploads.post(prepared, self._settings.inline_message_bytes)
-        return await self.committer.commit(lambda draft: draft.append(name, prepared, limits), prepared=prepared)
+        return await self.committer.commit(
+            lambda draft: draft.append(name, prepared, limits), prepared=prepared, guard=guard
+        )
 
     async def replace(
-        self, mailbox: Mailbox, uid: int, name: str, message: NewMessage, *, limits: Limits | None = None
+        self,
+        mailbox: Mailbox,
+        uid: int,
+        name: str,
+        message: NewMessage,
+        *,
+        limits: Limits | None = None,
+        guard: Guard | None = None,
     ) -> Appended:
         """Add `message` to the mailbox `name` and remove `uid` from `mailbox`, in one commit (RFC 8508).
 
@@ -209,7 +230,10 @@ class Account:
         prepared = await self.uploads.prepare(message)
         await self.uploads.post([prepared], self._settings.inline_message_bytes)
         return await self.committer.commit(
-            lambda draft: draft.replace(mailbox, uid, name, prepared, limits), exclusive=True, prepared=[prepared]
+            lambda draft: draft.replace(mailbox, uid, name, prepared, limits),
+            exclusive=True,
+            prepared=[prepared],
+            guard=guard,
         )
 
     async def store_flags(
@@ -220,63 +244,86 @@ class Account:
         flags: Collection[str],
         *,
         unchanged_since: int | None = None,
+        spared: Callable[[str], bool] | None = None,
+        guard: Guard | None = None,
     ) -> list[int]:
         """Change flags; UIDs that are gone are passed over. Raises NoSuchMailbox, LimitReached, Unavailable.
 
-        Returns, ascending, those left alone because their modseq was above `unchanged_since` when it was committed.
+        `spared` are the flags that "set" leaves as they are, beyond what is given. Returns, ascending, those left alone
+        because their modseq was above `unchanged_since` when it was committed.
         """
         uids = _ascending(uids)
         return await self.committer.commit(
-            lambda draft: draft.store_flags(mailbox, uids, mode, flags, unchanged_since),
-            exclusive=unchanged_since is not None,
+            lambda draft: draft.store_flags(mailbox, uids, mode, flags, unchanged_since, spared),
+            exclusive=unchanged_since is not None or spared is not None,
+            guard=guard,
         )
 
-    async def expunge(self, mailbox: Mailbox, uids: Sequence[int]) -> list[int]:
+    async def expunge(self, mailbox: Mailbox, uids: Sequence[int], *, guard: Guard | None = None) -> list[int]:
         """Remove exactly these; returns those that were there, ascending."""
         uids = _ascending(uids)
-        return await self.committer.commit(lambda draft: draft.expunge(mailbox, uids), exclusive=True)
+        return await self.committer.commit(lambda draft: draft.expunge(mailbox, uids), exclusive=True, guard=guard)
 
-    async def copy(self, mailbox: Mailbox, uids: Sequence[int], target: str, *, limits: Limits | None = None) -> Copied:
+    async def copy(
+        self,
+        mailbox: Mailbox,
+        uids: Sequence[int],
+        target: str,
+        *,
+        limits: Limits | None = None,
+        guard: Guard | None = None,
+    ) -> Copied:
         """Messages that are gone are passed over. Raises TryCreate, OverQuota, Unavailable."""
-        return await self._copy(mailbox, uids, target, limits, move=False)
+        return await self._copy(mailbox, uids, target, limits, guard, move=False)
 
-    async def move(self, mailbox: Mailbox, uids: Sequence[int], target: str) -> Copied:
+    async def move(self, mailbox: Mailbox, uids: Sequence[int], target: str, *, guard: Guard | None = None) -> Copied:
         """COPY and EXPUNGE in one commit (RFC 6851)."""
-        return await self._copy(mailbox, uids, target, None, move=True)
+        return await self._copy(mailbox, uids, target, None, guard, move=True)
 
     async def _copy(
-        self, mailbox: Mailbox, uids: Sequence[int], target: str, limits: Limits | None, *, move: bool
+        self,
+        mailbox: Mailbox,
+        uids: Sequence[int],
+        target: str,
+        limits: Limits | None,
+        guard: Guard | None,
+        *,
+        move: bool,
     ) -> Copied:
         uids = _ascending(uids)
         return await self._from_source(
-            mailbox, lambda: uids, lambda source, draft: draft.copy(mailbox, target, source, limits, move)
+            mailbox, lambda: uids, lambda source, draft: draft.copy(mailbox, target, source, limits, move), guard
         )
 
     async def _from_source(
-        self, mailbox: Mailbox, uids: Callable[[], Sequence[int]], evaluate: Callable[[CopySource, Draft], T]
+        self,
+        mailbox: Mailbox,
+        uids: Callable[[], Sequence[int]],
+        evaluate: Callable[[CopySource, Draft], T],
+        guard: Guard | None = None,
     ) -> T:
         """Commit what is read of messages first, and again where they changed meanwhile."""
         for _ in range(_SOURCE_TRIES):
             source = await self.uploads.copy_source(mailbox, uids())
             try:
-                return await self.committer.commit(partial(evaluate, source), exclusive=True)
+                return await self.committer.commit(partial(evaluate, source), exclusive=True, guard=guard)
             except Stale:
                 continue
         raise Unavailable
 
-    async def create(self, name: str, special_use: str | None = None) -> Mailbox:
+    async def create(self, name: str, special_use: str | None = None, *, guard: Guard | None = None) -> Mailbox:
         """With missing parents. Raises MailboxExists, CannotDo, LimitReached, Unavailable."""
-        await self.committer.commit(lambda draft: draft.create(name, special_use), exclusive=True)
+        await self.committer.commit(lambda draft: draft.create(name, special_use), exclusive=True, guard=guard)
         return self.mailbox(name)
 
-    async def delete(self, name: str) -> None:
+    async def delete(self, name: str, *, guard: Guard | None = None) -> None:
         """Raises NoSuchMailbox, CannotDo, Unavailable."""
-        await self.committer.commit(lambda draft: draft.delete(name), exclusive=True)
+        await self.committer.commit(lambda draft: draft.delete(name), exclusive=True, guard=guard)
 
-    async def rename(self, old: str, new: str) -> None:
+    async def rename(self, old: str, new: str, *, guard: Guard | None = None) -> None:
         """With the mailboxes below. Raises NoSuchMailbox, MailboxExists, CannotDo, Unavailable."""
         if old.upper() != "INBOX":
-            await self.committer.commit(lambda draft: draft.rename(old, new), exclusive=True)
+            await self.committer.commit(lambda draft: draft.rename(old, new), exclusive=True, guard=guard)
             return
         inbox = self.mailbox("INBOX")
         await self._from_source(inbox, lambda: inbox.uids[:], lambda source, draft: draft.rename_inbox(new, source))
@@ -293,6 +340,13 @@ class Account:
         Raises NoSuchMailbox, TooManyAnnotations, UseNotPossible, Unavailable; then none is changed.
         """
         await self.committer.commit(lambda draft: annotate(draft, name, entries), exclusive=True)
+
+    async def grant(self, name: str, who: Who, change: Callable[[str], str], *, guard: Guard | None = None) -> None:
+        """`change` makes of the rights that `who` has in a mailbox those that they will have (rights.py).
+
+        Raises NoSuchMailbox, LimitReached, Unavailable. Only where the domain's entry has "grant" in `reads`.
+        """
+        await self.committer.commit(lambda draft: draft.grant(name, who, change), exclusive=True, guard=guard)
 
     async def close_incarnation(self) -> None:
         """STORE.md rule 15: the last commit of this incarnation."""

@@ -48,6 +48,7 @@ class RootBox(msgspec.Struct):
     relocated: list[tuple[int, list[Move]]] = []
     search: list[SearchRef] = []
     annotations: list[tuple[str, str]] = []
+    acl: list[tuple[str, str, str]] = []
 
 
 class Root(msgspec.Struct):
@@ -147,6 +148,7 @@ def _load_box(entry: RootBox, state: Sequence[StatePage]) -> Mailbox:
     box.segments = [Segment(ref.first, ref.last, ref) for ref in entry.pages]
     box.relocated = dict(entry.relocated)
     box.search = list(entry.search)
+    box.acl = {who: (incarnation, rights) for who, incarnation, rights in entry.acl}
     box.forget_changes(entry.modseq)
     return box
 

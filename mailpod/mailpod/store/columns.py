@@ -79,6 +79,7 @@ class Columns:
         self.keywords: list[str] = []
         self._flag_index: dict[frozenset[str], int] = {frozenset(): 0}
         self._spelling: dict[str, str] = {}
+        self.acl: dict[str, tuple[str, str]] = {}  # by identifier: the incarnation that is meant, and its rights
         self.recent = 1
         self.recent_dirty = False
         self.segments: list[Segment] = []

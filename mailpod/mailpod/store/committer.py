@@ -18,6 +18,7 @@ from ..errors import MailError, Unavailable
 from ..logs import event
 from .draft import Draft, Prepared, Stale
 from .log import Log
+from .rights import Guard
 
 if TYPE_CHECKING:
     from .account import Account
@@ -35,6 +36,7 @@ class _Intent:
     deadline: float  # Clock.elapsed; when its client is told that it failed
     done: asyncio.Future[Any]
     prepared: list[Prepared]
+    guard: Guard | None = None
     result: Any = None
 
 
@@ -50,18 +52,23 @@ class Committer:
         self._task: asyncio.Task[None] | None = None
 
     async def commit(
-        self, evaluate: Callable[[Draft], T], *, exclusive: bool = False, prepared: list[Prepared] | None = None
+        self,
+        evaluate: Callable[[Draft], T],
+        *,
+        exclusive: bool = False,
+        prepared: list[Prepared] | None = None,
+        guard: Guard | None = None,
     ) -> T:
         """What `evaluate` returns, once the operations that it put into the draft are durable.
 
         Raises what it raises, and Unavailable at the deadline. `exclusive`: in a commit of its own. `prepared` are the
-        messages whose bytes go into packs when the commit loses a race.
+        messages whose bytes go into packs when the commit loses a race. `guard` looks at the same state before it.
         """
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         messages = prepared or []
         size = sum(len(message.data) for message in messages if message.data is not None)
         deadline = self._store.clock.elapsed() + self._settings.commit_deadline
-        self._intents.append(_Intent(evaluate, exclusive, size, deadline, done, messages))
+        self._intents.append(_Intent(evaluate, exclusive, size, deadline, done, messages, guard))
         if self._task is None:
             self._account.pins += 1
             self._task = asyncio.ensure_future(self._run())
@@ -159,6 +166,8 @@ class Committer:
         batch[:] = [intent for intent in batch if not intent.done.done()]  # the others' clients went away
         for intent in batch:
             try:
+                if intent.guard is not None:
+                    intent.guard(draft.state)
                 intent.result = intent.evaluate(draft)
             except (MailError, Stale) as error:
                 refused.append((intent, error))

@@ -6,7 +6,7 @@ counters (names, live messages) are `exclusive`: they are the only one in their 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
@@ -24,6 +24,7 @@ from ..errors import (
 from . import ops
 from .mailbox import Mailbox
 from .objects import Buffer
+from .rights import Who, nearest_above, ordered
 from .settings import StoreSettings
 from .state import INBOX, State
 from .uidset import encode_uids
@@ -166,8 +167,12 @@ class Draft:
         mode: str,
         flags: Collection[str],
         unchanged_since: int | None = None,
+        spared: Callable[[str], bool] | None = None,
     ) -> list[int]:
-        """Returns the UIDs whose modseq is above `unchanged_since`: they stay as they are (RFC 7162 §3.1.3)."""
+        """Returns the UIDs whose modseq is above `unchanged_since`: they stay as they are (RFC 7162 §3.1.3).
+
+        `spared` are flags that "set" leaves as they are.
+        """
         box = self._live(mailbox)
         self._check_keywords(box, flags if mode != "remove" else ())
         modified: list[int] = []
@@ -176,6 +181,8 @@ class Draft:
             modified = [uid for uid, at in places if at >= 0 and box.modseqs[at] > unchanged_since]
             failed = frozenset(modified)
             uids = [uid for uid in uids if uid not in failed]
+        if mode == "set" and spared is not None:
+            return modified + self._replace_but(box, uids, flags, spared)
         # The filter saves a commit where nothing changes; behind another change in this draft it would be wrong.
         changed = list(uids) if box.id in self.flagged else box.plan_flags(uids, mode, flags)
         if not changed:
@@ -192,6 +199,18 @@ class Draft:
             )
         )
         return modified
+
+    def _replace_but(
+        self, box: Mailbox, uids: Sequence[int], flags: Collection[str], spared: Callable[[str], bool]
+    ) -> list[int]:
+        given = {flag.lower() for flag in flags}
+        there = {flag for have in box.flag_sets for flag in have}
+        gone = tuple(sorted(flag for flag in there if flag.lower() not in given and not spared(flag)))
+        live = [uid for uid in uids if box.index(uid) >= 0]
+        if live and (flags or gone):
+            self.flagged.add(box.id)
+            self.operations.append(ops.Flags(box.id, encode_uids(live), add=tuple(flags), remove=gone))
+        return []
 
     def expunge(self, mailbox: Mailbox, uids: Sequence[int]) -> list[int]:
         box = self._live(mailbox)
@@ -280,7 +299,12 @@ class Draft:
             raise LimitReached(f"An account may have {self.settings.mailboxes} mailboxes")
         last = made[-1].uidvalidity if made else self.state.last_uidvalidity
         uidvalidity = max(self.now, last + 1, self.state.floor + 1)
-        self.operations.append(ops.Create(self.state.next_box + len(made), name, uidvalidity, use))
+        number = self.state.next_box + len(made)
+        self.operations.append(ops.Create(number, name, uidvalidity, use))
+        # RFC 4314 §4: a new mailbox SHOULD inherit the list of the one above it
+        above = nearest_above(self.state, name)
+        for who, (incarnation, rights) in sorted(above.acl.items()) if above is not None else ():
+            self.operations.append(ops.Grant(number, who, incarnation, rights))
 
     def _check_name(self, name: str) -> None:
         if not name or name.startswith("/") or name.endswith("/") or "//" in name:
@@ -332,6 +356,19 @@ class Draft:
             self.operations.append(ops.Copy(inbox.id, target.box, uids, 1, tuple(source.records), pages, move=True))
         if inbox.annotations:  # RFC 5464 §4.1: both have them then
             self.operations.append(ops.Annotate(target.box, tuple(inbox.annotations.items())))
+
+    def grant(self, name: str, who: Who, change: Callable[[str], str]) -> None:
+        """`change` makes of the rights that they have now those that they will have."""
+        box = self.state.find(name)
+        if box is None:
+            raise NoSuchMailbox(name)
+        before = box.acl.get(who.address, ("", ""))
+        # rights of an account that is no more are nobody's, and none is added to them
+        rights = ordered(change(before[1] if before[0] == who.incarnation else ""))
+        if who.address not in box.acl and len(box.acl) >= self.settings.grants:
+            raise LimitReached(f"A mailbox may be shared with {self.settings.grants} accounts")
+        if (who.incarnation, rights) != before and (rights or who.address in box.acl):
+            self.operations.append(ops.Grant(box.id, who.address, who.incarnation, rights))
 
     def subscribe(self, name: str) -> None:
         if (

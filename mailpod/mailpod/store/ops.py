@@ -146,6 +146,15 @@ class Relocate(msgspec.Struct, frozen=True, tag="relocate", tag_field="op"):
     moves: tuple[tuple[int, str, int, str, int], ...]
 
 
+class Grant(msgspec.Struct, frozen=True, omit_defaults=True, tag="grant", tag_field="op"):
+    """What `who` may do in a mailbox: RFC 4314's letters; none: nothing. `incarnation` is of that address's account."""
+
+    box: int
+    who: str
+    incarnation: str = ""
+    rights: str = ""
+
+
 class Close(msgspec.Struct, frozen=True, tag="close", tag_field="op"):
     """STORE.md rule 15: nothing may follow."""
 
@@ -164,11 +173,11 @@ Operation: TypeAlias = (
     | Copy
     | Recent
     | Relocate
+    | Grant
     | Close
 )
 
-
-LATER: Final = ("annotate",)
+LATER: Final = ("annotate", "grant")
 """Operations that not every version can read: written where the domain's entry names them (DECISIONS, "Format")."""
 
 

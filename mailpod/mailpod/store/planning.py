@@ -110,7 +110,7 @@ def make_plan(
         state.last_uidvalidity, sorted(state.subscriptions), [], [], _held(state), state.homes.next_pack,
         sorted(state.annotations.items()),
     )  # fmt: skip
-    if state.annotations or any(box.annotations for box in state.boxes.values()):
+    if state.annotations or any(box.annotations or box.acl for box in state.boxes.values()):
         root.v = WITH_LATER
     plan = Plan(root)
     for box in sorted(state.boxes.values(), key=lambda box: box.id):
@@ -139,6 +139,7 @@ def _plan_box(
     _plan_state(plan, made, settings)
     root.relocated = [(uid, moves[:]) for uid, moves in sorted(box.relocated.items()) if uid not in made.folded]
     root.annotations = sorted(box.annotations.items())
+    root.acl = [(who, *granted) for who, granted in sorted(box.acl.items())]
     root.search = [each for each in box.search if _alive(box, each.terms.first, each.terms.last)]
     plan.root.boxes.append(root)
     plan.boxes.append(made)

@@ -16,6 +16,7 @@ from mailpod.logs import event
 from mailpod.store import incarnations
 from mailpod.store.closing import PurgeRecord, read_record
 from mailpod.store.objects import Entry, NotFound, ObjectStore
+from mailpod.store.shares import SHARES_PREFIX
 
 _BATCH = 1000  # keys of one LIST, and of one DELETE
 
@@ -69,6 +70,9 @@ async def purge(objects: ObjectStore, found: Purge, *, now: float, grace: float,
         return False
     prefix = found.account_prefix(record)
     await _erase_objects(objects, prefix)
+    hints = await objects.list(found.folder.replace("directory/", SHARES_PREFIX, 1))
+    # what was shared with the account; a later one of this address has hints of its own
+    await _delete(objects, [hint.key for hint in hints if hint.modified < found.closed])
     if erase is not None:
         await erase(prefix)
     await objects.delete([found.record_key])

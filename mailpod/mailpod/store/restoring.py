@@ -35,6 +35,7 @@ from mailpod.store.names import incarnation_key, incarnation_prefix, log_key, pu
 from mailpod.store.objects import AlreadyExists, Ambiguous, Entry, NotFound, ObjectStore, StorageError
 from mailpod.store.ops import VERSION, Close, Header, encode_header
 from mailpod.store.page import BadPage, Location, checksum
+from mailpod.store.rights import Who
 from mailpod.store.settings import StoreSettings
 from mailpod.store.state import INBOX, State
 from mailpod.store.store import Store
@@ -263,6 +264,9 @@ class _Copy:
             await account.annotate("", list(self._state.annotations.items()))
         for name in sorted(account.subscriptions - self._state.subscriptions):
             await account.unsubscribe(name)
+        for box in self._state.boxes.values():
+            for who, (incarnation, rights) in sorted(box.acl.items()):
+                await account.grant(box.name, Who(who, incarnation), rights.__add__)
         for name in sorted(self._state.subscriptions):
             await account.subscribe(name)
         self._done.folders = len(self._state.boxes)

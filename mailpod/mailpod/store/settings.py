@@ -76,6 +76,7 @@ class StoreSettings(BaseModel):
     search_text_bytes: int = Field(64 << 20, ge=0, description="texts of messages kept in memory for searches")
     keywords: int = Field(256, ge=1, description="distinct keywords in one mailbox")
     mailboxes: int = Field(5000, ge=1, description="mailboxes in one account")
+    grants: int = Field(1000, ge=1, description="accounts that one mailbox may be shared with")
     name_bytes: int = Field(1000, ge=1, description="length of a mailbox name in UTF-8")
     annotations: int = Field(100, ge=10, description="annotations (RFC 5464) of one mailbox, and of the account")
     annotation_bytes: int = Field(16 << 10, ge=1024, description="the largest value of an annotation")

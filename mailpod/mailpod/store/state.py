@@ -109,6 +109,7 @@ class State:
                     box.highest_modseq,
                     box.unseen,
                     box.bytes,
+                    sorted(box.acl.items()),
                     list(box.uids),
                     [sorted(box.flag_sets[flags]) for flags in box.flags],
                     list(box.modseqs),
@@ -259,6 +260,14 @@ def _relocate(state: State, op: ops.Relocate, context: _Context) -> None:
         raise Inconsistent(f"commit {context.commit.seq}: {error}") from None
 
 
+def _grant(state: State, op: ops.Grant, context: _Context) -> None:
+    box = state.box(op.box)
+    if op.rights:
+        box.acl[op.who] = (op.incarnation, op.rights)
+    else:
+        box.acl.pop(op.who, None)
+
+
 def _close(state: State, op: ops.Close, context: _Context) -> None:
     state.closed = True
 
@@ -277,5 +286,6 @@ _APPLY: dict[type, Callable[[State, Any, _Context], None]] = {
     ops.Copy: _copy,
     ops.Recent: _recent,
     ops.Relocate: _relocate,
+    ops.Grant: _grant,
     ops.Close: _close,
 }

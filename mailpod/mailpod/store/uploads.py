@@ -67,6 +67,16 @@ class Uploads:
             message.record = replace_location(message.record, (key, 0, message.record.loc[2]))
             message.data, message.posted = None, posted
 
+    async def post_together(self, messages: Sequence[Prepared]) -> None:
+        """Move the bytes of messages into one pack."""
+        posted, key = self._store.clock.elapsed(), f"pack/{self._store.random_id()}"
+        await self.write_once(self._prefix + key, b"".join(message.data or b"" for message in messages))
+        at = 0
+        for message in messages:
+            message.record = replace_location(message.record, (key, at, message.record.loc[2]))
+            at += message.record.loc[2]
+            message.data, message.posted = None, posted
+
     async def write_once(self, key: str, data: bytes) -> None:
         """Write an object whose name nobody else has."""
         wait = self._settings.retry_base

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from mailpod.errors import MailError
-from mailpod.store import Account, NewMessage, Store, planning
+from mailpod.store import Account, NewMessage, Store, Who, planning
 from mailpod.store.log import Log
 from mailpod.store.names import checkpoint_key
 from mailpod.store.state import State
@@ -67,7 +67,7 @@ async def _step(rng: random.Random, account: Account, number: int) -> None:
     box = account.mailbox(name)
     some = sorted(rng.sample(list(box.uids), min(len(box.uids), rng.choice([1, 2, 12]))))
     flags = rng.sample(["\\Seen", "\\Deleted", "a", "b", "C"], 2)
-    match rng.randrange(9):
+    match rng.randrange(10):
         case 0 | 1 | 2:
             count = rng.choice([1, 1, 2, 20])
             fresh = [NewMessage(mail(number * 100 + n), frozenset(flags[:1])) for n in range(count)]
@@ -83,7 +83,10 @@ async def _step(rng: random.Random, account: Account, number: int) -> None:
         case 7:
             await account.create(f"box{number}")
             await account.append(name, [NewMessage(mail(number), delivery_id=str(number))])
-        case 8 if name.startswith("box"):
+        case 8:
+            who = Who(rng.choice(["bob@x.test", "eve@x.test"]), rng.choice(["1", "2"]))
+            await account.grant(name, who, lambda before: rng.choice(["", "lr", before + "s"]))
+        case 9 if name.startswith("box"):
             await (account.delete(name) if rng.random() < 0.3 else account.rename(name, f"{name}x"))
 
 

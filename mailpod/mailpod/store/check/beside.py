@@ -1,6 +1,7 @@
-"""What lies beside mail: the MTA-STS policies of others, counts for reports, and what no rule of FORMAT.md names.
+"""What lies beside mail: hints of shared mailboxes, MTA-STS policies of others, counts for reports, and what no rule of
+FORMAT.md names.
 
-Never damage: a policy is had again, a count that is lost is a number too low.
+Never damage: a policy is had again, a count that is lost is a number too low, and the owner's log says what is shared.
 """
 
 from __future__ import annotations
@@ -14,14 +15,19 @@ from mailpod.store.check.contents import each
 from mailpod.store.check.finding import Findings
 from mailpod.store.daycounts import DMARC_PREFIX, TLS_PREFIX
 from mailpod.store.objects import NotFound, ObjectStore
+from mailpod.store.shares import SHARES_PREFIX
 from mailpod.store.stspolicies import POLICIES_PREFIX, KeptPolicy
 
 REPORTED: Final = {
     TLS_PREFIX: "that day's TLS reports tell of fewer sessions",
     DMARC_PREFIX: "that day's DMARC reports tell of fewer messages",
 }
-KNOWN: Final = ("accounts", "directory", "outbound", *(prefix[:-1] for prefix in (POLICIES_PREFIX, *REPORTED)))
+KNOWN: Final = (
+    *("accounts", "directory", "outbound"),
+    *(prefix[:-1] for prefix in (SHARES_PREFIX, POLICIES_PREFIX, *REPORTED)),
+)
 """Folders at the top, but for those that begin with a dot."""
+_SHARE: Final = re.compile(r"[^/]+/[^/]+/[^/]+/[0-9a-f]{24}")
 _POLICY: Final = re.compile(r"[^/]+")
 _COUNT: Final = re.compile(r"\d{4}-\d\d-\d\d/count-[0-9a-f]{16}")
 _CLAIM: Final = re.compile(r"\d{4}-\d\d-\d\d/claim-\d\d")
@@ -32,6 +38,7 @@ async def check_beside(objects: ObjectStore, findings: Findings) -> None:
     check = _Beside(objects, findings)
     policies = await check.named(POLICIES_PREFIX, _POLICY)
     await check.decode(policies, KeptPolicy, "policy-bad", "pods ask that domain for its policy again")
+    await check.named(SHARES_PREFIX, _SHARE)
     for prefix, effect in REPORTED.items():
         counts = [key for key in await check.named(prefix, _COUNT, _CLAIM) if "/count-" in key]
         await check.decode(counts, list[dict[str, Any]], "count-bad", effect)

@@ -83,6 +83,7 @@ class Account:
                     "uidnext": box.uidnext,
                     "highestmodseq": box.highest_modseq,
                     "annotations": dict(sorted(box.annotations.items())),
+                    "rights": {who: rights for who, (_, rights) in sorted(box.acl.items())},
                 }
                 for box in state.boxes.values()
             ],
