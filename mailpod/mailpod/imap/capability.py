@@ -35,6 +35,8 @@ def capabilities(session: Session) -> bytes:
         return b" ".join(words)
     if not session.compressed:
         words.append(b"COMPRESS=DEFLATE")  # RFC 4978 §3: not while it is active
+    if session.annotates:
+        words.append(b"METADATA LIST-METADATA")
     if session.services.settings.imap.unauthenticate:
         words.append(b"UNAUTHENTICATE")
     return b" ".join(words)

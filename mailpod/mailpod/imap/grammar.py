@@ -16,6 +16,7 @@ from mailpod.imap.grammar_append import append, replace
 from mailpod.imap.grammar_fetch import fetch
 from mailpod.imap.grammar_flags import flag_list, flags
 from mailpod.imap.grammar_list import create, list_, lsub
+from mailpod.imap.grammar_metadata import get_metadata, set_metadata
 from mailpod.imap.grammar_search import cancel_update, search
 from mailpod.imap.grammar_select import select
 from mailpod.imap.grammar_sort import sort, thread
@@ -180,6 +181,8 @@ GRAMMAR: Final[dict[str, Callable[[Cursor], object]]] = {
     "GETQUOTA": get_quota,
     "GETQUOTAROOT": get_quota_root,
     "SETQUOTA": set_quota,
+    "GETMETADATA": get_metadata,
+    "SETMETADATA": set_metadata,
     "APPEND": append,
     "REPLACE": replace,
     "UID REPLACE": lambda cursor: replace(cursor, uid=True),

@@ -1,17 +1,19 @@
-"""LIST and LSUB (RFC 3501 §6.3.8, RFC 5258, RFC 5819, RFC 6154), and CREATE with a special use (RFC 6154 §3)."""
+"""LIST and LSUB (RFC 3501 §6.3.8; RFC 5258, RFC 5819, RFC 6154, RFC 9590), and CREATE with a special use."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from mailpod.imap.grammar_flags import use_attribute
+from mailpod.imap.grammar_metadata import list_entries
 from mailpod.imap.grammar_status import status_items
 from mailpod.imap.lexer import BadCommand, Cursor
 from mailpod.imap.names import DELIMITER
 from mailpod.imap.syntax import CreateArgs, ListArgs
+from mailpod.imap.syntax_metadata import Entries
 
 _SELECTION: Final = frozenset(("SUBSCRIBED", "SPECIAL-USE", "REMOTE", "RECURSIVEMATCH"))
-_RETURN: Final = frozenset(("SUBSCRIBED", "SPECIAL-USE", "CHILDREN", "STATUS"))
+_RETURN: Final = frozenset(("SUBSCRIBED", "SPECIAL-USE", "CHILDREN", "STATUS", "METADATA"))
 _BASE: Final = frozenset(("SUBSCRIBED", "SPECIAL-USE"))
 _MAX_PATTERNS: Final = 50
 _MAX_USES: Final = 20
@@ -29,9 +31,10 @@ def list_(cursor: Cursor) -> ListArgs:
     cursor.space()
     selection = returns = frozenset[str]()
     items: tuple[str, ...] = ()
+    entries: Entries | None = None
     extended = cursor.peek() == b"("
     if extended:
-        selection, _ = _options(cursor, _SELECTION)
+        selection, _, _ = _options(cursor, _SELECTION)
         cursor.space()
         if "RECURSIVEMATCH" in selection and not selection & _BASE:
             raise BadCommand("RECURSIVEMATCH needs SUBSCRIBED or SPECIAL-USE")  # RFC 5258 §3.1
@@ -44,8 +47,8 @@ def list_(cursor: Cursor) -> ListArgs:
         if cursor.word() != "RETURN":
             raise cursor.error("expected RETURN before here")
         cursor.space()
-        returns, items = _options(cursor, _RETURN)
-    return ListArgs(reference, patterns, selection, returns, extended, items)
+        returns, items, entries = _options(cursor, _RETURN)
+    return ListArgs(reference, patterns, selection, returns, extended, items, entries)
 
 
 def _patterns(cursor: Cursor) -> tuple[str, ...]:
@@ -60,10 +63,11 @@ def _patterns(cursor: Cursor) -> tuple[str, ...]:
     return tuple(patterns)
 
 
-def _options(cursor: Cursor, known: frozenset[str]) -> tuple[frozenset[str], tuple[str, ...]]:
-    """The options, and what STATUS asks for."""
+def _options(cursor: Cursor, known: frozenset[str]) -> tuple[frozenset[str], tuple[str, ...], Entries | None]:
+    """The options, and what STATUS and METADATA ask for."""
     found: set[str] = set()
     items: tuple[str, ...] = ()
+    entries: Entries | None = None
     cursor.need(b"(")
     while not cursor.take(b")"):
         if found:
@@ -75,7 +79,10 @@ def _options(cursor: Cursor, known: frozenset[str]) -> tuple[frozenset[str], tup
         if option == "STATUS":
             cursor.space()
             items = status_items(cursor)  # RFC 5819 §2
-    return frozenset(found), items
+        elif option == "METADATA":
+            cursor.space()
+            entries = list_entries(cursor)  # RFC 9590 §3
+    return frozenset(found), items, entries
 
 
 def create(cursor: Cursor) -> CreateArgs:

@@ -7,7 +7,7 @@ until `drained`, the end of the command, or `_QUEUE` octets, so a reply is one w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -39,7 +39,7 @@ class Session(Wire):
 
     __slots__ = (
         "_account", "_bye", "_cut", "_failures", "_identity", "_line", "_out", "_parser", "_queued", "_renewal",
-        "enabled", "selected", "tag",
+        "annotates", "enabled", "selected", "tag",
     )  # fmt: skip
 
     protocol: ClassVar[str] = "imap"
@@ -49,6 +49,7 @@ class Session(Wire):
         super().__init__(services, implicit_tls=implicit_tls)
         self.selected: View | None = None
         self.enabled = Enabled()
+        self.annotates = False  # METADATA is offered
         self.tag = b""  # of the running command
         self._identity: Identity | None = None
         self._account: Account | None = None
@@ -140,8 +141,9 @@ class Session(Wire):
         """Mailbox names come in UTF-8 from the next command on (RFC 9051 §5.1), not in modified UTF-7."""
         self._parser.utf8 = utf8
 
-    def log_in(self, identity: Identity, account: Account) -> None:
-        """The session owns `account`'s hold from here on."""
+    def log_in(self, identity: Identity, account: Account, reads: Collection[str] = ()) -> None:
+        """The session owns `account`'s hold from here on. `reads`: what all pods of its domain do (entries.py)."""
+        self.annotates = "annotate" in reads
         settings = self.services.settings.imap
         self._identity, self._account = identity, account
         self._parser.limits = Limits(command=settings.command_bytes, messages=settings.multiappend_messages)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from mailpod.imap.syntax_metadata import Entries
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -179,7 +181,8 @@ class RenameArgs:
 
 @dataclass(frozen=True, slots=True)
 class ListArgs:
-    """LIST and LSUB. The options are RFC 5258's and RFC 6154's; `items` are those of RFC 5819's STATUS."""
+    """LIST and LSUB. The options are RFC 5258's and RFC 6154's; `items` are those of RFC 5819's STATUS, `entries` those
+    of RFC 9590's METADATA."""
 
     reference: str
     patterns: tuple[str, ...]
@@ -187,6 +190,7 @@ class ListArgs:
     returns: frozenset[str] = frozenset()
     extended: bool = False
     items: tuple[str, ...] = ()
+    entries: Entries | None = None
 
 
 @dataclass(frozen=True, slots=True)

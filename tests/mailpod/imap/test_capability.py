@@ -20,7 +20,7 @@ async def test_before_and_after_login(world: World) -> None:
     client = await world.connect()
     assert await client.ok(b"CAPABILITY") == [BASE + b" AUTH=PLAIN AUTH=LOGIN"]
     await client.ok(b"LOGIN ann@example.org secret")
-    assert await client.ok(b"CAPABILITY") == [BASE + b" COMPRESS=DEFLATE UNAUTHENTICATE"]
+    assert await client.ok(b"CAPABILITY") == [BASE + b" COMPRESS=DEFLATE METADATA LIST-METADATA UNAUTHENTICATE"]
 
 
 async def test_tls_is_offered_once(make: MakeWorld, certificate: CertificateFiles) -> None:

@@ -407,6 +407,7 @@ def test_lines_that_are_no_commands() -> None:
 _WORDS = st.sampled_from(
     b"a UID FETCH SEARCH APPEND LIST STORE ( ) {3} {3+} BODY[ ] 1:* \\Seen * NOT OR FLAGS & { } <0.1>".split()
     + b"SORT THREAD ~{3} BINARY[1] (REVERSE DATE) UTF-8 REFERENCES ALL PREVIEW (LAZY)".split()
+    + b'GETMETADATA (MAXSIZE DEPTH INFINITY /private/a ("/shared/b" SETMETADATA NIL METADATA /shared'.split()
     + b"SELECT x (QRESYNC (1 2 $ CHANGEDSINCE RETURN (MIN PARTIAL -1:-2) STATUS CREATE (USE SETQUOTA MODSEQ".split()
     + b"UPDATE CONTEXT CANCELUPDATE".split()
     + b' |\r\n|{3}\r\n|{3+}\r\n|\n|\r|\0|"'.split(b"|")

@@ -30,7 +30,7 @@ async def test_refusals(world: World) -> None:
     client = await world.login()
     assert (await client.refused(b"GETQUOTA other")).startswith(b"a NO [NONEXISTENT]")
     assert (await client.refused(b"GETQUOTAROOT nowhere")).startswith(b"a NO [NONEXISTENT]")
-    assert (await client.refused(b'SETQUOTA "" (STORAGE 512)')).startswith(b"a NO [CANNOT]")
+    assert (await client.refused(b'SETQUOTA "" (STORAGE 512)')).startswith(b"a NO [NOPERM]")
     assert (await client.refused(b'SETQUOTA "" STORAGE')).startswith(b"a BAD")
 
 

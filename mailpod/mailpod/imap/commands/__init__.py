@@ -24,6 +24,7 @@ from mailpod.imap.commands import (
     login,
     logout,
     lsub,
+    metadata,
     move,
     namespace,
     noop,
@@ -67,6 +68,8 @@ COMMANDS: Final = {
     "GETQUOTA": Rule(quota.run_get, LOGGED_IN),
     "GETQUOTAROOT": Rule(quota.run_root, LOGGED_IN),
     "SETQUOTA": Rule(quota.run_set, LOGGED_IN),
+    "GETMETADATA": Rule(metadata.run_get, LOGGED_IN),
+    "SETMETADATA": Rule(metadata.run_set, LOGGED_IN),
     "APPEND": Rule(append.run, LOGGED_IN),
     "IDLE": Rule(idle.run, LOGGED_IN),  # RFC 2177 §3
     "COMPRESS": Rule(compress.run, LOGGED_IN),

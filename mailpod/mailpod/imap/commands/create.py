@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mailpod.imap.session import Session
     from mailpod.imap.syntax import CreateArgs
 
-_USES: Final = frozenset(("\\Archive", "\\Drafts", "\\Junk", "\\Sent", "\\Trash"))
+USES: Final = frozenset(("\\Archive", "\\Drafts", "\\Junk", "\\Sent", "\\Trash"))
 
 
 async def run(session: Session, args: CreateArgs) -> Done:
@@ -21,7 +21,7 @@ async def run(session: Session, args: CreateArgs) -> Done:
     Raises CannotDo, MailboxExists, UseNotPossible, LimitReached, Unavailable.
     """
     check_new(args.mailbox)
-    if len(args.uses) > 1 or not _USES.issuperset(args.uses):
-        raise UseNotPossible("A mailbox can have one of the uses " + " ".join(sorted(_USES)))
+    if len(args.uses) > 1 or not USES.issuperset(args.uses):
+        raise UseNotPossible("A mailbox can have one of the uses " + " ".join(sorted(USES)))
     made = await session.account.create(args.mailbox, *args.uses)
     return Done(b"MAILBOXID (%b)" % made.object_id.encode("ascii"))

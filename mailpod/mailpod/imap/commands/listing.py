@@ -1,4 +1,4 @@
-"""LIST (RFC 3501 §6.3.8; RFC 5258, RFC 5819, RFC 6154).
+"""LIST (RFC 3501 §6.3.8; RFC 5258, RFC 5819, RFC 6154, RFC 9590).
 
 Invariant: every name between a mailbox and the root is listed, as \\Noselect where no mailbox has it.
 """
@@ -9,9 +9,11 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from mailpod.imap import wire
+from mailpod.imap.annotations import annotations_of
 from mailpod.imap.commands import status
 from mailpod.imap.matching import Matcher
 from mailpod.imap.names import superiors
+from mailpod.imap.reply import Done
 
 if TYPE_CHECKING:
     from mailpod.imap.session import Session
@@ -22,25 +24,31 @@ _BATCH: Final = 500
 _BASE: Final = ("SUBSCRIBED", "SPECIAL-USE")  # selection options that names can fail
 
 
-async def run(session: Session, args: ListArgs) -> None:
-    """Raises Unavailable where STATUS is asked for."""
+async def run(session: Session, args: ListArgs) -> Done | None:
+    """Raises Unavailable where STATUS or METADATA is asked for."""
     if args.patterns == ("",) and not args.extended:
         # RFC 3501 §6.3.8: an empty name asks for the delimiter and the root of the reference
         session.send(b'* LIST (\\Noselect) "/" ""\r\n')
-        return
-    if args.items:
+        return None
+    if args.items or args.entries:
         await session.account.refresh()
     matcher = Matcher(args.reference, args.patterns)
     listing = Listing(session.account, args, session.enabled.rev2)
+    longest = 0
     for count, found in enumerate(list(listing.lines(matcher)), 1):
         name, response, selectable = found
         session.send(response)
-        mailbox = session.account.mailboxes.get(name) if args.items and selectable else None
-        if mailbox is not None:
+        mailbox = session.account.mailboxes.get(name) if selectable else None
+        if mailbox is not None and args.items:
             session.send(status.line(session, mailbox, args.items))
+        if mailbox is not None and args.entries:
+            response, kept_back = annotations_of(mailbox, args.entries, session.enabled.rev2)  # RFC 9590 §3
+            session.send(response)
+            longest = max(longest, kept_back)
         if count % _BATCH == 0:
             await session.drained()
     await session.drained()
+    return Done(b"METADATA LONGENTRIES %d" % longest) if longest else None
 
 
 class Listing:

@@ -41,11 +41,12 @@ async def log_in(session: Session, username: str, password: str) -> Done:
         raise error
     if services.registry.count(identity.address) >= services.settings.imap.sessions_per_account:
         raise LimitReached("Too many sessions of this account")
+    domain = await services.directory.domain(identity.entry.domain)
     account = await _open(session, identity)
     if session.closing:
         account.release()
         raise ConnectionResetError("connection lost")
-    session.log_in(identity, account)
+    session.log_in(identity, account, domain.reads if domain is not None else ())
     # RFC 3501 §6.2.3: capabilities in the OK save the client a round trip
     return Done(b"CAPABILITY %b" % capabilities(session), b"Logged in")
 

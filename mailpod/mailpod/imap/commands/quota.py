@@ -26,6 +26,13 @@ class NoSuchRoot(NoSuchMailbox):
         super().__init__('the only quota root is "", and only where there are limits')
 
 
+class NotAllowed(CannotDo):
+    """RFC 5530 §3."""
+
+    imap = ("NO", "NOPERM")
+    text = "The quota is not set by IMAP"
+
+
 async def run_get(session: Session, args: QuotaArgs) -> None:
     """Raises NoSuchRoot, Unavailable."""
     if args.root or not _is_limited(session):
@@ -47,8 +54,8 @@ async def run_root(session: Session, args: MailboxArgs) -> None:
 
 
 async def run_set(_session: Session, _args: QuotaArgs) -> None:
-    """Raises CannotDo: a quota stands in the Mailbox resource."""
-    raise CannotDo("The quota is not set by IMAP")
+    """Raises NotAllowed: QUOTASET is not advertised (RFC 9208 §3.1.2), and a quota stands in the Mailbox resource."""
+    raise NotAllowed
 
 
 def _is_limited(session: Session) -> bool:
