@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from tests.mailpod.imap.dialogue import MakeWorld, World
 
 from mailpod.config import CertificateFiles
@@ -21,6 +24,20 @@ async def test_before_and_after_login(world: World) -> None:
     assert await client.ok(b"CAPABILITY") == [BASE + b" AUTH=PLAIN AUTH=LOGIN"]
     await client.ok(b"LOGIN ann@example.org secret")
     assert await client.ok(b"CAPABILITY") == [BASE + b" COMPRESS=DEFLATE METADATA LIST-METADATA UNAUTHENTICATE"]
+
+
+async def test_the_page_says_the_same(make: MakeWorld, certificate: CertificateFiles) -> None:
+    """docs/imap.md: `yes` for all that some session is told, and for nothing else; for the others a reason."""
+    client = await (await make(certificate)).connect()
+    told = await client.ok(b"CAPABILITY")
+    await client.ok(b"LOGIN ann@example.org secret")
+    told += await client.ok(b"CAPABILITY")
+    words = {re.sub("^([A-Z]*LIMIT|RIGHTS)=.*", r"\1=", word) for line in told for word in line.decode().split()[2:]}
+    page = (Path(__file__).parents[3] / "docs/imap.md").read_text()
+    rows = dict(re.findall(r"^\| `(\S+)` \|[^|]*\| ([^|]*) \|", page, re.MULTILINE))
+    assert {word for word, mine in rows.items() if mine == "yes"} == words | {"LOGINDISABLED"}
+    reasons = set(re.findall(r"^- \*(.+?)\*:", page, re.MULTILINE))
+    assert set(rows.values()) - {"yes"} <= reasons
 
 
 async def test_tls_is_offered_once(make: MakeWorld, certificate: CertificateFiles) -> None:
