@@ -125,6 +125,8 @@ class ImapSettings(Settings):
     """After so many malformed commands in a row the client is closed."""
     search_contexts: Positive = 20
     """Searches of one client that are kept, for RETURN (UPDATE), at about four bytes a result (RFC 5267 §4.3.1)."""
+    multisearch_mailboxes: Positive = 1000
+    """Mailboxes that one ESEARCH may search."""
     idle_refresh_seconds: Seconds = 5
     """How often an account that someone watches by IDLE is looked at for what other pods changed."""
 

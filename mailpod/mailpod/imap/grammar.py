@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 from mailpod.imap.grammar_append import append, replace
 from mailpod.imap.grammar_fetch import fetch
+from mailpod.imap.grammar_filters import esearch
 from mailpod.imap.grammar_flags import flag_list, flags
 from mailpod.imap.grammar_list import create, list_, lsub
 from mailpod.imap.grammar_metadata import get_metadata, set_metadata
@@ -197,6 +198,7 @@ GRAMMAR: Final[dict[str, Callable[[Cursor], object]]] = {
     "SEARCH": search,
     "UID SEARCH": lambda cursor: search(cursor, uid=True),
     "CANCELUPDATE": cancel_update,
+    "ESEARCH": esearch,
     "SORT": sort,
     "UID SORT": lambda cursor: sort(cursor, uid=True),
     "THREAD": thread,

@@ -45,3 +45,8 @@ def superiors(name: str) -> Iterator[str]:
     while DELIMITER in name:
         name = name.rpartition(DELIMITER)[0]
         yield name
+
+
+def order(name: str) -> tuple[bool, str]:
+    """INBOX first."""
+    return name != _INBOX, name

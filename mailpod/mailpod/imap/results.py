@@ -25,12 +25,12 @@ def numbers_of(view: View, uid: bool, positions: Sequence[int]) -> Sequence[int]
     return [at + 1 for at in positions]
 
 
-def esearch(view: View, tag: bytes, args: SearchArgs, wanted: Return, positions: Sequence[int]) -> bytes:
-    """`* ESEARCH (TAG "a") …`; b"" where only SAVE was asked for (RFC 5182 §2.1)."""
+def esearch(view: View, start: bytes, args: SearchArgs, wanted: Return, positions: Sequence[int]) -> bytes:
+    """`* ESEARCH (TAG "a") …`, of which `start` is the `head`; b"" where only SAVE was asked for (RFC 5182 §2.1)."""
     if wanted.options == {"SAVE"} and wanted.partial is None and not wanted.update:
         return b""
     numbers = numbers_of(view, args.uid, positions)
-    words = [head(tag, args.uid)]
+    words = [start]
     if numbers:  # RFC 4731 §3.1: nothing found is no MIN, MAX and ALL
         words += [b"MIN %d" % numbers[0]] if "MIN" in wanted.options else []
         words += [b"MAX %d" % numbers[-1]] if "MAX" in wanted.options else []
@@ -46,9 +46,9 @@ def esearch(view: View, tag: bytes, args: SearchArgs, wanted: Return, positions:
     return b" ".join(words) + b"\r\n"
 
 
-def head(tag: bytes, uid: bool) -> bytes:
-    """How each response to one search begins."""
-    return b"* ESEARCH (TAG %b)%b" % (wire.string(tag), b" UID" if uid else b"")
+def head(tag: bytes, uid: bool, where: bytes = b"") -> bytes:
+    """How each response to one search begins; `where` are more correlators (RFC 7377 §2.1)."""
+    return b"* ESEARCH (TAG %b%b)%b" % (wire.string(tag), where, b" UID" if uid else b"")
 
 
 def kept(positions: Sequence[int], wanted: Return) -> Sequence[int]:

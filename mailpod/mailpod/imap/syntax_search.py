@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from mailpod.imap.syntax import SequenceSet
+
+SELECTED: Final = "SELECTED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +189,22 @@ class ThreadArgs:
 
 
 @dataclass(frozen=True, slots=True)
+class MailboxFilter:
+    """RFC 5465 §6, RFC 7377 §2.2: SELECTED, INBOXES, PERSONAL, SUBSCRIBED; SUBTREE, SUBTREE-ONE, MAILBOXES of names."""
+
+    kind: str
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MultisearchArgs:
+    """ESEARCH (RFC 7377)."""
+
+    filters: tuple[MailboxFilter, ...]
+    search: SearchArgs
+
+
+@dataclass(frozen=True, slots=True)
 class CancelArgs:
     """CANCELUPDATE (RFC 5267 §5): the tags of searches."""
 
@@ -195,5 +213,5 @@ class CancelArgs:
 
 def searches_by_number(args: object) -> bool:
     """Whether these are arguments with a search program that names messages by their numbers."""
-    search = args.search if isinstance(args, SortArgs | ThreadArgs) else args
+    search = args.search if isinstance(args, SortArgs | ThreadArgs | MultisearchArgs) else args
     return isinstance(search, SearchArgs) and search.numbered

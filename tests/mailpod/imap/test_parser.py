@@ -243,6 +243,30 @@ def test_contexts() -> None:
         bad(b"a " + wrong)
 
 
+def test_multisearch() -> None:
+    """RFC 7377 §4."""
+    search = q.SearchArgs(q.Flag("\\Seen", False), None, uid=True)
+    for sources, found in {
+        b"": (q.MailboxFilter("SELECTED"),),
+        b"in (selected) ": (q.MailboxFilter("SELECTED"),),
+        b'IN (mailboxes "a b" Subtree (INBOX/ x) personal) ': (
+            *(q.MailboxFilter("MAILBOXES", ("a b",)), q.MailboxFilter("SUBTREE", ("INBOX", "x"))),
+            q.MailboxFilter("PERSONAL"),
+        ),
+        b'IN (subtree-one "" inboxes subscribed) ': (
+            *(q.MailboxFilter("SUBTREE-ONE", ("",)), q.MailboxFilter("INBOXES"), q.MailboxFilter("SUBSCRIBED")),
+        ),
+    }.items():
+        assert one(b"a ESEARCH %bUNSEEN" % sources) == q.MultisearchArgs(found, search)
+    args = one(b"a ESEARCH IN (personal) RETURN (COUNT) CHARSET UTF-8 UNSEEN")
+    assert isinstance(args, q.MultisearchArgs)
+    assert args.search.returns == q.Return(frozenset(("COUNT",)))
+    for wrong in (b"()", b"(personal", b"(mailboxes)", b"(mailboxes ())", b"(selected-delayed)", b"(personal (x y))"):
+        bad(b"a ESEARCH IN %b ALL" % wrong)
+    bad(b"a ESEARCH IN (personal)")
+    bad(b"a ESEARCH")
+
+
 def test_unknown_charset_is_a_no() -> None:
     first, _ = commands(b"a SEARCH CHARSET klingon TEXT {3+}\r\nabc\r\nz NOOP\r\n")
     assert isinstance(first, Rejected)
@@ -259,6 +283,8 @@ def test_search_nesting_and_size_are_bounded() -> None:
     [
         (b"a SEARCH%b", b" ALL", 1000, "More than 1000 search keys"),
         (b"a SEARCH%b SEEN", b" NOT", 50, "Search keys are nested deeper than 50"),
+        (b"a ESEARCH IN (mailboxes (x%b)) ALL", b" x", 998, "More than 1000 mailboxes"),
+        (b"a ESEARCH IN (personal%b) ALL", b" personal", 999, "More than 1000 mailboxes"),
         (b"a CANCELUPDATE%b", b' "b"', 1000, "More than 1000 tags"),
         (b"a FETCH 1 (FLAGS%b)", b" UID", 499, "More than 500 items"),
         (b"a FETCH 1 BODY[1%b]", b".1", 99, "Part number is deeper than 100"),
@@ -409,7 +435,7 @@ _WORDS = st.sampled_from(
     + b"SORT THREAD ~{3} BINARY[1] (REVERSE DATE) UTF-8 REFERENCES ALL PREVIEW (LAZY)".split()
     + b'GETMETADATA (MAXSIZE DEPTH INFINITY /private/a ("/shared/b" SETMETADATA NIL METADATA /shared'.split()
     + b"SELECT x (QRESYNC (1 2 $ CHANGEDSINCE RETURN (MIN PARTIAL -1:-2) STATUS CREATE (USE SETQUOTA MODSEQ".split()
-    + b"UPDATE CONTEXT CANCELUPDATE".split()
+    + b"UPDATE CONTEXT CANCELUPDATE ESEARCH IN (SUBTREE".split()
     + b' |\r\n|{3}\r\n|{3+}\r\n|\n|\r|\0|"'.split(b"|")
 )
 

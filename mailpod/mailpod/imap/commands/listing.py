@@ -12,7 +12,7 @@ from mailpod.imap import wire
 from mailpod.imap.annotations import annotations_of
 from mailpod.imap.commands import status
 from mailpod.imap.matching import Matcher
-from mailpod.imap.names import superiors
+from mailpod.imap.names import order, superiors
 from mailpod.imap.reply import Done
 
 if TYPE_CHECKING:
@@ -103,11 +103,6 @@ class Listing:
         if name in self._subscribed and "SUBSCRIBED" in (args.returns | args.selection):
             out.append(b"\\Subscribed")
         return out
-
-
-def order(name: str) -> tuple[bool, str]:
-    """INBOX first."""
-    return name != "INBOX", name
 
 
 def line(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mailpod.imap.commands.listing import line, order
+from mailpod.imap.commands.listing import line
 from mailpod.imap.matching import Matcher
-from mailpod.imap.names import superiors
+from mailpod.imap.names import order, superiors
 
 if TYPE_CHECKING:
     from mailpod.imap.session import Session

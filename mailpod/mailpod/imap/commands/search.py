@@ -42,7 +42,7 @@ async def answer(
 ) -> Done:
     """SEARCH's reply, and SORT's, which has criteria: what `searched` gives, as the client asked for it."""
     view = session.view
-    context = _context(session, args, criteria) if args.returns is not None and args.returns.update else None
+    context = context_of(session, args, criteria) if args.returns is not None and args.returns.update else None
     saves = args.returns is not None and "SAVE" in args.returns.options
     try:
         positions = await searched()
@@ -58,22 +58,23 @@ async def answer(
         return done(session, args)
     if saves:
         view.saved = array("I", [view.uids[at] for at in sorted(kept(positions, wanted))])
-    session.send(esearch(view, session.tag, args, wanted, positions))
+    session.send(esearch(view, head(session.tag, args.uid), args, wanted, positions))
     if context is not None:
-        _keep(session, context, [view.uids[at] for at in positions])
+        keep(session, context, [view.uids[at] for at in positions])
     return done(session, args)
 
 
-def _context(session: Session, args: SearchArgs, criteria: tuple[SortKey, ...]) -> Context:
+def context_of(session: Session, args: SearchArgs, criteria: tuple[SortKey, ...], start: bytes = b"") -> Context:
     """Of what is there before the search: what changes meanwhile is tested after it. Raises TagReused."""
     view = session.view
     if session.tag in view.contexts:
         raise TagReused
     key, modseq = fixed(args.key, view), view.mailbox.highest_modseq
-    return Context(head(session.tag, args.uid), args.uid, key, criteria, modseq, view.last_uid, BitMap(), array("I"))
+    start = start or head(session.tag, args.uid)
+    return Context(start, args.uid, key, criteria, modseq, view.last_uid, BitMap(), array("I"))
 
 
-def _keep(session: Session, context: Context, uids: Sequence[int]) -> None:
+def keep(session: Session, context: Context, uids: Sequence[int]) -> None:
     """Or refuse to (RFC 5267 §4.3.1)."""
     contexts = session.view.contexts
     reason = b"" if steady(context.key) else b"What matches changes with time"
@@ -101,12 +102,12 @@ def found(view: View, args: SearchArgs, name: bytes, positions: Sequence[int]) -
     return name + line + code + b"\r\n"
 
 
-def begin(session: Session, args: SearchArgs) -> Search:
-    """A search of the selected mailbox that lets others run, and ends when the client is gone."""
+def begin(session: Session, args: SearchArgs, view: View | None = None) -> Search:
+    """A search of the selected mailbox, or another, that lets others run, and ends when the client is gone."""
     session.enabled.condstore = session.enabled.condstore or args.modseq  # RFC 7162 §3.1
 
     async def pause() -> None:
         await session.drained()
         await asyncio.sleep(0)
 
-    return Search(session.view, session.services.budget, pause, session.services.clock.now())
+    return Search(view or session.view, session.services.budget, pause, session.services.clock.now())

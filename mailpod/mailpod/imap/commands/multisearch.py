@@ -1,0 +1,86 @@
+"""ESEARCH (RFC 7377): one search in many mailboxes of the account.
+
+Invariants: what is found is named by UIDs; a mailbox in which nothing is found is not told of. The selected mailbox is
+searched as the client was told of it, the others as they are; of these only what is being searched is held.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from mailpod.errors import LimitReached
+from mailpod.imap import wire
+from mailpod.imap.commands.search import begin, context_of, keep
+from mailpod.imap.filters import chosen
+from mailpod.imap.lexer import BadCommand
+from mailpod.imap.results import esearch, head, kept
+from mailpod.imap.syntax_search import SELECTED, Return
+from mailpod.imap.view import View
+
+if TYPE_CHECKING:
+    from mailpod.imap.session import Session
+    from mailpod.imap.syntax_search import MultisearchArgs
+
+_ALL: Final = Return(frozenset(("ALL",)))
+
+
+async def run(session: Session, args: MultisearchArgs) -> None:
+    """Raises LimitReached, and what reading messages raises."""
+    wanted = args.search.returns or _ALL
+    only_selected = all(each.kind == SELECTED for each in args.filters)
+    _check(session, args, wanted, only_selected)
+    if not only_selected:
+        await session.account.refresh()
+    names = _names(session, args)
+    selected = session.selected
+    context = None
+    if wanted.update and selected is not None:
+        context = context_of(session, args.search, (), _head(session, selected))
+    for name in names:
+        view = selected if selected is not None and selected.mailbox.name == name else _other(session, name)
+        if view is None:
+            continue
+        positions = await begin(session, args.search, view).run(args.search.key)
+        if "SAVE" in wanted.options:
+            view.saved = view.saved[:0]
+            view.saved.extend(view.uids[at] for at in kept(positions, wanted))
+        # RFC 7377 §2.1: no response, whatever was asked for, where nothing is found
+        if positions:
+            session.send(esearch(view, _head(session, view), args.search, wanted, positions))
+        if context is not None and view is selected:
+            keep(session, context, [view.uids[at] for at in positions])
+            context = None
+        await session.drained()
+    if context is not None:  # RFC 7377 §2.2: updates are of the selected mailbox only
+        session.send(b"* NO [NOUPDATE %b] The selected mailbox was not searched\r\n" % wire.string(session.tag))
+
+
+def _check(session: Session, args: MultisearchArgs, wanted: Return, only_selected: bool) -> None:
+    if session.selected is None and (wanted.update or any(each.kind == SELECTED for each in args.filters)):
+        raise BadCommand("No mailbox is selected")
+    if "SAVE" in wanted.options and not only_selected:
+        raise BadCommand("Only of the selected mailbox a result is saved")  # RFC 7377 §2.2
+    if args.search.numbered and not only_selected:
+        raise BadCommand("Message numbers are of the selected mailbox only")
+
+
+def _names(session: Session, args: MultisearchArgs) -> list[str]:
+    account = session.account
+    names = chosen(args.filters, account.mailboxes.keys(), account.subscriptions)
+    if session.selected is not None and any(each.kind == SELECTED for each in args.filters):
+        names = list(dict.fromkeys((session.selected.mailbox.name, *names)))
+    most = session.services.settings.imap.multisearch_mailboxes
+    if len(names) > most:
+        raise LimitReached(f"More than {most} mailboxes are to be searched")
+    return names
+
+
+def _other(session: Session, name: str) -> View | None:
+    """None where it was deleted meanwhile."""
+    mailbox = session.account.mailboxes.get(name)
+    return View(session.account, mailbox, read_only=True, enabled=session.enabled) if mailbox is not None else None
+
+
+def _head(session: Session, view: View) -> bytes:
+    name = wire.mailbox(view.mailbox.name, session.enabled.rev2)
+    return head(session.tag, uid=True, where=b" MAILBOX %b UIDVALIDITY %d" % (name, view.mailbox.uidvalidity))

@@ -1,0 +1,38 @@
+"""The mailboxes that a client means without naming each (RFC 5465 §6, RFC 7377 §2.2). No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from mailpod.imap.names import DELIMITER, order, superiors
+
+if TYPE_CHECKING:
+    from mailpod.imap.syntax_search import MailboxFilter
+
+_INBOXES: Final = ("INBOX", "Junk")  # RFC 5465 §6.3: what mail is delivered to
+
+
+def chosen(filters: Sequence[MailboxFilter], names: Collection[str], subscribed: Collection[str]) -> list[str]:
+    """Those of `names` that the filters choose, but for "selected"; each once, in the order of the filters. What does
+    not exist is passed over."""
+    found = (name for each in filters for name in _of(each, names, subscribed) if name in names)
+    return list(dict.fromkeys(found))
+
+
+def _of(each: MailboxFilter, names: Collection[str], subscribed: Collection[str]) -> Iterator[str]:
+    match each.kind:
+        case "INBOXES":
+            yield from _INBOXES
+        case "PERSONAL":
+            yield from sorted(names, key=order)
+        case "SUBSCRIBED":
+            yield from sorted(subscribed, key=order)
+        case "MAILBOXES":
+            yield from each.names
+        case "SUBTREE":
+            roots = set(each.names)
+            yield from (name for name in sorted(names, key=order) if roots & {name, "", *superiors(name)})
+        case "SUBTREE-ONE":
+            roots = set(each.names)
+            yield from (name for name in sorted(names, key=order) if roots & {name, name.rpartition(DELIMITER)[0]})
