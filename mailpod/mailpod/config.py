@@ -18,6 +18,7 @@ from mailpod.authres.settings import AuthresSettings
 from mailpod.dns.settings import DnsSettings
 from mailpod.queue.settings import QueueSettings
 from mailpod.relay.settings import OutboundSettings
+from mailpod.retention.settings import RetentionSettings
 from mailpod.rspamd.settings import RspamdSettings
 from mailpod.smtp.settings import SmtpSettings
 from mailpod.store.settings import StoreSettings
@@ -255,6 +256,7 @@ class PodSettings(Settings):
     authres: AuthresSettings = AuthresSettings()
     rspamd: RspamdSettings = RspamdSettings()
     tls_policy: TlsPolicySettings = TlsPolicySettings()
+    retention: RetentionSettings = RetentionSettings()
 
     @field_validator("directory_keys")
     @classmethod

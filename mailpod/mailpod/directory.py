@@ -222,6 +222,11 @@ class Directory:
             in_use = entry.incarnation
         return AccountRef(entry.domain, entry.local, in_use)
 
+    async def mailbox(self, address: Address) -> MailboxEntry | None:
+        """The mailbox whose own address this is, as the bucket has it now; no alias. Raises Unavailable."""
+        entry = _served(await self._fetch(address_key(address.domain, address.local)))
+        return entry if isinstance(entry, MailboxEntry) else None
+
     def forget(self, address: str) -> None:
         """Read the address again at its next use. Which versions were seen is kept."""
         try:

@@ -203,6 +203,7 @@ class Pod:
         self._keep("bucket", lambda: check.follow(settings.bucket_check_seconds))
         self._keep("dmarcreports", services.dmarc_reports.run)
         self._keep("tlsreports", services.tls_reports.run)
+        self._keep("retention", services.retention.run)
         if services.hints is not None:
             self._keep("hints", services.hints.run)
 

@@ -12,6 +12,7 @@ from mailpod.dns.resolver import Resolver
 from mailpod.net.follow import Followers
 from mailpod.net.rates import Rates
 from mailpod.queue.spool import Spool
+from mailpod.retention.keeper import Retention
 from mailpod.rspamd.client import Rspamd
 from mailpod.rspamd.teacher import Teacher
 from mailpod.store.shares import Shares
@@ -78,6 +79,8 @@ class Services:
     """Tells other domains what came in their name; the pod runs it."""
     tls_reports: Reporter = field(init=False, repr=False)
     """Tells other domains how TLS with them went; the pod runs it."""
+    retention: Retention = field(init=False, repr=False)
+    """Deletes what has been in a folder for too long; the pod runs it."""
 
     def __post_init__(self) -> None:
         self.resolver = Resolver(self.settings.dns, self.clock)
@@ -91,3 +94,4 @@ class Services:
         self.shares = Shares(self.store)
         self.dmarc_reports = make_dmarc_reporter(self)
         self.tls_reports = make_reporter(self)
+        self.retention = Retention(self)

@@ -93,6 +93,7 @@ def _members(group: Group, domain: MailDomain) -> tuple[str, ...]:
 def mailbox_entry(mailbox: Mailbox, domain: MailDomain, verifier: str) -> MailboxEntry:
     address, defaults, forwarding = address_of(mailbox, domain), domain.spec.mailbox_defaults, mailbox.spec.forwarding
     protocols = defaults.protocols if mailbox.spec.protocols is None else mailbox.spec.protocols
+    retention = defaults.retention if mailbox.spec.retention is None else mailbox.spec.retention
     return MailboxEntry(
         address=str(address),
         domain=address.domain,
@@ -101,6 +102,7 @@ def mailbox_entry(mailbox: Mailbox, domain: MailDomain, verifier: str) -> Mailbo
         quota_bytes=mailbox.spec.quota.storage or defaults.quota.storage,
         quota_messages=mailbox.spec.quota.messages or defaults.quota.messages,
         protocols=tuple(wire for name, wire in PROTOCOLS.items() if name in protocols),
+        retention={entry.folder: entry.days for entry in retention},
         suspended=mailbox.spec.suspended,
         forward_to=tuple(forwarding.to) if forwarding else (),
         keep_copy=forwarding is None or forwarding.keep_copy == "Enabled",

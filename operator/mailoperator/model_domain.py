@@ -23,6 +23,7 @@ from mailoperator.model_base import (
 )
 from mailoperator.model_mailbox import Quota
 from mailoperator.model_outbound import Outbound
+from mailoperator.model_retention import Retention
 from mailoperator.model_server import Server
 from mailoperator.model_tls import Tls
 from mailoperator.quantity import Bytes, parse_quantity
@@ -43,6 +44,8 @@ class MailboxDefaults(Model):
     """The most that a mailbox may hold."""
     protocols: Protocols = ["Submission", "IMAP", "POP3"]
     """What may be logged in to."""
+    retention: Retention = []
+    """Folders whose old messages are deleted; by default everything is kept."""
 
 
 class Group(Model):

@@ -23,6 +23,7 @@ from mailoperator.model_base import (
     Unique,
     fixed,
 )
+from mailoperator.model_retention import Retention
 from mailoperator.quantity import Bytes
 from mailpod.addresses import MAX_LOCAL_PART, normalize_local_part
 
@@ -81,8 +82,10 @@ class MailboxSpec(Model):
     """The most that it may hold; by default what the MailDomain says."""
     protocols: Protocols | None = None
     """What may be logged in to; by default what the MailDomain says. Mail is received whatever stands here."""
+    retention: Retention | None = None
+    """Folders whose old messages are deleted; by default what the MailDomain says. An empty list keeps everything."""
     suspended: StrictBool = False
-    """Nobody can log in, and mail is refused for the time being. Nothing is deleted."""
+    """Nobody can log in, and mail is refused for the time being. Nothing is deleted, not by retention either."""
     deletion_policy: Literal["Retain", "Delete"] = "Retain"
     """Whether the mail goes with the object. Retain keeps it, and the same Mailbox applied again has it."""
 

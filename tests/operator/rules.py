@@ -309,6 +309,12 @@ CASES = [
         [pods(annotations={"linkerd.io/inject": "disabled"})],
         [pods(annotations={"mailpod.dev/config-hash": "x"})],
     ),
+    Case(
+        "INBOX is written in capitals",
+        "MailDomain",
+        [domain(mailboxDefaults={"retention": [{"folder": "Trash", "days": 30}, {"folder": "Junk", "days": 14}]})],
+        [domain(mailboxDefaults={"retention": [{"folder": "inbox", "days": 365}]})],
+    ),
     # -- Mailbox
     Case(
         "domainRef cannot be changed",
@@ -334,4 +340,10 @@ CASES = [
         bad_names=["a" * 65],
     ),
     Case("metadata.name is longer than 64", "Mailbox", [mailbox(localPart="a")], [], name="a" * 65),
+    Case(
+        "INBOX is written in capitals",
+        "Mailbox",
+        [mailbox(retention=[{"folder": "INBOX", "days": 365}, {"folder": "Inbox/Lists", "days": 1}])],
+        [mailbox(retention=[{"folder": "Inbox", "days": 365}])],
+    ),
 ]

@@ -16,6 +16,7 @@ spec:
   mailboxDefaults:
     quota: {storage: 1Gi, messages: 1000}
     protocols: [POP3, IMAP]
+    retention: [{folder: Trash, days: 30}, {folder: Junk, days: 14}]
 ---
 apiVersion: mailpod.dev/v1alpha1
 kind: Mailbox
@@ -32,6 +33,7 @@ spec:
   localPart: Bob.B
   quota: {storage: 2Gi}
   protocols: []
+  retention: []
   suspended: true
 """
 
@@ -57,6 +59,7 @@ def test_entries(tmp_path: Path) -> None:
             quota_bytes=1 << 30,
             quota_messages=1000,
             protocols=("imap", "pop3"),
+            retention={"Trash": 30, "Junk": 14},
             owner="file:default/alice",
         ),
         AliasEntry(

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from mailpod.store.names import address_key, domain_key
 
 READER: Final = 1  # what this version can read; entries name what they need
-WRITER: Final = 6  # the fields that this version knows and writes
+WRITER: Final = 7  # the fields that this version knows and writes
 _CONTEXT: Final = b"mailpod directory 1\n"
 
 
@@ -52,6 +52,7 @@ class MailboxEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
     quota_bytes: int | None = None  # None: no limit
     quota_messages: int | None = None
     protocols: tuple[str, ...] = ("smtp", "imap", "pop3")  # that may be logged in to; smtp is submission
+    retention: dict[str, int] = {}  # folder -> days after which a message that came into it is deleted
     suspended: bool = False
     forward_to: tuple[str, ...] = ()  # addresses, elsewhere only where the domain's `forwarding` allows it
     keep_copy: bool = True  # of what is forwarded

@@ -1,5 +1,5 @@
-"""What lies beside mail: hints of shared mailboxes, MTA-STS policies of others, counts for reports, and what no rule of
-FORMAT.md names.
+"""What lies beside mail: hints of shared mailboxes, MTA-STS policies of others, counts for reports, rounds,
+and what no rule of FORMAT.md names.
 
 Never damage: a policy is had again, a count that is lost is a number too low, and the owner's log says what is shared.
 """
@@ -15,6 +15,7 @@ from mailpod.store.check.contents import each
 from mailpod.store.check.finding import Findings
 from mailpod.store.daycounts import DMARC_PREFIX, TLS_PREFIX
 from mailpod.store.objects import NotFound, ObjectStore
+from mailpod.store.rounds import ROUNDS_PREFIX
 from mailpod.store.shares import SHARES_PREFIX
 from mailpod.store.stspolicies import POLICIES_PREFIX, KeptPolicy
 
@@ -24,13 +25,14 @@ REPORTED: Final = {
 }
 KNOWN: Final = (
     *("accounts", "directory", "outbound"),
-    *(prefix[:-1] for prefix in (SHARES_PREFIX, POLICIES_PREFIX, *REPORTED)),
+    *(prefix[:-1] for prefix in (SHARES_PREFIX, POLICIES_PREFIX, ROUNDS_PREFIX, *REPORTED)),
 )
 """Folders at the top, but for those that begin with a dot."""
 _SHARE: Final = re.compile(r"[^/]+/[^/]+/[^/]+/[0-9a-f]{24}")
 _POLICY: Final = re.compile(r"[^/]+")
 _COUNT: Final = re.compile(r"\d{4}-\d\d-\d\d/count-[0-9a-f]{16}")
 _CLAIM: Final = re.compile(r"\d{4}-\d\d-\d\d/claim-\d\d")
+_ROUND: Final = re.compile(r"\d{4}-\d\d-\d\d/[^/]+/(claim-\d\d|done)")
 
 
 async def check_beside(objects: ObjectStore, findings: Findings) -> None:
@@ -42,6 +44,7 @@ async def check_beside(objects: ObjectStore, findings: Findings) -> None:
     for prefix, effect in REPORTED.items():
         counts = [key for key in await check.named(prefix, _COUNT, _CLAIM) if "/count-" in key]
         await check.decode(counts, list[dict[str, Any]], "count-bad", effect)
+    await check.named(ROUNDS_PREFIX, _ROUND)
     for name in await objects.list_folders(""):
         if name not in KNOWN and not name.startswith("."):
             check.strange(f"{name}/")
