@@ -71,7 +71,7 @@ async def pack(store: Store, account: Account, *, force: bool = False, dead: Col
             data.append(bodies[place])
             end += len(data[-1])
         moves.setdefault(each.box, []).append((each.at.uid, *place, key, offsets[place]))
-    if not moves:
+    if not moves or not _is_worth_it(state, moves, dead):
         return 0
     await account.uploads.write_once(account.prefix + key, await asyncio.to_thread(b"".join, data))
     moved = await _relocate(account, store.settings, moves, posted)
@@ -97,8 +97,12 @@ def _bytes(held: Iterable[Held]) -> int:
 
 
 def _is_small(held: Held, settings: StoreSettings) -> bool:
-    """Not the pack of one large message, which is where it should be."""
-    return held.bytes < settings.pack_bytes // 4 and held.bytes <= held.messages * settings.inline_message_bytes
+    """Neither full of tiny messages, nor the pack of one large message, which is where it should be.
+
+    What packing makes of many small packs is not small, so that it ends.
+    """
+    less = held.bytes < settings.pack_bytes // 4 and held.messages < settings.pack_messages // 4
+    return less and held.bytes <= held.messages * settings.inline_message_bytes
 
 
 def select(state: State, wanted: set[int], settings: StoreSettings) -> list[tuple[int, list[int]]]:
@@ -129,6 +133,17 @@ def select(state: State, wanted: set[int], settings: StoreSettings) -> list[tupl
             count, size = count + 1, size + octets
         out.append((number, taken))
     return out
+
+
+def _is_worth_it(state: State, moves: dict[int, list[Move]], dead: Collection[str]) -> bool:
+    """Whether a commit or a dead pack loses mail, or two packs all of theirs: else what is damaged, and so stays where
+    it is, would have the others packed again and again."""
+    left = {held.key: held.messages for held in state.homes.held()}
+    for move in (move for of_box in moves.values() for move in of_box):
+        left[move[1]] -= 1
+    sources = {move[1] for of_box in moves.values() for move in of_box}
+    gone = sum(not left[key] for key in sources)
+    return gone > 1 or any(key in dead or not key.startswith("pack/") for key in sources)
 
 
 async def _read(store: Store, account: Account, places: Sequence[Location]) -> dict[tuple[str, int], bytes]:

@@ -107,6 +107,33 @@ async def test_packing_waits_until_it_is_worth_it_and_bounds_packs_and_commits()
     assert found and all(len(op["moves"]) <= 3 for op in found)
 
 
+async def test_packs_that_are_full_of_tiny_messages_are_not_packed_again() -> None:
+    world, store, account = await _filled(0, pack_bytes=1 << 20)
+    for start in range(0, 300, 10):  # thirty messages are a pack, and a small part of its bytes
+        await account.append("INBOX", [NewMessage(mail(number)) for number in range(start, start + 10)])
+    for number in range(2):
+        await account.subscribe(str(number))
+    moved = []
+    while len(moved) < 20 and (count := await store.pack(account)):
+        moved.append(count)
+    assert moved == [30] * 9  # three commits are too few
+    assert await _texts(account) == [mail(number) for number in range(300)]
+
+
+async def test_small_packs_of_which_nothing_but_damage_is_left_are_not_packed_again_and_again() -> None:
+    world, store, account = await _filled(0, pack_newest=0, pack_bytes=1 << 20, pack_messages=400)
+    for start in range(0, 24, 6):
+        for number in range(start, start + 6):
+            await account.append("INBOX", [NewMessage(mail(number))])
+        assert await store.pack(account, force=True) == 6
+    box = account.mailbox("INBOX")
+    for at in [page.location(row) async for page, rows in box.pages([1, 7, 13, 19]) for row in rows]:
+        whole = bytearray(await world.objects.get(world.ref.prefix + at.key))
+        whole[at.offset] ^= 1
+        await world.objects.put(world.ref.prefix + at.key, [whole])
+    assert [await store.pack(account) for _ in range(3)] == [0, 0, 0]
+
+
 def _operations(commit: bytes) -> list[dict[str, object]]:
     return msgspec.json.decode(commit.split(b"\n", 1)[0])["ops"]
 
