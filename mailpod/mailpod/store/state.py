@@ -109,13 +109,13 @@ class State:
                     box.highest_modseq,
                     box.unseen,
                     box.bytes,
-                    sorted(box.acl.items()),
                     list(box.uids),
                     [sorted(box.flag_sets[flags]) for flags in box.flags],
                     list(box.modseqs),
                     list(box.sizes),
                     [self.homes.key(home) for home in box.homes],
                     sorted(box.annotations.items()),
+                    sorted(box.acl.items()),
                 )
                 for box in sorted(self.boxes.values(), key=lambda box: box.id)
             ],

@@ -108,7 +108,7 @@ async def test_packing_waits_until_it_is_worth_it_and_bounds_packs_and_commits()
 
 
 async def test_packs_that_are_full_of_tiny_messages_are_not_packed_again() -> None:
-    world, store, account = await _filled(0, pack_bytes=1 << 20)
+    _world, store, account = await _filled(0, pack_bytes=1 << 20)
     for start in range(0, 300, 10):  # thirty messages are a pack, and a small part of its bytes
         await account.append("INBOX", [NewMessage(mail(number)) for number in range(start, start + 10)])
     for number in range(2):
