@@ -22,6 +22,12 @@ class Enabled:
     qresync: bool = False
     uidonly: bool = False
     rev2: bool = False
+    utf8: bool = False
+
+    @property
+    def utf8_names(self) -> bool:
+        """Mailbox names are in UTF-8 (RFC 9051 §5.1, RFC 9755 §3), not in modified UTF-7."""
+        return self.rev2 or self.utf8
 
     def enable(self, name: str) -> bool:
         """False for what is not known."""
@@ -34,6 +40,8 @@ class Enabled:
                 self.uidonly = True
             case "IMAP4REV2":
                 self.rev2 = True
+            case "UTF8=ACCEPT":
+                self.utf8 = True
             case _:
                 return False
         return True

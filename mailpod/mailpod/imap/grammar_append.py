@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from mailpod.imap.dates import parse_date_time
 from mailpod.imap.grammar_flags import flag_list
-from mailpod.imap.lexer import BadCommand, Cursor
+from mailpod.imap.lexer import BadCommand, Cursor, Frame, Incomplete
 from mailpod.imap.syntax import AppendArgs, AppendMessage, ReplaceArgs
+
+_UTF8: Final = re.compile(rb"UTF8 \(", re.IGNORECASE)  # RFC 6855 §4; RFC 9755 has a bare literal do
 
 
 def append(cursor: Cursor) -> AppendArgs:
@@ -15,6 +20,22 @@ def append(cursor: Cursor) -> AppendArgs:
     while cursor.peek() == b" ":
         messages.append(append_message(cursor))
     return AppendArgs(name, tuple(messages))
+
+
+def resume(segment: bytes, inside: tuple[str, ...], more: bool) -> Incomplete:
+    """Where the next literal stands, from what follows one that stood `inside` parentheses; `more`: another message
+    may follow. Raises BadCommand."""
+    cursor = Cursor(Frame([segment], pending=True))
+    cursor.inside = inside
+    try:
+        _close(cursor)
+        if not more:
+            raise BadCommand("One message replaces one message")  # RFC 8508 §3.1
+        append_message(cursor)
+    except Incomplete as incomplete:
+        if incomplete.message:
+            return incomplete
+    raise BadCommand("Only messages may be literals after the first message")
 
 
 def replace(cursor: Cursor, uid: bool = False) -> ReplaceArgs:
@@ -37,10 +58,26 @@ def append_message(cursor: Cursor) -> AppendMessage:
     if cursor.peek() == b'"':
         date, zone = _date_time(cursor)
         cursor.space()
-    binary = cursor.take(b"~")  # RFC 3516 §4.4: literal8
-    data = cursor.message()
+    data, binary = _literal(cursor)
     kept = tuple(flag for flag in flags if flag != "\\Recent")  # tools copy what FETCH gave them
     return AppendMessage(kept, date, data, binary, zone)
+
+
+def _literal(cursor: Cursor) -> tuple[bytes, bool]:
+    """literal, literal8 and utf8-literal: the octets, and whether they may be any."""
+    if cursor.match(_UTF8):
+        cursor.inside = (*cursor.inside, "UTF8")
+    binary = cursor.take(b"~")  # RFC 3516 §4.4: literal8
+    data = cursor.message()
+    _close(cursor)
+    return data, binary
+
+
+def _close(cursor: Cursor) -> None:
+    """The parentheses that end behind a literal."""
+    if cursor.inside[-1:] == ("UTF8",):
+        cursor.need(b")")
+        cursor.inside = cursor.inside[:-1]
 
 
 def _date_time(cursor: Cursor) -> tuple[int, int]:

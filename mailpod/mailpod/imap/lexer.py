@@ -20,7 +20,6 @@ _SPACES: Final = re.compile(rb" +")
 _ATOM: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 _ASTRING: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\]+')
 _LIST_ATOM: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){"\\]+')
-# 8-bit octets are RFC 9051's quoted; RFC 3501 clients that send them mean the same
 _QUOTED: Final = re.compile(rb'"([^"\\\r\n\x00]*(?:\\["\\][^"\\\r\n\x00]*)*)"')
 _ESCAPE: Final = re.compile(rb"\\(.)", re.DOTALL)
 _NUMBER: Final = re.compile(rb"[0-9]{1,10}(?![0-9])")
@@ -38,11 +37,15 @@ class BadCommand(MailError):
 
 
 class Incomplete(Exception):
-    """The cursor stands at a literal that has not arrived yet: APPEND's message, or any other string."""
+    """The cursor stands at a literal that has not arrived yet: a message or a part of one, or any other string.
 
-    def __init__(self, message: bool) -> None:
+    `inside` are the parentheses around it, by their names.
+    """
+
+    def __init__(self, message: bool, inside: tuple[str, ...]) -> None:
         super().__init__(message)
         self.message = message
+        self.inside = inside
 
 
 @dataclass(slots=True)
@@ -52,18 +55,20 @@ class Frame:
     segments: list[bytes] = field(default_factory=list)
     literals: list[bytes] = field(default_factory=list)
     pending: bool = False
-    messages: int = 0  # literals that are whole messages
+    messages: int = 0  # literals that are messages, or parts of them
+    inside: tuple[str, ...] = ()  # the parentheses around the last one
     utf8: bool = False  # mailbox names, RFC 9051 §5.1; else in modified UTF-7
 
 
 class Cursor:
-    __slots__ = ("_frame", "_index", "at", "line")
+    __slots__ = ("_frame", "_index", "at", "inside", "line")
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
         self._index = 0
         self.line = frame.segments[0]
         self.at = 0
+        self.inside: tuple[str, ...] = ()  # parentheses that a literal may stand in
 
     def match(self, pattern: re.Pattern[bytes]) -> re.Match[bytes] | None:
         """Consumes what `pattern` matches here, if it does."""
@@ -231,14 +236,23 @@ class Cursor:
         found = self.match(_QUOTED)
         if found is None:
             raise self.error("expected a string")
+        if not found[1].isascii():
+            self._check_utf8(found[1])
         return _ESCAPE.sub(rb"\1", found[1]) if b"\\" in found[1] else found[1]
+
+    def _check_utf8(self, quoted: bytes) -> None:
+        """RFC 9755 §3, RFC 9051 §9: 8-bit octets in a quoted string are UTF-8; RFC 3501 clients mean the same."""
+        try:
+            quoted.decode("utf-8")
+        except UnicodeDecodeError:
+            raise self.error("a quoted string must be UTF-8") from None
 
     def at_literal(self) -> bool:
         return self.at == len(self.line) and self._index < len(self._frame.literals) + self._frame.pending
 
     def _literal(self, message: bool = False) -> bytes:
         if self._index == len(self._frame.literals):
-            raise Incomplete(message)
+            raise Incomplete(message, self.inside)
         value = self._frame.literals[self._index]
         self._index += 1
         self.line = self._frame.segments[self._index]

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 from mailpod.errors import LimitReached, MailError
 from mailpod.imap.grammar import GRAMMAR
-from mailpod.imap.grammar_append import append_message
+from mailpod.imap.grammar_append import resume
 from mailpod.imap.lexer import BadCommand, Cursor, Frame, Incomplete
 from mailpod.imap.syntax import Command
 
@@ -83,16 +83,6 @@ def _name(start: bytes) -> str:
     """The command's name in the first segment of a command that is well-formed so far, or will be refused."""
     words = start.decode("latin-1").upper().split(" ", 3)[1:]
     return " ".join(words[:2] if words[:1] == ["UID"] else words[:1])
-
-
-def append_message_to_come(segment: bytes) -> None:
-    """Between two messages of one APPEND. Raises BadCommand."""
-    try:
-        append_message(Cursor(Frame([segment], pending=True)))
-    except Incomplete as incomplete:
-        if incomplete.message:
-            return
-    raise BadCommand("Only messages may be literals after the first message")
 
 
 class Parser:
@@ -246,18 +236,22 @@ class Parser:
         """The command's name, and whether the literal to come is a message. Raises MailError for what is wrong."""
         name = _name(frame.segments[0])
         if frame.messages:
-            if name != "APPEND":
-                raise BadCommand("One message replaces one message")  # RFC 8508 §3.1
             # RFC 3502: only what follows the last message is new, so that many cost no more than each alone
-            append_message_to_come(frame.segments[-1])
-            return name, True
-        if frame.literals and name not in _WITH_MESSAGE:
+            found = resume(frame.segments[-1], frame.inside, more=name == "APPEND")
+        elif frame.literals and name not in _WITH_MESSAGE:
             return name, False
+        else:
+            found = self._found(frame)
+        frame.inside = found.inside
+        return name, found.message
+
+    def _found(self, frame: Frame) -> Incomplete:
+        """Where the first literals of a command stand. Raises MailError for what is wrong."""
         frame.pending = True
         try:
             parse(frame)
         except Incomplete as incomplete:
-            return name, incomplete.message
+            return incomplete
         finally:
             frame.pending = False
         raise AssertionError("a command ended before its literal")

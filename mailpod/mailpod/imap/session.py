@@ -138,7 +138,7 @@ class Session(Wire):
             self._line = None
 
     def names_in_utf8(self, utf8: bool) -> None:
-        """Mailbox names come in UTF-8 from the next command on (RFC 9051 §5.1), not in modified UTF-7."""
+        """Mailbox names come in UTF-8 from the next command on (Enabled.utf8_names)."""
         self._parser.utf8 = utf8
 
     def log_in(self, identity: Identity, account: Account, reads: Collection[str] = ()) -> None:

@@ -42,7 +42,7 @@ def astring(value: bytes) -> bytes:
 
 
 def mailbox(name: str, utf8: bool = False) -> bytes:
-    """A mailbox name in modified UTF-7, or for IMAP4rev2 in UTF-8 (RFC 9051 §5.1, §9 quoted)."""
+    """A mailbox name in modified UTF-7, or in UTF-8 for who enabled it (RFC 9051 §9 quoted, RFC 9755 §3)."""
     if not utf8 or name.isascii():
         return astring(name.encode("ascii") if utf8 else utf7.encode(name))
     return b'"%b"' % _CONTROL.sub("", name).encode("utf-8").replace(b"\\", b"\\\\").replace(b'"', b'\\"')

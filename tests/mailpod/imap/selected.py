@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from mailpod.clock import SystemClock
+from mailpod.config import ImapSettings
 from mailpod.errors import MailError
 from mailpod.imap.commands import append, copy, expunge, fetch, move, replace, search, sort, store, thread
 from mailpod.imap.enabled import Enabled
@@ -76,7 +77,10 @@ class Client:
         entry = SimpleNamespace(quota_bytes=quota.get("bytes"), quota_messages=quota.get("messages"))
         self.identity = SimpleNamespace(entry=entry)
         self.services = SimpleNamespace(
-            budget=Budget(quota.get("budget", 1 << 20)), clock=SystemClock(), teacher=Untaught()
+            budget=Budget(quota.get("budget", 1 << 20)),
+            clock=SystemClock(),
+            settings=SimpleNamespace(imap=ImapSettings(append_8bit_headers=True)),
+            teacher=Untaught(),
         )
         self.tag = b"a"
         self.read_only = read_only

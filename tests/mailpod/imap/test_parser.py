@@ -328,6 +328,11 @@ def test_append() -> None:
     bad(b'a APPEND x "no date" {3+}\r\nabc')
     bad(b"a APPEND x abc")
     bad(b"a APPEND x {3+}\r\nabc x")
+    eight = s.AppendMessage((), None, b"abc", binary=True)
+    assert one(b"a APPEND x UTF8 (~{3+}\r\nabc)") == s.AppendArgs("x", (eight,))
+    bad(b"a APPEND x UTF8 (~{3+}\r\nabc")
+    bad(b"a APPEND x UTF8 (~{3+}\r\nabc {3+}\r\nabc)")
+    bad(b"a APPEND x ~{3+}\r\nabc) {3+}\r\nabc")
 
 
 def test_append_of_several() -> None:
@@ -340,6 +345,11 @@ def test_append_of_several() -> None:
     assert time.process_time() - start < 1, "each message is parsed twice, not again for each that follows"
     *_, command = feed(data, len(data), limits)
     assert isinstance(command, Rejected), "what is no message counts"
+    several = b"a APPEND x utf8 (~{3+}\r\nabc) (y) UTF8 ({3+}\r\nabc) ~{3+}\r\nabc\r\n"
+    *_, command = feed(several, 1, limits)
+    eight = s.AppendMessage((), None, b"abc", binary=True)
+    assert isinstance(command, Command)
+    assert command.args == s.AppendArgs("x", (eight, s.AppendMessage(("y",), None, b"abc"), eight))
 
 
 def test_append_too_big_is_refused_before_it_is_sent_or_swallowed() -> None:
@@ -431,7 +441,7 @@ def test_lines_that_are_no_commands() -> None:
 
 
 _WORDS = st.sampled_from(
-    b"a UID FETCH SEARCH APPEND LIST STORE ( ) {3} {3+} BODY[ ] 1:* \\Seen * NOT OR FLAGS & { } <0.1>".split()
+    b"a UID FETCH SEARCH APPEND LIST STORE ( ) {3} {3+} BODY[ ] 1:* \\Seen * NOT OR FLAGS UTF8 & { } <0.1>".split()
     + b"SORT THREAD ~{3} BINARY[1] (REVERSE DATE) UTF-8 REFERENCES ALL PREVIEW (LAZY)".split()
     + b'GETMETADATA (MAXSIZE DEPTH INFINITY /private/a ("/shared/b" SETMETADATA NIL METADATA /shared'.split()
     + b"SELECT x (QRESYNC (1 2 $ CHANGEDSINCE RETURN (MIN PARTIAL -1:-2) STATUS CREATE (USE SETQUOTA MODSEQ".split()

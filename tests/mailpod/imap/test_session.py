@@ -108,7 +108,7 @@ async def test_a_client_that_leaves_in_an_append_frees_the_budget(make: MakeWorl
 
 async def test_large_append_in_pieces(world: World) -> None:
     client = await world.login(select="INBOX")
-    body = bytes(range(1, 256)) * 40_000
+    body = b"\r\n" + bytes(range(1, 256)) * 40_000
     await client.send(b"a APPEND INBOX {%d}\r\n" % len(body))
     assert (await client.line()).startswith(b"+ ")
     await client.send(body + b"\r\n")

@@ -6,7 +6,8 @@ NULs, which only a literal8 may hold and no BODY[] can show (RFC 3501 §9, CHAR8
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from mailpod.errors import CannotDo
 from mailpod.imap.commands.copy import limits
@@ -20,19 +21,32 @@ if TYPE_CHECKING:
     from mailpod.imap.session import Session
     from mailpod.imap.syntax import AppendArgs, AppendMessage
 
+_HEADER_END: Final = re.compile(rb"(?:\A|\n)\r?\n")
+
 
 async def run(session: Session, args: AppendArgs) -> Done:
     """Raises TryCreate, OverQuota, and CannotDo for an empty message."""
     if not all(each.data for each in args.messages):
         raise CannotDo("A message cannot be empty")  # RFC 3502 §6.3.11: so a client takes an APPEND back
-    messages = [new_message(each) for each in args.messages]
+    messages = [new_message(session, each) for each in args.messages]
     added = await session.account.append(args.mailbox, messages, limits=limits(session))
     return Done(b"APPENDUID %d %b" % (added.uidvalidity, wire(added.uids)), b"Stored")
 
 
-def new_message(message: AppendMessage) -> NewMessage:
-    """As it is stored. Raises UnknownCte."""
+def new_message(session: Session, message: AppendMessage) -> NewMessage:
+    """As it is stored. Raises UnknownCte and CannotDo."""
+    if not (session.enabled.utf8_names or session.services.settings.imap.append_8bit_headers):
+        _check_header(message.data)
     return NewMessage(_without_nuls(message), frozenset(message.flags), message.date, message.zone)
+
+
+def _check_header(data: bytes) -> None:
+    """RFC 9755 §4: header fields are in ASCII, unless the client said that it knows UTF-8."""
+    if data.isascii():
+        return
+    end = _HEADER_END.search(data)
+    if end is None or not data[: end.start()].isascii():
+        raise CannotDo("A header with 8-bit characters needs ENABLE UTF8=ACCEPT")
 
 
 def _without_nuls(message: AppendMessage) -> bytes:

@@ -33,7 +33,7 @@ async def run(session: Session, args: ListArgs) -> Done | None:
     if args.items or args.entries:
         await session.account.refresh()
     matcher = Matcher(args.reference, args.patterns)
-    listing = Listing(session.account, args, session.enabled.rev2)
+    listing = Listing(session.account, args, session.enabled.utf8_names)
     longest = 0
     for count, found in enumerate(list(listing.lines(matcher)), 1):
         name, response, selectable = found
@@ -42,7 +42,7 @@ async def run(session: Session, args: ListArgs) -> Done | None:
         if mailbox is not None and args.items:
             session.send(status.line(session, mailbox, args.items))
         if mailbox is not None and args.entries:
-            response, kept_back = annotations_of(mailbox, args.entries, session.enabled.rev2)  # RFC 9590 §3
+            response, kept_back = annotations_of(mailbox, args.entries, session.enabled.utf8_names)  # RFC 9590 §3
             session.send(response)
             longest = max(longest, kept_back)
         if count % _BATCH == 0:

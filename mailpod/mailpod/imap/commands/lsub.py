@@ -24,5 +24,5 @@ async def run(session: Session, args: ListArgs) -> None:
     hidden = session.account.subscriptions - subscribed
     implied = {parent for name in hidden for parent in superiors(name) if matcher(parent)} - subscribed
     for name in sorted(subscribed | implied, key=order):
-        session.send(line(b"LSUB", [b"\\Noselect"] if name in implied else [], name, utf8=session.enabled.rev2))
+        session.send(line(b"LSUB", [b"\\Noselect"] if name in implied else [], name, utf8=session.enabled.utf8_names))
     await session.drained()

@@ -39,7 +39,7 @@ async def run_get(session: Session, args: GetMetadataArgs) -> Done:
         name, there = mailbox.name, of_mailbox(mailbox)
     told, longest = chosen(there, args.entries)
     if told:
-        session.send(values(name, told, session.enabled.rev2))
+        session.send(values(name, told, session.enabled.utf8_names))
     return Done(b"METADATA LONGENTRIES %d" % longest if longest else None)
 
 

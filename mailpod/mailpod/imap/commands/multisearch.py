@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from mailpod.errors import LimitReached
 from mailpod.imap import wire
-from mailpod.imap.commands.search import begin, context_of, keep
+from mailpod.imap.commands.search import begin, check_charset, context_of, keep
 from mailpod.imap.filters import chosen
 from mailpod.imap.lexer import BadCommand
 from mailpod.imap.results import esearch, head, kept
@@ -26,6 +26,7 @@ _ALL: Final = Return(frozenset(("ALL",)))
 
 async def run(session: Session, args: MultisearchArgs) -> None:
     """Raises LimitReached, and what reading messages raises."""
+    check_charset(session, args.search)
     wanted = args.search.returns or _ALL
     only_selected = all(each.kind == SELECTED for each in args.filters)
     _check(session, args, wanted, only_selected)

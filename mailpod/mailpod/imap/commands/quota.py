@@ -45,7 +45,7 @@ async def run_root(session: Session, args: MailboxArgs) -> None:
     """Raises NoSuchMailbox, Unavailable."""
     await session.account.refresh()
     mailbox = session.account.mailbox(args.mailbox)
-    name = wire.mailbox(mailbox.name, session.enabled.rev2)
+    name = wire.mailbox(mailbox.name, session.enabled.utf8_names)
     if not _is_limited(session):
         session.send(b"* QUOTAROOT %b\r\n" % name)  # RFC 9208 §4.2.2: zero or more roots
         return

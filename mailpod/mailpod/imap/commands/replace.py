@@ -29,7 +29,7 @@ async def run(session: Session, args: ReplaceArgs) -> Done:
     uids = uids_of(view, resolve(SequenceSet(((args.number, args.number),)), view, args.uid))
     if not uids:
         raise Expunged  # a UID that is not there (any more): RFC 8508 §3.3, nothing is appended then
-    message = new_message(args.message)
+    message = new_message(session, args.message)
     added = await session.account.replace(view.mailbox, uids[0], args.mailbox, message, limits=limits(session))
     # RFC 8508 §3.3: APPENDUID in an untagged OK, before the EXPUNGE
     session.send(b"* OK [APPENDUID %d %d] Replacement message ready\r\n" % (added.uidvalidity, added.uids[0]))

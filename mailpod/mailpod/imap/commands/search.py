@@ -15,6 +15,7 @@ from pyroaring import BitMap
 from mailpod.errors import MailError
 from mailpod.imap import wire
 from mailpod.imap.contexts import Context, TagReused, fixed, steady
+from mailpod.imap.lexer import BadCommand
 from mailpod.imap.reply import Done
 from mailpod.imap.results import esearch, head, highest, kept, numbers_of
 from mailpod.imap.search import Search
@@ -30,7 +31,14 @@ _SEARCH: Final = b"* SEARCH"
 
 async def run(session: Session, args: SearchArgs) -> Done:
     """Raises what reading messages raises."""
+    check_charset(session, args)
     return await answer(session, args, _SEARCH, lambda: begin(session, args).run(args.key))
+
+
+def check_charset(session: Session, args: SearchArgs) -> None:
+    """Raises BadCommand."""
+    if args.charset is not None and session.enabled.utf8:
+        raise BadCommand("CHARSET cannot be given once UTF8=ACCEPT is enabled")  # RFC 9755 §3
 
 
 async def answer(

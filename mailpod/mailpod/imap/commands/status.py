@@ -31,7 +31,10 @@ def line(session: Session, mailbox: Mailbox, items: Sequence[str]) -> bytes:
     if "HIGHESTMODSEQ" in items:
         session.enabled.condstore = True  # RFC 7162 §3.1
     values = (b"%b %b" % (item.encode("ascii"), _value(session, mailbox, item)) for item in items)
-    return b"* STATUS %b %b\r\n" % (wire.mailbox(mailbox.name, session.enabled.rev2), wire.parenthesized(values))
+    return b"* STATUS %b %b\r\n" % (
+        wire.mailbox(mailbox.name, session.enabled.utf8_names),
+        wire.parenthesized(values),
+    )
 
 
 def _value(session: Session, mailbox: Mailbox, item: str) -> bytes:
