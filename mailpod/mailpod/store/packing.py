@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -138,12 +139,10 @@ def select(state: State, wanted: set[int], settings: StoreSettings) -> list[tupl
 def _is_worth_it(state: State, moves: dict[int, list[Move]], dead: Collection[str]) -> bool:
     """Whether a commit or a dead pack loses mail, or two packs all of theirs: else what is damaged, and so stays where
     it is, would have the others packed again and again."""
-    left = {held.key: held.messages for held in state.homes.held()}
-    for move in (move for of_box in moves.values() for move in of_box):
-        left[move[1]] -= 1
-    sources = {move[1] for of_box in moves.values() for move in of_box}
-    gone = sum(not left[key] for key in sources)
-    return gone > 1 or any(key in dead or not key.startswith("pack/") for key in sources)
+    taken = Counter(move[1] for of_box in moves.values() for move in of_box)
+    held = {each.key: each.messages for each in state.homes.held()}
+    gone = sum(held.get(key, 0) <= count for key, count in taken.items())
+    return gone > 1 or any(key in dead or not key.startswith("pack/") for key in taken)
 
 
 async def _read(store: Store, account: Account, places: Sequence[Location]) -> dict[tuple[str, int], bytes]:
