@@ -39,8 +39,8 @@ class View:
     """One session's selected mailbox. `read_only` is EXAMINE: nothing is claimed, set or expunged."""
 
     __slots__ = (
-        "_flagged", "_flags", "_introduced", "_keywords", "_modseq", "_modseqs", "_recent", "_told", "_vanished",
-        "account", "contexts", "enabled", "exists", "mailbox", "read_only", "saved", "uids",
+        "_flagged", "_flags", "_introduced", "_keywords", "_modseq", "_modseqs", "_recent", "_recents", "_told",
+        "_vanished", "account", "contexts", "enabled", "exists", "mailbox", "read_only", "saved", "uids",
     )  # fmt: skip
 
     def __init__(self, account: Account, mailbox: Mailbox, read_only: bool, enabled: Enabled | None = None) -> None:
@@ -58,6 +58,7 @@ class View:
         self._keywords = len(mailbox.keywords)
         self._introduced = self.enabled.condstore  # HIGHESTMODSEQ was told since CONDSTORE is enabled
         self._recent: list[tuple[int, int]] = []
+        self._recents = 0  # as told
         self._vanished: set[int] = set()
         self._flagged: set[int] = set()
         self._claim(0)
@@ -223,7 +224,8 @@ class View:
     def sizes(self) -> bytes:
         """EXISTS, and RECENT unless the client speaks IMAP4rev2, which knows no \\Recent (RFC 9051 App. E)."""
         exists = b"* %d EXISTS\r\n" % self.exists
-        return exists if self.enabled.rev2 else exists + b"* %d RECENT\r\n" % self.recent
+        self._recents = self.recent
+        return exists if self.enabled.rev2 else exists + b"* %d RECENT\r\n" % self._recents
 
     def poll(self, allow_expunge: bool) -> list[bytes]:
         """Untagged responses for what changed since the last poll: EXPUNGE, EXISTS, RECENT, FETCH, in this order.
@@ -232,7 +234,11 @@ class View:
         """
         self._collect()
         out = self._tell_expunged() if allow_expunge and self._vanished else []
+        fewer = bool(out)
         self._tell_new(out)
+        if fewer and self.recent != self._recents and not self.enabled.rev2:
+            self._recents = self.recent
+            out.append(b"* %d RECENT\r\n" % self._recents)  # RFC 3501 §7.3.2: whenever the mailbox's size changes
         out += filter(None, [self.new_keywords()])
         # A client takes the highest MODSEQ that it was told for all that it knows (RFC 7162 §3.1): no change of flags
         # is told before an EXPUNGE that is older.

@@ -30,7 +30,7 @@ class Shared:
     """What all clients must be told alike."""
 
     recent: dict[tuple[int, int], int] = field(default_factory=dict)  # of a pod and UID, the session
-    sizes: dict[int, bytes] = field(default_factory=dict)
+    constant: dict[int, bytes] = field(default_factory=dict)  # what never changes, by UID
     gone: set[int] = field(default_factory=set)
     sessions: int = 0
 
@@ -42,6 +42,7 @@ class Known:
     uid: int | None = None
     flags: set[str] | None = None
     modseq: int = 0
+    recent: bool = False
 
 
 class Stress:
@@ -53,7 +54,7 @@ class Stress:
         self.own = frozenset(OWNED[2 * number : 2 * number + 2])
         self.may_delete = number == 0
         self.messages: list[Known] = []
-        self.validity = self.highest = self.count = self.pending = 0
+        self.validity = self.highest = self.count = self.pending = self.recent = 0
         self.resyncing = self.storing = False
         self.asked: tuple[str, set[int]] | None = None  # SEARCH for a flag of its own among these numbers
 
@@ -116,10 +117,11 @@ class Stress:
             number, kind = int(found[1]), found[2]
             if kind == b"EXISTS":
                 self.exists(number)
+            elif kind == b"RECENT":
+                assert self.resyncing or number <= len(self.messages)
+                self.recent = number
             elif self.resyncing:
                 return self.caught_up(line)
-            elif kind == b"RECENT":
-                assert number <= len(self.messages)
             else:
                 assert 1 <= number <= len(self.messages), line
                 if kind == b"FETCH":
@@ -174,8 +176,8 @@ class Stress:
         if found := re.search(rb"[( ]UID (\d+)", line):
             assert message.uid in (None, int(found[1])), f"UID of a message changed: {message.uid}, {line!r}"
             message.uid = int(found[1])
-        if found := re.search(rb"RFC822\.SIZE (\d+)", line):
-            assert self.shared.sizes.setdefault(message.uid or -1, found[1]) == found[1]
+        if found := re.search(rb"RFC822\.SIZE \d+ INTERNALDATE .*\)", line):
+            assert self.shared.constant.setdefault(message.uid or -1, found[0]) == found[0]
         modseq = re.search(rb"MODSEQ \((\d+)\)", line)
         if found := re.search(rb"FLAGS \(([^)]*)\)", line):
             assert modseq or not self.qresync, "RFC 7162 §3.1: MODSEQ in every FETCH with flags"
@@ -191,6 +193,7 @@ class Stress:
         if "\\Recent" in flags and message.uid:
             owner = self.shared.recent.setdefault((id(self.pod), message.uid), self.session)
             assert owner == self.session, f"UID {message.uid} is \\Recent in two sessions (RFC 3501 §2.3.2)"
+        message.recent = "\\Recent" in flags
         flags.discard("\\Recent")
         if message.flags is not None and not self.storing:
             assert message.flags & self.own == flags & self.own, f"another changed {self.own} of UID {message.uid}"
@@ -246,8 +249,9 @@ class Stress:
     def command(self, kind: str) -> bytes:
         message = letter(str(self.rng.random()))
         return {
-            "append": b"APPEND INBOX (%b) {%d+}\r\n%b" % (self.flag().encode(), len(message), message),
-            "fetch": b"FETCH %b (%b RFC822.SIZE ENVELOPE)" % (self.some(), self.items),
+            "append": b'APPEND INBOX (%b) "%b" {%d+}\r\n%b'
+            % (self.flag().encode(), self.date(), len(message), message),
+            "fetch": b"FETCH %b (%b RFC822.SIZE INTERNALDATE ENVELOPE BODYSTRUCTURE)" % (self.some(), self.items),
             "body": b"FETCH %b (UID BODY.PEEK[HEADER.FIELDS (SUBJECT)])" % self.some(),
             "sort": b"SORT (REVERSE DATE SUBJECT) US-ASCII ALL",
             "thread": b"THREAD REFERENCES US-ASCII ALL",
@@ -262,6 +266,9 @@ class Stress:
         numbers = [n for n, message in enumerate(self.messages, 1) if message.uid or not self.qresync]
         chosen = self.rng.sample(numbers, min(len(numbers), self.rng.randint(1, 5)))
         return b",".join(b"%d" % number for number in chosen)
+
+    def date(self) -> bytes:
+        return b"%02d-Jul-1996 02:44:25 %b" % (self.rng.randint(1, 31), self.rng.choice((b"-0700", b"+0000", b"+0530")))
 
     def flag(self) -> str:
         return self.rng.choice(sorted(self.own))

@@ -224,7 +224,9 @@ async def test_expunged_messages_whose_octets_are_gone(at: Desk) -> None:
         b"NO [EXPUNGEISSUED] Some of the messages no longer exist: they have been deleted\r\n"
     )
     answer = await ann.say("UID FETCH 1:2 BODY.PEEK[TEXT]")
-    assert answer == (b"* 2 FETCH (UID 2 BODY[TEXT] {10}\r\nHi there\r\n)\r\n* 1 EXPUNGE\r\nOK UID FETCH completed\r\n")
+    assert answer == (
+        b"* 2 FETCH (UID 2 BODY[TEXT] {10}\r\nHi there\r\n)\r\n* 1 EXPUNGE\r\n* 1 RECENT\r\nOK UID FETCH completed\r\n"
+    )
 
 
 async def test_new_mail_behind_an_expunge_that_is_held_back(at: Desk) -> None:

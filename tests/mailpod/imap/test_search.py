@@ -157,7 +157,10 @@ async def test_numbers_that_no_message_has_find_nothing(ann: Client) -> None:
 async def test_no_expunge_is_told_during_search(at: Desk, ann: Client) -> None:
     await at.account.expunge(ann.view.mailbox, [1])
     assert await ann.say("SEARCH UNSEEN") == b"* SEARCH 2 3\r\nOK [EXPUNGEISSUED] SEARCH completed\r\n", "RFC 5530 §3"
-    assert await ann.say("UID SEARCH UNSEEN") == b"* SEARCH 2 3\r\n* 1 EXPUNGE\r\nOK UID SEARCH completed\r\n"
+    assert (
+        await ann.say("UID SEARCH UNSEEN")
+        == b"* SEARCH 2 3\r\n* 1 EXPUNGE\r\n* 1 RECENT\r\nOK UID SEARCH completed\r\n"
+    )
 
 
 async def test_only_what_is_still_open_is_read(at: Desk, ann: Client) -> None:

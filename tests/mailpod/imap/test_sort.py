@@ -97,7 +97,7 @@ async def test_uid_sort_gives_uids_and_no_expunge_is_told_during_sort(at: Desk) 
     answer = await ann.say("SORT (SUBJECT) UTF-8 ALL")
     assert answer == b"* SORT 1 2 3\r\nOK [EXPUNGEISSUED] SORT completed\r\n", "RFC 5530 §3"
     answer = await ann.say("UID SORT (REVERSE SUBJECT) US-ASCII ALL")
-    assert answer == b"* SORT 3 2 1\r\n* 1 EXPUNGE\r\nOK UID SORT completed\r\n"
+    assert answer == b"* SORT 3 2 1\r\n* 1 EXPUNGE\r\n* 2 RECENT\r\nOK UID SORT completed\r\n"
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,8 @@ async def checkpoint(clients: list[Stress]) -> None:
     first = [(uid, flags) for uid, flags, _ in views[0]]
     for view in views[1:]:
         assert [(uid, flags) for uid, flags, _ in view] == first
+    for client in clients:
+        assert client.recent == sum(message.recent for message in client.messages), "RFC 3501 §7.3.2"
     assert views[0] == views[2], "the same MODSEQ for both that asked for it"
     assert not {uid for uid, _ in first} & clients[0].shared.gone, "an expunged UID is there again"
 

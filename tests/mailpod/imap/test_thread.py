@@ -110,7 +110,7 @@ async def test_uids_a_search_and_no_expunge(at: Desk) -> None:
     answer = await ann.say("THREAD REFERENCES UTF-8 2:3")
     assert answer == b"* THREAD (2 3)\r\nOK [EXPUNGEISSUED] THREAD completed\r\n", "RFC 5530 §3"
     answer = await ann.say("UID THREAD ORDEREDSUBJECT US-ASCII UID 3")
-    assert answer == b"* THREAD (3)\r\n* 1 EXPUNGE\r\nOK UID THREAD completed\r\n"
+    assert answer == b"* THREAD (3)\r\n* 1 EXPUNGE\r\n* 2 RECENT\r\nOK UID THREAD completed\r\n"
 
 
 async def test_what_is_remembered_follows_the_mailbox(at: Desk) -> None:
