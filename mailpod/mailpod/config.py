@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationErro
 from mailpod.authres.settings import AuthresSettings
 from mailpod.dns.settings import DnsSettings
 from mailpod.queue.settings import QueueSettings
+from mailpod.quota.settings import QuotaSettings
 from mailpod.relay.settings import OutboundSettings
 from mailpod.retention.settings import RetentionSettings
 from mailpod.rspamd.settings import RspamdSettings
@@ -260,6 +261,7 @@ class PodSettings(Settings):
     rspamd: RspamdSettings = RspamdSettings()
     tls_policy: TlsPolicySettings = TlsPolicySettings()
     retention: RetentionSettings = RetentionSettings()
+    quota: QuotaSettings = QuotaSettings()
 
     @field_validator("directory_keys")
     @classmethod

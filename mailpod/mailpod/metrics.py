@@ -58,6 +58,9 @@ DELIVERED_BYTES = Counter("mailpod_messages_delivered_bytes_total", "Bytes of th
 OVER_QUOTA = Counter(
     "mailpod_messages_over_quota_total", "Messages refused since the mailbox is full, by its domain.", ["domain"]
 )
+QUOTA_WARNINGS = Counter(
+    "mailpod_quota_warnings_total", "Warnings by mail that a mailbox is nearly full, by its domain.", ["domain"]
+)
 EXPIRED = Counter(
     "mailpod_messages_expired_total", "Messages deleted since they were in their folder for too long.", ["domain"]
 )

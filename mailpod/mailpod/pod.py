@@ -140,6 +140,7 @@ class Pod:
         for task in self._tasks:
             task.cancel()
         await services.teacher.close()
+        await services.quota.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.settings.close_seconds):

@@ -12,6 +12,7 @@ from mailpod.dns.resolver import Resolver
 from mailpod.net.follow import Followers
 from mailpod.net.rates import Rates
 from mailpod.queue.spool import Spool
+from mailpod.quota.warner import QuotaWarner
 from mailpod.retention.keeper import Retention
 from mailpod.rspamd.client import Rspamd
 from mailpod.rspamd.teacher import Teacher
@@ -81,6 +82,8 @@ class Services:
     """Tells other domains how TLS with them went; the pod runs it."""
     retention: Retention = field(init=False, repr=False)
     """Deletes what has been in a folder for too long; the pod runs it."""
+    quota: QuotaWarner = field(init=False, repr=False)
+    """Is told of what came into mailboxes, and warns users whose mailbox is nearly full."""
 
     def __post_init__(self) -> None:
         self.resolver = Resolver(self.settings.dns, self.clock)
@@ -95,3 +98,4 @@ class Services:
         self.dmarc_reports = make_dmarc_reporter(self)
         self.tls_reports = make_reporter(self)
         self.retention = Retention(self)
+        self.quota = QuotaWarner(self)

@@ -14,6 +14,8 @@ from mailpod.errors import AccountClosed, AccountMissing
 from mailpod.net.budget import Budget
 from mailpod.queue.settings import QueueSettings
 from mailpod.queue.spool import Spool
+from mailpod.quota.settings import QuotaSettings
+from mailpod.quota.warner import QuotaWarner
 from mailpod.relay.relay import Relay
 from mailpod.store import Account, AccountRef, Store, StoreSettings
 from mailpod.store.collection import Collected
@@ -199,10 +201,12 @@ def make_pod(world: World, name: str, *, skew: float = 0.0) -> Pod:
     upkeep.world = world
     directory = SimDirectory(link, public_keys=[], clock=clock)
     directory.world = world
+    settings = SimpleNamespace(queue=QUEUE, outbound=OUTBOUND, quota=QuotaSettings(), hostname=name)
     services = SimpleNamespace(
-        settings=SimpleNamespace(queue=QUEUE, outbound=OUTBOUND, hostname=name), store=store, directory=directory,
+        settings=settings, store=store, directory=directory,
         budget=Budget(1 << 20), clock=clock, pod_name=name, signer=Signer(),
     )  # fmt: skip
+    services.quota = QuotaWarner(services)  # type: ignore[arg-type]
     spool = SimSpool(services, world.fork())  # type: ignore[arg-type]
     pod = Pod(name, world, link, store, spool, directory)
     spool.relay = SimRelay(pod, clock, world.fork())  # type: ignore[assignment]

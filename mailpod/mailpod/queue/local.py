@@ -40,9 +40,10 @@ async def deliver(
     new = NewMessage(data, delivery_id=delivery_id, not_after=not_after)
     limits = Limits(entry.quota_bytes, entry.quota_messages) if within_quota else None
     try:
-        added = await _append(services, await services.directory.account(entry), new, limits, folder)
+        added = await _append(services, entry, await services.directory.account(entry), new, limits, folder)
     except (AccountClosed, AccountMissing):
-        added = await _append(services, await services.directory.account(entry, fresh=True), new, limits, folder)
+        ref = await services.directory.account(entry, fresh=True)
+        added = await _append(services, entry, ref, new, limits, folder)
     except OverQuota:
         metrics.OVER_QUOTA.labels(entry.domain).inc()
         raise
@@ -67,13 +68,15 @@ def _final_fields(sender: str, recipient: str) -> bytes:
 
 
 async def _append(
-    services: Services, ref: AccountRef, message: NewMessage, limits: Limits | None, folder: str
+    services: Services, entry: MailboxEntry, ref: AccountRef, message: NewMessage, limits: Limits | None, folder: str
 ) -> Appended:
     account = await services.store.open(ref)
     try:
         try:
-            return await account.append(folder, [message], limits=limits)
+            added = await account.append(folder, [message], limits=limits)
         except NoSuchMailbox:
-            return await account.append("INBOX", [message], limits=limits)
+            added = await account.append("INBOX", [message], limits=limits)
+        services.quota.grown(account, entry)
+        return added
     finally:
         account.release()

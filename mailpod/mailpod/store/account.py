@@ -31,6 +31,7 @@ from .searching import Kept, Narrowed, Where
 from .settings import StoreSettings
 from .state import State
 from .uploads import Uploads
+from .warning import Thresholds, warn
 
 if TYPE_CHECKING:
     from .store import Store
@@ -347,6 +348,14 @@ class Account:
         Raises NoSuchMailbox, LimitReached, Unavailable. Only where the domain's entry has "grant" in `reads`.
         """
         await self.committer.commit(lambda draft: draft.grant(name, who, change), exclusive=True, guard=guard)
+
+    async def warn(self, limits: Limits, thresholds: Thresholds, warning: NewMessage | None) -> int:
+        """Bring a warning of the quota into INBOX, full or not, if one is due then; returns of which threshold, or 0.
+
+        Raises Unavailable.
+        """
+        prepared = await self.uploads.prepare(warning) if warning is not None else None
+        return await self.committer.commit(lambda draft: warn(draft, limits, thresholds, prepared), exclusive=True)
 
     async def close_incarnation(self) -> None:
         """STORE.md rule 15: the last commit of this incarnation."""

@@ -19,6 +19,7 @@ from ..logs import event
 from .draft import Draft, Prepared, Stale
 from .log import Log
 from .rights import Guard
+from .warning import forget_left
 
 if TYPE_CHECKING:
     from .account import Account
@@ -149,6 +150,7 @@ class Committer:
             batch.remove(intent)
             _refuse(intent, error)
         draft.add_recent()
+        forget_left(draft)
         won = not draft.operations or await self._log.publish(
             draft.operations, draft.body, draft.body_bytes, deadline, posted=draft.posted
         )

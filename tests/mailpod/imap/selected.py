@@ -81,6 +81,7 @@ class Client:
             clock=SystemClock(),
             settings=SimpleNamespace(imap=ImapSettings(append_8bit_headers=True)),
             teacher=Untaught(),
+            quota=SimpleNamespace(grown=lambda account, entry: None),
         )
         self.tag = b"a"
         self.read_only = read_only

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tests.mailpod.imap.dialogue import World, user
+from tests.mailpod.imap.dialogue import MakeWorld, World, user
 
 from mailpod.store import NewMessage
 
 
-async def test_usage_and_limits(world: World) -> None:
+async def test_usage_and_limits(make: MakeWorld) -> None:
+    world = await make(quota={"warn_percent": []})
     await world.publish(user("ann", quota_bytes=10_240, quota_messages=3))
     account = await world.account()
     await account.append("Sent", [NewMessage(b"m" * 1500), NewMessage(b"m")])
@@ -18,6 +19,24 @@ async def test_usage_and_limits(world: World) -> None:
     await client.ok(b"APPEND INBOX {1+}\r\nm")
     assert await client.ok(b'GETQUOTA ""') == [b'* QUOTA "" (STORAGE 2 10 MESSAGE 3 3)']
     assert (await client.refused(b"APPEND INBOX {1+}\r\nm")).startswith(b"a NO [OVERQUOTA]")
+
+
+async def test_a_warning_at_a_threshold(world: World) -> None:
+    """By mail, whatever the mailbox was filled with: an APPEND, or a COPY."""
+    await world.publish(user("ann", quota_messages=10))
+    account = await world.account()
+    await account.append("Sent", [NewMessage(b"m" * 20)] * 7)
+    client = await world.login(select="Sent")
+    await client.ok(b"APPEND Drafts {1+}\r\nm")
+    await world.services.quota.idle()
+    fetch = b"FETCH * (BODY[HEADER.FIELDS (SUBJECT)])"
+    await client.ok(b"SELECT INBOX")
+    assert b"Your mailbox is 80 % full" in (await client.ok(fetch))[0]
+    await client.ok(b"SELECT Sent")
+    await client.ok(b"COPY 1 Drafts")
+    await world.services.quota.idle()
+    await client.ok(b"SELECT INBOX")
+    assert b"Your mailbox is 100 % full" in (await client.ok(fetch))[0]
 
 
 async def test_without_limits(world: World) -> None:

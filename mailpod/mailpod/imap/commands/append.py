@@ -30,6 +30,7 @@ async def run(session: Session, args: AppendArgs) -> Done:
         raise CannotDo("A message cannot be empty")  # RFC 3502 §6.3.11: so a client takes an APPEND back
     messages = [new_message(session, each) for each in args.messages]
     added = await session.account.append(args.mailbox, messages, limits=limits(session))
+    session.services.quota.grown(session.account, session.identity.entry)
     return Done(b"APPENDUID %d %b" % (added.uidvalidity, wire(added.uids)), b"Stored")
 
 

@@ -28,6 +28,7 @@ async def run(session: Session, args: CopyArgs) -> Done | None:
     if not uids:
         return Done(None, b"No messages to copy")
     copied = await session.account.copy(session.view.mailbox, uids, args.mailbox, limits=limits(session))
+    session.services.quota.grown(session.account, session.identity.entry)
     if not copied.source:
         return Done(None, b"No messages copied")
     junk.moved(session, session.view.mailbox, args.mailbox, copied)

@@ -1,0 +1,1 @@
+"""Tells users by mail that their mailbox is nearly full."""
