@@ -9,6 +9,7 @@ import signal
 import ssl
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,7 @@ from mailpod.pod import Pod
 from mailpod.store.opening import open_bucket
 from mailpod.tools import du, fsck, inspect, queue, restore
 from mailpod.tools.bucket import CannotRun
+from mailpod.tools.teach import teach
 
 _SWITCH_SECONDS: Final = 0.0005
 """Python's own 5 ms is what the loop would wait, while a thread computes, after each call that waits for the disk."""
@@ -99,8 +101,16 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"Mailpod {version('mailpod')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    serving = commands.add_parser("serve", help="serve mail until SIGTERM", description="Serve mail until SIGTERM.")
+    serving = commands.add_parser(
+        "serve",
+        help="serve mail until SIGTERM",
+        **teach(
+            "Serve mail until SIGTERM; then finish what runs, and leave. `mail-operator` writes FILE and starts this.",
+            ("mailpod serve --config data/.local/pod-0.json", "the pod of `make run`, alone"),
+        ),
+    )
     serving.add_argument("--config", type=Path, required=True, metavar="FILE", help="the pod's settings, JSON")
     serving.add_argument("--name", metavar="NAME", help="the pod's name, where several have the same FILE")
     serving.set_defaults(run=run_pod)

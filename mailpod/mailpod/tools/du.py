@@ -14,6 +14,7 @@ from mailpod.store.check.survey import find_places
 from mailpod.store.objects import StorageError
 from mailpod.tools.bucket import CannotRun, add_options, open_both
 from mailpod.tools.output import Bar, say, size, table
+from mailpod.tools.teach import teach
 
 _HEAD = ("ADDRESS", "MESSAGES", "MAIL", "LOG", "PACKS", "PAGES", "CHECKPOINTS", "IN ALL", "DEAD", "OBJECTS")
 
@@ -22,8 +23,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "du",
         help="what accounts take in the bucket",
-        description="Bytes and objects an account, by kind. MAIL is the bytes of live messages, DEAD what collection"
-        " takes away in time.",
+        **teach(
+            "Bytes and objects an account, by kind. MAIL is the bytes of live messages, DEAD what collection takes away"
+            " in time.",
+            ("mailpod du --bucket data", "who takes how much"),
+            ("mailpod du --bucket data bob@mailpod.test --json", "one account, for a program"),
+        ),
     )
     parser.add_argument("address", nargs="?", default="", metavar="ADDRESS", help="only this one's")
     add_options(parser)

@@ -22,6 +22,7 @@ from mailpod.store.entries import public_key
 from mailpod.store.objects import StorageError
 from mailpod.tools.bucket import CannotRun, add_options, open_both
 from mailpod.tools.output import Bar, say, several, size
+from mailpod.tools.teach import teach
 
 _HINTS: Final = {
     "checkpoint": "mend it with --repair",
@@ -35,8 +36,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "fsck",
         help="check a bucket, and mend what needs no guess",
-        description="Check a bucket against the format. Only reads, unless --repair is given; pods may run meanwhile."
-        " Exit status: 0 clean, 1 damage found (also where it was repaired), 2 it could not run.",
+        **teach(
+            "Check a bucket against the format. Only reads, unless --repair is given; pods may run meanwhile.",
+            ("mailpod fsck --bucket data", "is all of it whole?"),
+            ("mailpod fsck --bucket data --quick", "all but the messages' bytes: quicker, and cheaper"),
+            ("mailpod fsck --bucket data --account bob@mailpod.test --repair", "mend one account"),
+            status="0 clean, 1 damage found (also where it was repaired), 2 it could not run",
+        ),
     )
     add_options(parser)
     parser.add_argument("--account", default="", metavar="ADDRESS", help="only this one's mail")

@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import json
 import sys
-from typing import Any
+from typing import Any, Final
 
 from mailpod.store.check.describe import Account, NotThere
 from mailpod.store.check.directory import DirectoryCheck, Place
@@ -14,17 +14,24 @@ from mailpod.store.check.finding import Findings
 from mailpod.store.check.survey import find_places
 from mailpod.store.objects import StorageError
 from mailpod.tools.bucket import CannotRun, add_options, open_both
-from mailpod.tools.output import say
+from mailpod.tools.output import say, several, size, table
+from mailpod.tools.teach import teach
 
-_WHAT = ("log", "checkpoint", "page", "pack", "message")
+_WHAT: Final = ("log", "checkpoint", "page", "pack", "message")
+_HEAD: Final = ("FOLDER", "USE", "MESSAGES", "UNSEEN", "SIZE", "UIDVALIDITY", "UIDNEXT", "MODSEQ")
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "inspect",
         help="look at an account's log, checkpoints, pages, packs and messages",
-        description="Without more, what the account consists of. `log N`, `checkpoint [N]`, `page ID`, `pack ID` and"
-        " `message UID` show one thing. Everything is JSON; only `message UID --raw` is the message.",
+        **teach(
+            "Without more, what the account consists of. `log N`, `checkpoint [N]`, `page ID`, `pack ID` and"
+            " `message UID` show one thing, as JSON; `message UID --raw` is the message.",
+            ("mailpod inspect --bucket data bob@mailpod.test", "its folders, its log and its index"),
+            ("mailpod inspect --bucket data bob@mailpod.test log 1", "what a commit did"),
+            ("mailpod inspect --bucket data bob@mailpod.test message 3 --raw", "a message as it arrived"),
+        ),
     )
     parser.add_argument("address", metavar="ADDRESS")
     parser.add_argument("what", nargs="?", choices=_WHAT)
@@ -33,6 +40,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--incarnation", type=int, metavar="N", help="not the one in use, but this one")
     parser.add_argument("--folder", default="INBOX", help="of `message`")
     parser.add_argument("--raw", action="store_true", help="of `message`: its bytes, though they be damaged")
+    parser.add_argument("--json", action="store_true", help="print one JSON document, without more too")
     parser.set_defaults(run=run)
 
 
@@ -54,7 +62,11 @@ async def _run(options: argparse.Namespace) -> int:
             _, at = await account.message(options.folder, _number(options))
             sys.stdout.buffer.write(await account.raw(at))
             return 0
-        say(json.dumps(await _look(account, places, options), indent=1, ensure_ascii=False))
+        shown = await _look(account, places, options)
+        if options.what or options.json:
+            say(json.dumps(shown, indent=1, ensure_ascii=False))
+        else:
+            _print(options.address, shown)
     except (NotThere, StorageError, ValueError) as error:
         raise CannotRun(str(error)) from None
     return 0
@@ -74,6 +86,29 @@ async def _look(account: Account, places: list[Place], options: argparse.Namespa
             return (await account.message(options.folder, _number(options)))[0]
     incarnations = {place.number: {"id": place.id, "state": place.state} for place in places}
     return {"incarnations": incarnations, **account.summary()}
+
+
+def _print(address: str, shown: dict[str, Any]) -> None:
+    """The summary, for people."""
+    log, packs = shown["log"], shown["packs"]
+    readable = shown["readable"] if shown["readable"] is not True else "whole"
+    facts = [
+        ("account", f"{address}, last changed {shown['at']}" + (", closed" if shown["closed"] else "")),
+        ("objects", shown["prefix"]),
+        *((f"incarnation {number}", f"{one['id']}, {one['state']}") for number, one in shown["incarnations"].items()),
+        ("log", f"{several(log['commits'], 'commit')}, {log['first']} to {log['last']}: {readable}"),
+        ("checkpoints", ", ".join(f"{seq} {state}" for seq, state in shown["checkpoints"].items()) or "none"),
+        ("pages", f"{shown['pages']:,}"),
+        ("packs", f"{len(packs):,}, {size(sum(packs.values()))}"),
+    ]
+    say(table(facts, left=2))
+    rows: list[tuple[str, ...]] = [_HEAD]
+    for box in shown["folders"]:
+        numbers = (box["messages"], box["unseen"], box["uidvalidity"], box["uidnext"], box["highestmodseq"])
+        messages, unseen, *others = (str(number) for number in numbers)
+        rows.append((box["name"], box["use"] or "", messages, unseen, size(box["bytes"]), *others))
+    say()
+    say(table(rows, left=2))
 
 
 def _chosen(places: list[Place], options: argparse.Namespace) -> Place:

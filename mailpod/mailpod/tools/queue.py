@@ -21,6 +21,7 @@ from mailpod.store.outbound import Outbound, SpoolEntry, Standing, merged
 from mailpod.store.outcome import Outcome
 from mailpod.tools.bucket import CannotRun, add_options, open_both
 from mailpod.tools.output import say, several, table
+from mailpod.tools.teach import teach
 
 _HEAD: Final = ("ID", "STATE", "SENDER", "RECIPIENTS", "AGE", "TRIES", "LAST")
 _AT_ONCE: Final = 16  # entries that are read in parallel
@@ -60,9 +61,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "queue",
         help="messages that wait to be delivered",
-        description="`list` shows all, `show ID` one. `retry`, `hold`, `release` and `drop` take IDs, or --all. Pods"
-        " act on it when they next look at the queue, in some minutes at most. A dropped message is gone, and nobody is"
-        " told.",
+        **teach(
+            "`list` shows all, `show ID` one. `retry`, `hold`, `release` and `drop` take IDs, or --all. Pods act on it"
+            " when they next look at the queue, in some minutes at most. A dropped message is gone, with no notice.",
+            ("mailpod queue --bucket data list", "what waits, for how long, and why"),
+            ("mailpod queue --bucket data retry --to example.net", "now, not later: their server is back"),
+            ("mailpod queue --bucket data hold --all", "nothing leaves until `release`"),
+        ),
     )
     parser.add_argument("what", choices=("list", "show", *_DONE))
     parser.add_argument("ids", nargs="*", metavar="ID")

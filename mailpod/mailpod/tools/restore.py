@@ -20,15 +20,21 @@ from mailpod.store.restoring import CannotRestore, Restored, discard, restore
 from mailpod.store.versions import NoVersions, open_at
 from mailpod.tools.bucket import Bucket, CannotRun, add_options, open_both
 from mailpod.tools.output import Bar, say, several, size
+from mailpod.tools.teach import teach
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "restore",
         help="make an address's mail what it was",
-        description="Write an address's mail as it was as a new incarnation, with a new UIDVALIDITY for every folder:"
-        " clients read it afresh. The old one is closed, and stays as it is. While this runs, mail for the address is"
-        " answered with 451 and waits at its senders.",
+        **teach(
+            "Write an address's mail as it was as a new incarnation, with a new UIDVALIDITY for every folder: clients"
+            " read it afresh. The old one is closed, and stays as it is. While this runs, mail for the address is"
+            " answered with 451 and waits at its senders.",
+            ("mailpod restore --bucket data bob@mailpod.test --last-consistent", "all that fsck can follow"),
+            ("mailpod restore --bucket s3://mail bob@mailpod.test --to 2026-11-23T18:00:00Z", "as it was then"),
+            ("mailpod restore --bucket data bob@mailpod.test --discard 1", "what it replaced may go"),
+        ),
     )
     parser.add_argument("address", metavar="ADDRESS")
     add_options(parser)
@@ -63,7 +69,7 @@ async def restore_address(options: argparse.Namespace) -> int:
     try:
         if options.discard is not None:
             await discard(bucket.objects, domain, local, options.discard)
-            say(f"Incarnation {options.discard} of {options.address} is erased by the operator, in a day by default.")
+            _print_discarded(options)
             return 0
         past = await _past(options, bucket, domain, local, moment) if moment is not None else None
         done = await restore(
@@ -78,6 +84,13 @@ async def restore_address(options: argparse.Namespace) -> int:
     else:
         _print(options.address, done)
     return 0
+
+
+def _print_discarded(options: argparse.Namespace) -> None:
+    if options.json:
+        say(json.dumps({"address": options.address, "discarded": options.discard}, indent=1))
+    else:
+        say(f"Incarnation {options.discard} of {options.address} is erased by the operator, in a day by default.")
 
 
 def _moment(text: str) -> float:

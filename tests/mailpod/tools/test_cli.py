@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,7 @@ def test_inspect(planted: Planted, capfdbinary: Any) -> None:
         return json.loads(captured.out) if "--raw" not in arguments else captured.out
 
     planted_folder = planted.objects._tree.root  # type: ignore[attr-defined]
-    summary = look()
+    summary = look("--json")
     assert summary["incarnations"]["1"] == {"id": planted.alice.incarnation, "state": "in use"}
     assert summary["log"]["last"] == 15 and summary["checkpoints"] == {"15": "whole"}
     assert {box["name"]: box["messages"] for box in summary["folders"]}["INBOX"] == 12
@@ -180,12 +181,25 @@ def test_sizes() -> None:
     assert [size(n) for n in (0, 999, 1500, 2_000_000)] == ["0 B", "999 B", "1.5 kB", "2.0 MB"]
 
 
-def test_the_examples_in_the_help_are_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        cli.main(["--help"])
-    examples = [line.strip() for line in capsys.readouterr().out.splitlines() if line.startswith("  mailpod ")]
-    assert len(examples) > 4
+def test_inspect_for_people(planted: Planted, run: Run) -> None:
+    status, out, _ = run("inspect", "alice@x.test")
+    facts, _, folders = out.partition("\n\n")
+    assert status == 0 and f"incarnation 1  {planted.alice.incarnation}, in use\n" in facts
+    assert "\nlog            15 commits, 1 to 15: whole\ncheckpoints    15 whole\n" in facts
+    head, inbox, *_ = folders.splitlines()
+    assert head.split()[:5] == ["FOLDER", "USE", "MESSAGES", "UNSEEN", "SIZE"]
+    assert inbox.split()[:2] == ["INBOX", "12"]
+
+
+@pytest.mark.parametrize("command", ["", "serve", "fsck", "du", "inspect", "queue", "restore"])
+def test_the_examples_in_the_help_are_commands(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*filter(None, [command]), "--help"])
+    said = capsys.readouterr().out
+    examples = [line.strip() for line in said.splitlines() if line.startswith(f"  mailpod {command}")]
+    assert ended.value.code == 0 and len(examples) >= (1 if command == "serve" else 2)
+    assert not command or "\nexit status: 0 " in said
     for example in examples:
-        command = example.partition("   ")[0].split()[1:]
-        assert cli.main([part.replace("data", "/nowhere/at/all") for part in command]) == 2
+        words = example.partition("  ")[0].split()[1:]
+        assert cli.main([re.sub("^(data|s3://mail)", "/nowhere/at/all", word) for word in words]) == 2
         assert "usage:" not in capsys.readouterr().err
