@@ -160,7 +160,7 @@ def choose(column: Sequence[bytes], names: frozenset[bytes]) -> list[bytes]:
 def _others(names: frozenset[bytes]) -> re.Pattern[bytes]:
     """The LF before a field that has none of these names, and the field up to its CR, folds included."""
     wanted = b"|".join(map(re.escape, sorted(names & CACHED_FIELDS)))
-    return re.compile(rb"\n(?!(?:%b)[ \t]*+:)[^\r\0 \t][^\n]*+(?:\n[ \t][^\n]*+)*+" % wanted, re.IGNORECASE)
+    return re.compile(rb"\n(?!(?:%b)[ \t]*:)[^\r\0 \t][^\n]*(?:\n[ \t][^\n]*)*" % wanted, re.IGNORECASE)
 
 
 def _partial(section: Section, value: bytes) -> bytes:

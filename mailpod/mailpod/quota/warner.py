@@ -39,6 +39,8 @@ class QuotaWarner:
         limits = Limits(entry.quota_bytes, entry.quota_messages)
         if limits == Limits() or not self._thresholds.percents or account.ref in self._tasks:
             return
+        if (account.ref.domain, account.ref.local) != (entry.domain, entry.local):
+            return  # into another's mailbox, whose quota is not known here
         if not settled(account.log.served, limits, self._thresholds):
             account.pins += 1
             self._tasks[account.ref] = asyncio.ensure_future(self._settle(account, entry, limits))
