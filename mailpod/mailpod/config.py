@@ -133,7 +133,11 @@ class ImapSettings(Settings):
     multisearch_mailboxes: Positive = 1000
     """Mailboxes that one ESEARCH may search."""
     idle_refresh_seconds: Seconds = 5
-    """How often an account that someone watches by IDLE is looked at for what other pods changed."""
+    """How often an account that someone watches by IDLE or NOTIFY is looked at for what other pods changed."""
+    notify_mailboxes: Positive = 1000
+    """Mailboxes beside the selected one of whose messages NOTIFY tells."""
+    notify_messages: Positive = 500
+    """New messages that are fetched unasked at once for NOTIFY; of more it tells no more."""
 
 
 class Pop3Settings(Settings):

@@ -23,6 +23,8 @@ class Enabled:
     uidonly: bool = False
     rev2: bool = False
     utf8: bool = False
+    metadata: bool = False
+    notify: bool = False  # NOTIFY was given
 
     @property
     def utf8_names(self) -> bool:
@@ -38,6 +40,8 @@ class Enabled:
                 self.condstore = self.qresync = True  # RFC 7162 §3.2.3: it enables CONDSTORE too
             case "UIDONLY":
                 self.uidonly = True
+            case "METADATA" | "METADATA-SERVER":
+                self.metadata = True  # RFC 5464 §4.1: changes of others are told
             case "IMAP4REV2":
                 self.rev2 = True
             case "UTF8=ACCEPT":

@@ -18,6 +18,7 @@ from mailpod.imap.grammar_filters import esearch
 from mailpod.imap.grammar_flags import flag_list, flags
 from mailpod.imap.grammar_list import create, list_, lsub
 from mailpod.imap.grammar_metadata import get_metadata, set_metadata
+from mailpod.imap.grammar_notify import notify
 from mailpod.imap.grammar_search import cancel_update, search
 from mailpod.imap.grammar_select import select
 from mailpod.imap.grammar_sort import sort, thread
@@ -184,6 +185,7 @@ GRAMMAR: Final[dict[str, Callable[[Cursor], object]]] = {
     "SETQUOTA": set_quota,
     "GETMETADATA": get_metadata,
     "SETMETADATA": set_metadata,
+    "NOTIFY": notify,
     "APPEND": append,
     "REPLACE": replace,
     "UID REPLACE": lambda cursor: replace(cursor, uid=True),

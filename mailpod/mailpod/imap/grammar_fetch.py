@@ -44,7 +44,7 @@ def fetch(cursor: Cursor, uid: bool = False) -> FetchArgs:
     cursor.space()
     numbers = cursor.sequence_set()
     cursor.space()
-    items = _items(cursor)
+    items = fetch_items(cursor)
     changed_since, vanished, places = _modifiers(cursor) if cursor.take(b" ") else (None, False, None)
     if changed_since is not None:
         items.append(_ATTRIBUTES["MODSEQ"])  # RFC 7162 §3.1.4.1: CHANGEDSINCE asks for MODSEQ too
@@ -53,7 +53,8 @@ def fetch(cursor: Cursor, uid: bool = False) -> FetchArgs:
     return FetchArgs(numbers, tuple(dict.fromkeys(items)), uid, changed_since, vanished, places)
 
 
-def _items(cursor: Cursor) -> list[FetchItem]:
+def fetch_items(cursor: Cursor) -> list[FetchItem]:
+    """One item or macro, or `(item item …)`."""
     if not cursor.take(b"("):
         return list(_item(cursor, macros=True))
     items = list(_item(cursor))

@@ -2,7 +2,8 @@
 
 Invariants
 - Commands run one after the other, in the order they came (RFC 3501 §5.5); a task exists only while one runs, and
-  an idle connection, IDLE included, has none but while results are tested again (RFC 5267).
+  an idle connection, IDLE and NOTIFY included, has none but while results are tested again (RFC 5267) or new messages
+  are fetched for NOTIFY.
 - Only the running command, or nobody, feeds the parser; what the client pipelines meanwhile stays in the buffer, and
   beyond `_PIPELINE` octets in the kernel.
 - Octets of a message literal are taken from the budget before the client may send them, and given back when the
@@ -15,15 +16,17 @@ from __future__ import annotations
 import asyncio
 import re
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mailpod import logs, metrics
 from mailpod.errors import AccountClosed, Busy, MailError, TooBig
 from mailpod.imap import reply
 from mailpod.imap.capability import capabilities
-from mailpod.imap.commands import COMMANDS
+from mailpod.imap.commands import COMMANDS, fetch
 from mailpod.imap.enabled import UidRequired
 from mailpod.imap.lexer import BadCommand
+from mailpod.imap.notified import own_change
 from mailpod.imap.parser import NeedLiteral, Rejected
 from mailpod.imap.reply import Done, Held
 from mailpod.imap.session import Leaving, Session
@@ -32,6 +35,7 @@ from mailpod.imap.syntax import Command
 from mailpod.imap.syntax_search import searches_by_number
 
 if TYPE_CHECKING:
+    from mailpod.imap.watching import Own
     from mailpod.services import Services
 
 _PIPELINE: Final = 64 * 1024
@@ -39,6 +43,14 @@ _TURN: Final = 32  # commands in a row
 _UNAUTHENTICATE: Final = re.compile(rb" UNAUTHENTICATE *\r?\n\Z", re.IGNORECASE)
 _UNAUTHENTICATE_ROOM: Final = 64
 _GO_AHEAD: Final = b"+ Ready for literal data\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessages:
+    """Work between commands: messages came that NOTIFY wants fetched."""
+
+
+_NEW_MESSAGES: Final = NewMessages()
 
 
 class ServerBug(MailError):
@@ -117,10 +129,20 @@ class ImapSession(Session):
         super().resume_writing()
         if self._held is not None:
             self.tell()
+        self.news()
+
+    def news(self) -> None:
+        """Also called between commands: what came while one ran."""
+        notified = self.notified
+        if notified is None or notified.plain or self._busy or self._write_paused or self.closing:
+            return
+        self.tell(expunge=self._held is not None or notified.at_once)
+        if self.notified is notified and notified.pending and not self.closing:
+            self._start(_NEW_MESSAGES)
 
     # From input to commands.
 
-    def _start(self, event: Command | NeedLiteral | None) -> None:
+    def _start(self, event: Command | NeedLiteral | NewMessages | None) -> None:
         if event is not None:
             self._busy = True
             self._renewal = None
@@ -145,13 +167,16 @@ class ImapSession(Session):
                 return event
         return None
 
-    async def _work(self, event: Command | NeedLiteral | None) -> None:
+    async def _work(self, event: Command | NeedLiteral | NewMessages | None) -> None:
         """Commands, until there is none to run. The only task of a connection."""
         commands = 0
         try:
             while event is not None:
                 if isinstance(event, NeedLiteral):
                     await self._wait_for_budget(event)
+                elif isinstance(event, NewMessages):
+                    await self._fetch_new()
+                    self.flush()
                 else:
                     await self._run(event)
                     commands += 1
@@ -165,6 +190,14 @@ class ImapSession(Session):
         if self._eof:
             self.close()
         self.resume()
+        self.news()
+
+    async def _fetch_new(self) -> None:
+        """What NOTIFY asked for of new messages, as FETCH has it (RFC 5465 §5.2). What cannot be had is not told."""
+        args = self.notified.fetch() if self.notified is not None and self.selected is not None else None
+        if args is not None:
+            with suppress(MailError):
+                await fetch.run(self, args)
 
     async def _make_way(self, commands: int) -> None:
         """Between pipelined commands: the client must read the answers, and other sessions have their turn."""
@@ -259,16 +292,17 @@ class ImapSession(Session):
             self.flush()
             return
         done = done or Done()
-        self._poll_after(command, rule)
+        self._poll_after(command, rule, own_change(command) if self.notified is not None else None)
         with suppress(MailError):  # the command is done; what its answer lacks comes with the next change
             await self.renew()
+        await self._fetch_new()
         self._answer(command.name, "ok", reply.accepted(command.tag, command.name, done))
         if done.after is not None:
             await done.after()
 
-    def _poll_after(self, command: Command, rule: Rule) -> None:
+    def _poll_after(self, command: Command, rule: Rule, own: Own | None = None) -> None:
         # RFC 7162 §3.2.10.2: a UID command may be answered with VANISHED, but not a search that has message numbers
-        self.poll(rule.expunge and not searches_by_number(command.args))
+        self.poll(rule.expunge and not searches_by_number(command.args), own)
 
     def _fail(self, command: Command, rule: Rule, error: MailError) -> None:
         if isinstance(error, AccountClosed):

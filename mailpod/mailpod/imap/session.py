@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from mailpod.errors import MailError
 from mailpod.imap import reply
 from mailpod.imap.enabled import Enabled
+from mailpod.imap.notified import Notified
 from mailpod.imap.parser import Limits, Parser
 from mailpod.imap.states import State
+from mailpod.imap.syntax_notify import NotifyArgs
 from mailpod.imap.updating import updates
 from mailpod.net.wire import Wire
 
 if TYPE_CHECKING:
     from mailpod.auth.identity import Identity
     from mailpod.imap.view import View
+    from mailpod.imap.watching import Own
     from mailpod.services import Services
     from mailpod.store import Account
 
@@ -39,7 +42,7 @@ class Session(Wire):
 
     __slots__ = (
         "_account", "_bye", "_cut", "_failures", "_identity", "_line", "_out", "_parser", "_queued", "_renewal",
-        "annotates", "enabled", "selected", "tag",
+        "annotates", "enabled", "notified", "selected", "tag",
     )  # fmt: skip
 
     protocol: ClassVar[str] = "imap"
@@ -50,6 +53,7 @@ class Session(Wire):
         self.selected: View | None = None
         self.enabled = Enabled()
         self.annotates = False  # METADATA is offered
+        self.notified: Notified | None = None
         self.tag = b""  # of the running command
         self._identity: Identity | None = None
         self._account: Account | None = None
@@ -166,6 +170,7 @@ class Session(Wire):
 
     def log_out(self) -> None:
         """Undo `log_in`."""
+        self._end_notified()
         self.selected = None
         identity, account = self._identity, self._account
         self._identity = self._account = None
@@ -174,18 +179,48 @@ class Session(Wire):
         if account is not None:
             account.release()
 
-    def poll(self, expunge: bool) -> None:
-        """Queue what changed in the selected mailbox since the client was last told."""
-        view = self.selected
-        if view is None:
-            return
+    def notified_of(self, args: NotifyArgs) -> Notified:
+        """What `notify` may be given."""
+        return Notified(self, args.selected, args.groups)
+
+    def notify(self, notified: Notified) -> None:
+        """What is told from now on, in commands and between them (RFC 5465 §3.1)."""
+        self._end_notified()
+        self.enabled.notify = True
+        self.notified = notified
+        notified.begin(self)
+
+    def watch_annotations(self) -> None:
+        """Changes of annotations are told with what is told of the selected mailbox (RFC 5464 §4.4)."""
+        if self.notified is None:
+            self.notified = Notified(self, None, (), plain=True)
+        elif not self.notified.plain:
+            self.notified.watch.add_annotations()
+
+    def _end_notified(self) -> None:
+        notified, self.notified = self.notified, None
+        if notified is not None:
+            notified.end()
+
+    def poll(self, expunge: bool, own: Own | None = None) -> None:
+        """Queue what changed since the client was last told: in the selected mailbox, and what NOTIFY asked for but
+        `own`."""
+        if self.selected is not None:
+            self._poll_selected(self.selected, expunge)
+        if self.notified is not None:
+            self.send(self.notified.watch.poll(own))
+            if len(self.notified.pending) > self.services.settings.imap.notify_messages:
+                self.send(b"* OK [NOTIFICATIONOVERFLOW] Too many new messages at once\r\n")  # RFC 5465 §5.8
+                self.notify(self.notified_of(NotifyArgs(none=True)))
+
+    def _poll_selected(self, view: View, expunge: bool) -> None:
         if view.mailbox.deleted:
             self.selected = None
             # RFC 2180 §3.3; before the running command's reply, as LOGOUT's, since nothing else can follow
             self.send(reply.bye(b"The selected mailbox was deleted"))
             self.leave(b"")
         else:
-            self.send(view.poll(expunge))
+            self.send(view.poll(expunge) if self.notified is None else self.notified.poll(view, expunge))
 
     async def renew(self, wanted: Callable[[], bool] = lambda: True) -> None:
         """Queue what changed in the results of searches, as the client was last polled. Raises what reading raises."""
@@ -194,11 +229,14 @@ class Session(Wire):
             async for update in updates(view, self.services, lambda: wanted() and self.selected is view):
                 self.send(update)
 
-    def tell(self) -> None:
+    def news(self) -> None:
+        """Something may have changed that NOTIFY asked for; the server's session tells it between commands."""
+
+    def tell(self, expunge: bool = True) -> None:
         """Send what changed while no command runs (IDLE); later, when the client does not read."""
         if self._write_paused:
             return
-        self.poll(expunge=True)
+        self.poll(expunge)
         if self._bye is not None:
             self.say_bye()
         self.flush()

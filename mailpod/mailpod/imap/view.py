@@ -227,7 +227,7 @@ class View:
         self._recents = self.recent
         return exists if self.enabled.rev2 else exists + b"* %d RECENT\r\n" % self._recents
 
-    def poll(self, allow_expunge: bool) -> list[bytes]:
+    def poll(self, allow_expunge: bool, tell_flags: bool = True) -> list[bytes]:
         """Untagged responses for what changed since the last poll: EXPUNGE, EXISTS, RECENT, FETCH, in this order.
 
         `allow_expunge` is False during FETCH, STORE and SEARCH (RFC 3501 §7.4.1); the responses come later then.
@@ -242,7 +242,7 @@ class View:
         out += filter(None, [self.new_keywords()])
         # A client takes the highest MODSEQ that it was told for all that it knows (RFC 7162 §3.1): no change of flags
         # is told before an EXPUNGE that is older.
-        if self._flagged and not (self._vanished and self.enabled.condstore):
+        if tell_flags and self._flagged and not (self._vanished and self.enabled.condstore):
             out += self._tell_flags()
         owed = self._vanished or self._flagged
         if not owed:
@@ -328,7 +328,8 @@ class View:
         else:
             parts = runs(sorted(seq - 1 for seq in map(self.seq_of, flagged) if seq))
         # RFC 7162 §3.1: MODSEQ in each once CONDSTORE is enabled; §3.2.4: UID too with QRESYNC
-        uid = self.enabled.qresync and not self.enabled.uidonly
+        # and RFC 5465 §5.1 wants it
+        uid = (self.enabled.qresync or self.enabled.notify) and not self.enabled.uidonly
         return [self.flags_wire(part, uid, self.enabled.condstore) for part in parts]
 
     def _claim(self, first_new: int) -> None:

@@ -84,6 +84,7 @@ class Client:
             quota=SimpleNamespace(grown=lambda account, entry: None),
         )
         self.tag = b"a"
+        self.notified = None
         self.read_only = read_only
         self.out: list[bytes] = []
         self.writes = 0

@@ -29,6 +29,7 @@ from mailpod.imap.commands import (
     multisearch,
     namespace,
     noop,
+    notify,
     quota,
     rename,
     replace,
@@ -71,6 +72,7 @@ COMMANDS: Final = {
     "SETQUOTA": Rule(quota.run_set, LOGGED_IN),
     "GETMETADATA": Rule(metadata.run_get, LOGGED_IN),
     "SETMETADATA": Rule(metadata.run_set, LOGGED_IN),
+    "NOTIFY": Rule(notify.run, LOGGED_IN),
     "APPEND": Rule(append.run, LOGGED_IN),
     "IDLE": Rule(idle.run, LOGGED_IN),  # RFC 2177 §3
     "COMPRESS": Rule(compress.run, LOGGED_IN),

@@ -31,6 +31,8 @@ async def run(session: Session, args: AppendArgs) -> Done:
     messages = [new_message(session, each) for each in args.messages]
     added = await session.account.append(args.mailbox, messages, limits=limits(session))
     session.services.quota.grown(session.account, session.identity.entry)
+    if session.notified is not None:
+        session.notified.made(args.mailbox, added.uids)
     return Done(b"APPENDUID %d %b" % (added.uidvalidity, wire(added.uids)), b"Stored")
 
 

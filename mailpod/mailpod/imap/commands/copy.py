@@ -31,6 +31,8 @@ async def run(session: Session, args: CopyArgs) -> Done | None:
     session.services.quota.grown(session.account, session.identity.entry)
     if not copied.source:
         return Done(None, b"No messages copied")
+    if session.notified is not None:
+        session.notified.made(args.mailbox, copied.target)
     junk.moved(session, session.view.mailbox, args.mailbox, copied)
     return Done(copyuid(copied), b"Copied")
 

@@ -14,5 +14,7 @@ _SPELLING: Final = {"IMAP4REV2": "IMAP4rev2"}
 async def run(session: Session, args: EnableArgs) -> None:
     known = [name for name in dict.fromkeys(args.names) if session.enabled.enable(name)]
     session.names_in_utf8(session.enabled.utf8_names)
+    if session.enabled.metadata:
+        session.watch_annotations()
     words = (_SPELLING.get(name, name).encode("ascii") for name in known)
     session.send(b" ".join([b"* ENABLED", *words]) + b"\r\n")

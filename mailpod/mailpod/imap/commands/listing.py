@@ -106,9 +106,18 @@ class Listing:
 
 
 def line(
-    response: bytes, attributes: Iterable[bytes], name: str, *, below: Iterable[str] = (), utf8: bool = False
+    response: bytes,
+    attributes: Iterable[bytes],
+    name: str,
+    *,
+    below: Iterable[str] = (),
+    old: str = "",
+    utf8: bool = False,
 ) -> bytes:
-    """`* LIST (attributes) "/" name`, with CHILDINFO where `below` says what is below."""
+    """`* LIST (attributes) "/" name`, with CHILDINFO where `below` says what is below, OLDNAME (RFC 5465) where
+    it was renamed."""
     info = wire.parenthesized(b'"%b"' % option.encode("ascii") for option in below)
     data = b' ("CHILDINFO" %b)' % info if below else b""
+    if old:
+        data = b' ("OLDNAME" (%b))' % wire.mailbox(old, utf8)
     return b'* %b %b "/" %b%b\r\n' % (response, wire.parenthesized(attributes), wire.mailbox(name, utf8), data)

@@ -27,6 +27,8 @@ async def run(session: Session, args: CopyArgs) -> Done | None:
     moved = await session.account.move(view.mailbox, uids, args.mailbox)
     if not moved.source:
         return Done(None, b"No messages moved")
+    if session.notified is not None:
+        session.notified.made(args.mailbox, moved.target)
     junk.moved(session, view.mailbox, args.mailbox, moved)
     # RFC 6851 §4.3: COPYUID in an untagged OK, before the EXPUNGEs
     session.send(b"* OK [%b] Moved\r\n" % copyuid(moved))

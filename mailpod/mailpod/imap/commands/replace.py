@@ -31,6 +31,8 @@ async def run(session: Session, args: ReplaceArgs) -> Done:
         raise Expunged  # a UID that is not there (any more): RFC 8508 §3.3, nothing is appended then
     message = new_message(session, args.message)
     added = await session.account.replace(view.mailbox, uids[0], args.mailbox, message, limits=limits(session))
+    if session.notified is not None:
+        session.notified.made(args.mailbox, added.uids)
     # RFC 8508 §3.3: APPENDUID in an untagged OK, before the EXPUNGE
     session.send(b"* OK [APPENDUID %d %d] Replacement message ready\r\n" % (added.uidvalidity, added.uids[0]))
     session.send(view.poll(allow_expunge=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import compress
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +30,11 @@ def line(session: Session, mailbox: Mailbox, items: Sequence[str]) -> bytes:
         raise BadCommand("IMAP4rev2 has no RECENT")  # RFC 9051 App. E
     if "HIGHESTMODSEQ" in items:
         session.enabled.condstore = True  # RFC 7162 §3.1
+    return response(session, mailbox, items)
+
+
+def response(session: Session, mailbox: Mailbox, items: Iterable[str]) -> bytes:
+    """The same, of items that nobody asked for now (RFC 5465): it enables nothing."""
     values = (b"%b %b" % (item.encode("ascii"), _value(session, mailbox, item)) for item in items)
     return b"* STATUS %b %b\r\n" % (
         wire.mailbox(mailbox.name, session.enabled.utf8_names),

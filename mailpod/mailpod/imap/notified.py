@@ -1,0 +1,104 @@
+"""What NOTIFY asked for, of one session (RFC 5465): the selected mailbox by its view, all else by a Watch. No I/O.
+
+Invariants: of the selected mailbox nothing is told that was not asked for, and no EXPUNGE between commands where it is
+delayed. `pending` are new messages that were told by EXISTS and are still to be fetched; never those that this client
+brought itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from mailpod.imap.sets import runs
+from mailpod.imap.syntax import Command, CreateArgs, FetchArgs, MailboxArgs, RenameArgs, SequenceSet
+from mailpod.imap.syntax_metadata import SetMetadataArgs
+from mailpod.imap.watching import ANNOTATIONS, Own, Watch
+
+if TYPE_CHECKING:
+    from mailpod.imap.session import Session
+    from mailpod.imap.syntax_notify import EventGroup, SelectedEvents
+    from mailpod.imap.view import View
+
+
+class Notified:
+    """`plain`: NOTIFY was not given, and the selected mailbox is told of as ever; only annotations are watched."""
+
+    __slots__ = ("_end", "_last", "_made", "_selected", "_view", "_wanted", "pending", "plain", "watch")
+
+    def __init__(
+        self, session: Session, selected: SelectedEvents | None, groups: tuple[EventGroup, ...], plain: bool = False
+    ) -> None:
+        self.plain = plain
+        self._selected = selected
+        self.watch = Watch(session, groups + ANNOTATIONS if session.enabled.metadata else groups)
+        self._view = session.selected
+        self._last = session.selected.last_uid if session.selected is not None else 0
+        self.pending: list[int] = []
+        self._made: set[int] = set()
+        self._end: list[Callable[[], None]] = []
+        self._wanted = selected is not None or bool(groups)
+
+    def begin(self, session: Session) -> None:
+        """From now on the session is called when something may have changed."""
+        if self._wanted:
+            refresh = session.services.settings.imap.idle_refresh_seconds
+            self._end.append(session.account.watch(session.news))
+            self._end.append(session.services.followers.follow(session.account, refresh))
+
+    def end(self) -> None:
+        """Nobody calls the session any more."""
+        while self._end:
+            self._end.pop()()
+
+    @property
+    def at_once(self) -> bool:
+        """EXPUNGEs are told between commands, too (RFC 5465 §6.1.1)."""
+        return self._selected is not None and not self._selected.delayed
+
+    def poll(self, view: View, expunge: bool) -> list[bytes]:
+        """Of the selected mailbox."""
+        if self.plain:
+            return view.poll(expunge)
+        if self._selected is None or not self._selected.events:
+            return []  # RFC 5465 §3.1
+        out = view.poll(expunge, "FLAGCHANGE" in self._selected.events)
+        if view is not self._view:
+            self._view, self.pending = view, []
+        elif self._selected.items:
+            new = view.uids[view.first_after(self._last) : view.exists]
+            self.pending += (uid for uid in new if uid not in self._made)
+        self._last = view.last_uid
+        self._made.clear()
+        return out
+
+    def made(self, name: str, uids: Iterable[int]) -> None:
+        """The client brought these itself: RFC 5465 §5.2 wants no FETCH of them."""
+        if self._view is not None and self._view.mailbox.name == name:
+            self._made.update(uids)
+
+    def fetch(self) -> FetchArgs | None:
+        """What is to be fetched now, and is pending no more."""
+        uids, self.pending = self.pending, []
+        if not uids or self._selected is None:
+            return None
+        ranges = tuple((part.start, part.stop - 1) for part in runs(uids))
+        return FetchArgs(SequenceSet(ranges), self._selected.items, uid=True)
+
+
+def own_change(command: Command) -> Own | None:
+    """What a command that succeeded changed of names and annotations."""
+    match command.name, command.args:
+        case "CREATE", CreateArgs(mailbox=name):
+            return Own("MAILBOXNAME", name)
+        case "DELETE", MailboxArgs(mailbox=name):
+            return Own("MAILBOXNAME", name, there=False)
+        case "RENAME", RenameArgs(new=name):
+            return Own("MAILBOXNAME", name)
+        case "SUBSCRIBE", MailboxArgs(mailbox=name):
+            return Own("SUBSCRIPTIONCHANGE", name)
+        case "UNSUBSCRIBE", MailboxArgs(mailbox=name):
+            return Own("SUBSCRIPTIONCHANGE", name, there=False)
+        case "SETMETADATA", SetMetadataArgs(mailbox=name, entries=entries):
+            return Own("METADATA", name, entries=frozenset(entry for entry, _ in entries))
+    return None

@@ -1,0 +1,440 @@
+"""NOTIFY: RFC 5465. `told` are responses that come without a command."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.mailpod.imap.dialogue import Client, MakeWorld, World, eventually, other_pod
+
+from mailpod.imap import wire
+from mailpod.imap.grammar_notify import BadEvent, notify
+from mailpod.imap.lexer import BadCommand, Cursor, Frame
+from mailpod.imap.syntax_notify import EventGroup, NotifyArgs, SelectedEvents
+from mailpod.store import NewMessage
+
+MESSAGES = b"(MessageNew MessageExpunge)"
+FLAGS = b"(MessageNew MessageExpunge FlagChange)"
+
+
+async def told(client: Client, count: int) -> list[bytes]:
+    return [await client.line() for _ in range(count)]
+
+
+async def nothing_more(client: Client) -> None:
+    assert await client.ok(b"NOOP") == []
+
+
+async def test_the_selected_mailbox_between_commands(world: World) -> None:
+    client, account = await world.login(select="INBOX"), await world.account()
+    assert await client.ok(b"NOTIFY SET (selected %b)" % FLAGS) == []
+    await account.append("INBOX", [NewMessage(b"x")])
+    assert await told(client, 2) == [b"* 1 EXISTS", b"* 1 RECENT"]
+    await account.store_flags(account.mailbox("INBOX"), [1], "add", ["\\Seen"])
+    assert await told(client, 1) == [b"* 1 FETCH (UID 1 FLAGS (\\Recent \\Seen))"]
+    await account.expunge(account.mailbox("INBOX"), [1])
+    assert await told(client, 2) == [b"* 1 EXPUNGE", b"* 0 RECENT"]
+    await account.append("Sent", [NewMessage(b"x")])
+    await nothing_more(client)
+
+
+async def test_new_messages_are_fetched(world: World) -> None:
+    client, account = await world.login(select="INBOX"), await world.account()
+    await client.ok(b"NOTIFY SET (selected (MessageNew (UID BODY.PEEK[HEADER.FIELDS (SUBJECT)]) MessageExpunge))")
+    await account.append("INBOX", [NewMessage(b"Subject: %d\r\n\r\n" % n) for n in range(2)])
+    assert await told(client, 4) == [
+        b"* 2 EXISTS",
+        b"* 2 RECENT",
+        b"* 1 FETCH (UID 1 BODY[HEADER.FIELDS (SUBJECT)] {14}\r\nSubject: 0\r\n\r\n)",
+        b"* 2 FETCH (UID 2 BODY[HEADER.FIELDS (SUBJECT)] {14}\r\nSubject: 1\r\n\r\n)",
+    ]
+    await client.ok(b"APPEND Sent {1+}\r\nx")
+    assert await client.ok(b"APPEND INBOX {1+}\r\nx") == [b"* 3 EXISTS", b"* 3 RECENT"], "its own are not fetched"
+    await nothing_more(client)
+
+
+async def test_without_a_specifier_nothing_of_the_selected_mailbox(world: World) -> None:
+    """RFC 5465 §3.1: the same as SELECTED NONE, in commands too; and NOTIFY SET is a NOOP first."""
+    client, account = await world.login(select="INBOX"), await world.account()
+    for command in (b"NOTIFY SET (personal (MailboxName))", b"NOTIFY SET (selected NONE)", b"NOTIFY NONE"):
+        await client.ok(b"NOTIFY SET (selected %b)" % MESSAGES)
+        await client.ok(command)
+        await account.append("INBOX", [NewMessage(b"x")])
+        await nothing_more(client)
+        untold = await client.ok(b"NOTIFY SET (selected %b)" % MESSAGES)
+        assert len(untold) == 2 and untold[0].endswith(b"EXISTS")
+
+
+async def test_flags_are_told_only_where_they_are_asked_for(world: World) -> None:
+    account = await world.account()
+    await account.append("INBOX", [NewMessage(b"x"), NewMessage(b"y")])
+    client = await world.login(select="INBOX")
+    await client.ok(b"NOTIFY SET (selected %b)" % MESSAGES)
+    await account.store_flags(account.mailbox("INBOX"), [1], "add", ["\\Seen"])
+    await account.expunge(account.mailbox("INBOX"), [2])
+    assert await told(client, 2) == [b"* 2 EXPUNGE", b"* 1 RECENT"]
+    await nothing_more(client)
+
+
+async def test_delayed_expunges_wait_for_a_command(world: World) -> None:
+    account = await world.account()
+    await account.append("INBOX", [NewMessage(b"x"), NewMessage(b"y")])
+    client = await world.login(select="INBOX")
+    await client.ok(b"NOTIFY SET (selected-delayed %b)" % MESSAGES)
+    await account.expunge(account.mailbox("INBOX"), [1])
+    await account.append("INBOX", [NewMessage(b"z")])
+    assert await told(client, 2) == [b"* 3 EXISTS", b"* 3 RECENT"]
+    assert await client.ok(b"FETCH 2 UID") == [b"* 2 FETCH (UID 2)"]
+    assert await client.ok(b"NOOP") == [b"* 1 EXPUNGE", b"* 2 RECENT"]
+
+
+async def test_in_idle_the_same_is_told(world: World) -> None:
+    """RFC 5465 §4."""
+    account = await world.account()
+    await account.append("INBOX", [NewMessage(b"x")])
+    client = await world.login(select="INBOX")
+    await client.ok(b"NOTIFY SET (selected-delayed (MessageNew (UID) MessageExpunge)) (mailboxes Sent %b)" % MESSAGES)
+    await client.send(b"i IDLE\r\n")
+    assert await client.line() == b"+ idling"
+    await account.expunge(account.mailbox("INBOX"), [1])
+    assert await told(client, 2) == [b"* 1 EXPUNGE", b"* 0 RECENT"]
+    await account.append("Sent", [NewMessage(b"x")])
+    assert (await client.line()).startswith(b"* STATUS Sent (MESSAGES 1 UIDNEXT 2 UIDVALIDITY ")
+    await account.append("INBOX", [NewMessage(b"x")])
+    assert await told(client, 3) == [b"* 1 EXISTS", b"* 1 RECENT", b"* 1 FETCH (UID 2)"]
+    await account.append("Trash", [NewMessage(b"x")])
+    await client.send(b"DONE\r\n")
+    assert await client.line() == b"i OK IDLE completed"
+
+
+async def test_what_comes_while_a_command_runs_is_told_after_it(world: World) -> None:
+    account = await world.account()
+    await account.append("INBOX", [NewMessage(b"x"), NewMessage(b"y")])
+    client = await world.login(select="INBOX")
+    await client.ok(b"NOTIFY SET (selected %b)" % MESSAGES)
+    session = world.sessions()[0]
+    session._busy = True  # as a command does
+    await account.expunge(account.mailbox("INBOX"), [1])
+    session._busy = False
+    assert await client.ok(b"FETCH 1:2 UID") == [b"* 1 FETCH (UID 1)", b"* 2 FETCH (UID 2)"]
+    assert await client.line() == b"* 1 EXPUNGE", "never before the reply (RFC 3501 §7.4.1)"
+
+
+async def test_status_of_other_mailboxes(world: World) -> None:
+    client, account = await world.login(select="INBOX"), await world.account()
+    await account.append("Sent", [NewMessage(b"x")])
+    validity = account.mailbox("Sent").uidvalidity
+    first = await client.ok(b"NOTIFY SET STATUS (mailboxes (Sent INBOX nowhere) %b)" % MESSAGES)
+    assert first == [b"* STATUS Sent (MESSAGES 1 UIDNEXT 2 UIDVALIDITY %d)" % validity], "INBOX is selected"
+    await account.append("Sent", [NewMessage(b"y")])
+    assert await told(client, 1) == [b"* STATUS Sent (MESSAGES 2 UIDNEXT 3 UIDVALIDITY %d)" % validity]
+    await account.store_flags(account.mailbox("Sent"), [1], "add", ["\\Seen"])
+    await nothing_more(client)
+    await account.expunge(account.mailbox("Sent"), [1])
+    assert await told(client, 1) == [b"* STATUS Sent (MESSAGES 1 UIDNEXT 3 UIDVALIDITY %d)" % validity]
+
+
+async def test_status_with_flags_and_condstore(world: World) -> None:
+    client, account = await world.login(), await world.account()
+    await client.ok(b"ENABLE CONDSTORE")
+    await account.append("Sent", [NewMessage(b"x")])
+    (first,) = await client.ok(b"NOTIFY SET STATUS (subtree Sent %b)" % FLAGS)
+    sent = account.mailbox("Sent")
+    assert first == b"* STATUS Sent (MESSAGES 1 UIDNEXT 2 UIDVALIDITY %d UNSEEN 1 HIGHESTMODSEQ %d)" % (
+        sent.uidvalidity,
+        sent.highest_modseq,
+    )
+    await account.store_flags(sent, [1], "add", ["\\Seen"])
+    assert await told(client, 1) == [
+        b"* STATUS Sent (UIDVALIDITY %d UNSEEN 0 HIGHESTMODSEQ %d)" % (sent.uidvalidity, sent.highest_modseq)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mailboxes", "watched"),
+    [
+        (b"personal", {"INBOX", "Sent", "Junk", "a", "a/b", "ab"}),
+        (b"inboxes", {"INBOX", "Junk"}),
+        (b"subscribed", {"Sent", "ab"}),
+        (b"subtree a", {"a", "a/b"}),
+        (b"subtree (a sent Sent)", {"a", "a/b", "Sent"}),
+        (b'mailboxes (a inbox "%")', {"a", "INBOX"}),
+        (b"personal NONE) (mailboxes a", set()),
+    ],
+)
+async def test_which_mailboxes(world: World, mailboxes: bytes, watched: set[str]) -> None:
+    client, account = await world.login(), await world.account()
+    for name in ("Drafts", "Trash", "Archive"):
+        await account.delete(name)
+    await account.create("a/b")
+    await account.create("ab")
+    for name in list(account.subscriptions):
+        await account.unsubscribe(name)
+    await account.subscribe("Sent")
+    await account.subscribe("ab")
+    found = await client.ok(b"NOTIFY SET STATUS (%b %b)" % (mailboxes, MESSAGES))
+    assert {line.split()[2].decode() for line in found} == watched
+
+
+async def test_names(world: World) -> None:
+    """RFC 5465 §5.4: with the direct parent; a rename tells the old name, and nothing of what is below."""
+    client, account = await world.login(), await world.account()
+    await client.ok(b"NOTIFY SET (personal (MailboxName))")
+    await account.create("Work")
+    assert await told(client, 1) == [b'* LIST (\\HasNoChildren) "/" Work']
+    await account.create("Work/2026")
+    assert await told(client, 2) == [
+        b'* LIST (\\HasNoChildren) "/" Work/2026',
+        b'* LIST (\\HasChildren) "/" Work',
+    ]
+    await account.rename("Work", "Old")
+    assert await told(client, 1) == [b'* LIST (\\HasChildren) "/" Old ("OLDNAME" (Work))']
+    await account.delete("Old/2026")
+    assert await told(client, 2) == [
+        b'* LIST (\\NonExistent \\HasNoChildren) "/" Old/2026',
+        b'* LIST (\\HasNoChildren) "/" Old',
+    ]
+    await nothing_more(client)
+
+
+async def test_subscriptions(world: World) -> None:
+    client, account = await world.login(), await world.account()
+    for name in list(account.subscriptions):
+        await account.unsubscribe(name)
+    await client.ok(b"NOTIFY SET (subscribed (SubscriptionChange)) (mailboxes Sent (MailboxName))")
+    await account.subscribe("Sent")
+    assert await told(client, 1) == [b'* LIST (\\HasNoChildren \\Sent \\Subscribed) "/" Sent']
+    await account.unsubscribe("Sent")
+    assert await told(client, 1) == [b'* LIST (\\HasNoChildren \\Sent) "/" Sent']
+    await account.subscribe("gone")
+    assert await told(client, 1) == [b'* LIST (\\NonExistent \\HasNoChildren \\Subscribed) "/" gone']
+
+
+async def test_annotations(world: World) -> None:
+    """RFC 5465 §5.6, §5.7: names without values."""
+    client, account = await world.login(), await world.account()
+    await client.ok(b"NOTIFY SET (mailboxes Sent (MailboxMetadataChange)) (personal (ServerMetadataChange))")
+    await account.annotate("Sent", [("/private/comment", "x"), ("/shared/comment", "y")])
+    assert await told(client, 1) == [b"* METADATA Sent /private/comment /shared/comment"]
+    await account.annotate("Sent", [("/private/comment", None), ("/private/specialuse", None)])
+    assert await told(client, 1) == [b"* METADATA Sent /private/comment /private/specialuse"]
+    await account.annotate("INBOX", [("/private/comment", "x")])
+    await account.annotate("", [("/private/x", "y")])
+    assert await told(client, 1) == [b'* METADATA "" /private/x']
+    await nothing_more(client)
+
+
+async def test_annotations_after_enable(world: World) -> None:
+    """RFC 5464 §4.4: in commands and IDLE, once METADATA is enabled; never of the client's own changes."""
+    client, account = await world.login(), await world.account()
+    await account.annotate("Sent", [("/private/comment", "before")])
+    assert await client.ok(b"ENABLE METADATA") == [b"* ENABLED METADATA"]
+    await client.ok(b"SELECT INBOX")
+    await account.annotate("Sent", [("/private/comment", "x")])
+    assert await client.ok(b"NOOP") == [b"* METADATA Sent /private/comment"]
+    assert await client.ok(b'SETMETADATA Sent (/private/comment "mine")') == []
+    await account.append("INBOX", [NewMessage(b"x")])
+    assert await client.ok(b"NOOP") == [b"* 1 EXISTS", b"* 1 RECENT"]
+    await client.send(b"i IDLE\r\n")
+    assert await client.line() == b"+ idling"
+    await account.annotate("", [("/private/x", "y")])
+    assert await client.line() == b'* METADATA "" /private/x'
+
+
+async def test_the_clients_own_changes_are_not_told(world: World) -> None:
+    """RFC 5465 §5."""
+    client = await world.login()
+    await client.ok(
+        b"NOTIFY SET (personal (MailboxName SubscriptionChange MailboxMetadataChange ServerMetadataChange))"
+    )
+    own = (b"CREATE x", b"RENAME x y", b"SUBSCRIBE y", b'SETMETADATA y (/private/a "")', b"UNSUBSCRIBE y", b"DELETE y")
+    for command in own:
+        assert await client.ok(command) == [], command
+
+
+async def test_a_mailbox_that_is_selected_no_more(world: World) -> None:
+    """What was not told of it while it was selected is told by STATUS."""
+    account = await world.account()
+    await account.append("INBOX", [NewMessage(b"x"), NewMessage(b"y")])
+    client = await world.login(select="INBOX")
+    await client.ok(b"NOTIFY SET (personal %b)" % MESSAGES)
+    await account.expunge(account.mailbox("INBOX"), [1])
+    await nothing_more(client)
+    (status,) = await client.ok(b"UNSELECT")
+    assert status.startswith(b"* STATUS INBOX (MESSAGES 1 UIDNEXT 3 ")
+    await account.append("INBOX", [NewMessage(b"z")])
+    assert (await client.line()).startswith(b"* STATUS INBOX (MESSAGES 2 UIDNEXT 4 ")
+
+
+async def test_another_mailbox_under_the_same_name(world: World) -> None:
+    client, account = await world.login(), await world.account()
+    await account.append("Sent", [NewMessage(b"x")])
+    await client.ok(b"NOTIFY SET (mailboxes Sent %b)" % FLAGS)
+    async with account.lock:  # nothing is seen in between
+        changes = asyncio.gather(
+            account.delete("Sent"), account.create("Sent"), account.append("Sent", [NewMessage(b"y")])
+        )
+        await asyncio.sleep(0)
+    await changes
+    validity = account.mailbox("Sent").uidvalidity
+    line = await client.line()
+    while b"MESSAGES 1" not in line:
+        line = await client.line()
+    assert b"UIDVALIDITY %d" % validity in line
+
+
+async def test_changes_of_another_pod(make: MakeWorld) -> None:
+    world = await make(imap={"idle_refresh_seconds": 0.05})
+    client = await world.login(select="INBOX")
+    await client.ok(b"NOTIFY SET (selected %b) (personal (MessageNew MessageExpunge MailboxName))" % MESSAGES)
+    elsewhere = await (await other_pod(world)).login()
+    await elsewhere.ok(b"APPEND INBOX {1+}\r\nx")
+    assert await told(client, 2) == [b"* 1 EXISTS", b"* 1 RECENT"]
+    await elsewhere.ok(b"CREATE Work")
+    assert await told(client, 1) == [b'* LIST (\\HasNoChildren) "/" Work']
+    await elsewhere.ok(b"APPEND Work {1+}\r\nx")
+    assert (await client.line()).startswith(b"* STATUS Work (MESSAGES 1 UIDNEXT 2 ")
+
+
+async def test_no_task_while_nothing_happens(world: World) -> None:
+    """As IDLE: one follower an account."""
+    clients = [await world.login(select="INBOX") for _ in range(5)]
+    await clients[0].ok(b"NOTIFY SET (selected %b) (personal %b)" % (FLAGS, FLAGS))
+    before = len(asyncio.all_tasks())
+    for client in clients[1:]:
+        await client.ok(b"NOTIFY SET (selected %b) (personal %b)" % (FLAGS, FLAGS))
+    await eventually(lambda: len(asyncio.all_tasks()) == before)
+    assert len(world.services.followers) == 1
+    for client in clients[:2]:
+        await client.ok(b"NOTIFY NONE")
+    await clients[2].ok(b"UNAUTHENTICATE")
+    for client in clients[3:]:
+        client.close()
+    await eventually(lambda: not len(world.services.followers))
+
+
+async def test_limits(make: MakeWorld) -> None:
+    """RFC 5465 §3.1 and §5.8: too many mailboxes, and too many messages to fetch unasked."""
+    world = await make(imap={"notify_mailboxes": 4, "notify_messages": 2})
+    client, account = await world.login(select="INBOX"), await world.account()
+    refused = await client.refused(b"NOTIFY SET (personal %b)" % MESSAGES)
+    assert refused.startswith(b"a NO [NOTIFICATIONOVERFLOW]")
+    await client.ok(b"NOTIFY SET (selected (MessageNew (UID) MessageExpunge))")
+    await account.append("INBOX", [NewMessage(b"x")] * 3)
+    assert await told(client, 3) == [
+        b"* 3 EXISTS", b"* 3 RECENT", b"* OK [NOTIFICATIONOVERFLOW] Too many new messages at once"
+    ]  # fmt: skip
+    await account.append("INBOX", [NewMessage(b"x")])
+    await nothing_more(client)
+
+
+async def test_with_uidonly(world: World) -> None:
+    client, account = await world.login(), await world.account()
+    await client.ok(b"ENABLE UIDONLY")
+    await client.ok(b"SELECT INBOX")
+    await client.ok(b"NOTIFY SET (selected (MessageNew (FLAGS) MessageExpunge FlagChange))")
+    await account.append("INBOX", [NewMessage(b"x", frozenset(["\\Seen"]))])
+    assert (await told(client, 3))[2] == b"* 1 UIDFETCH (FLAGS (\\Recent \\Seen))"
+    await account.store_flags(account.mailbox("INBOX"), [1], "add", ["\\Flagged"])
+    assert await told(client, 1) == [b"* 1 UIDFETCH (FLAGS (\\Flagged \\Recent \\Seen))"]
+    await account.expunge(account.mailbox("INBOX"), [1])
+    assert await told(client, 1) == [b"* VANISHED 1"]
+
+
+async def test_a_deleted_selected_mailbox_ends_the_connection(world: World) -> None:
+    account = await world.account()
+    await account.create("Work")
+    client = await world.login(select="Work")
+    await client.ok(b"NOTIFY SET (selected %b)" % MESSAGES)
+    await account.delete("Work")
+    assert (await client.line()).startswith(b"* BYE")
+    assert await client.closed()
+
+
+def parsed(arguments: bytes) -> NotifyArgs:
+    cursor = Cursor(Frame([b" " + arguments]))
+    found = notify(cursor)
+    cursor.end()
+    return found
+
+
+def test_grammar() -> None:
+    new = frozenset(("MESSAGENEW", "MESSAGEEXPUNGE"))
+    assert parsed(b"none") == NotifyArgs(none=True)
+    assert parsed(b"set status (Selected-Delayed (messagenew messageexpunge))") == NotifyArgs(
+        SelectedEvents(new, delayed=True), status=True
+    )
+    assert parsed(b"SET (mailboxes (INBOX a) (MailboxName)) (subtree b NONE)") == NotifyArgs(
+        groups=(
+            EventGroup("MAILBOXES", ("INBOX", "a"), frozenset(("MAILBOXNAME",))),
+            EventGroup("SUBTREE", ("b",), frozenset()),
+        )
+    )
+    loose = parsed(b"SET (selected MessageNew (uid body.peek[header.fields (from)]) MessageExpunge)")
+    assert loose.selected is not None and len(loose.selected.items) == 2 and loose.selected.events == new
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(b"", b"SET", b"SET STATUS", b"SET ()", b"SET (selected)", b"SET (selected ())", b"SET (other (MailboxName))"),
+        *(b"SET (selected (MessageNew))", b"SET (personal (MessageExpunge))", b"SET (personal (FlagChange))"),
+        *(b"SET (selected (MailboxName))", b"SET (subtree (MailboxName))", b"NONE x", b"SET (personal (MailboxName)) "),
+        b"SET (selected (MessageNew MessageExpunge)) (selected-delayed NONE)",
+        b"SET (personal (MessageNew (UID) MessageExpunge))",
+        b"SET (selected (MessageNew () MessageExpunge))",
+    ],
+)
+def test_what_is_bad(arguments: bytes) -> None:
+    with pytest.raises(BadCommand):
+        parsed(arguments + b"x" if arguments.endswith(b" ") else arguments)
+
+
+async def test_unsupported_events(world: World) -> None:
+    """RFC 5465 §3.1: NO and not BAD, with all that are supported."""
+    client = await world.login()
+    for event in (b"AnnotationChange", b"Lunch"):
+        reply = await client.refused(b"NOTIFY SET (personal (MailboxName %b))" % event)
+        assert reply.startswith(
+            b"a NO [BADEVENT (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange"
+            b" MailboxMetadataChange ServerMetadataChange)]"
+        )
+
+
+_FILTERS = st.sampled_from(("INBOXES", "PERSONAL", "SUBSCRIBED"))
+_NAMED = st.tuples(
+    st.sampled_from(("SUBTREE", "MAILBOXES")), st.lists(st.text("ab/é ", min_size=1), min_size=1, max_size=3)
+)
+_GROUP = st.tuples(
+    st.one_of(_FILTERS.map(lambda kind: (kind, [])), _NAMED),
+    st.sets(st.sampled_from(("MAILBOXNAME", "SUBSCRIPTIONCHANGE", "MAILBOXMETADATACHANGE", "SERVERMETADATACHANGE"))),
+    st.booleans(),
+)
+
+
+@given(st.lists(_GROUP, min_size=1, max_size=4), st.booleans())
+def test_what_is_written_is_what_is_parsed(
+    groups: list[tuple[tuple[str, list[str]], set[str], bool]], status: bool
+) -> None:
+    wanted, words = [], [b"SET", *([b"STATUS"] if status else [])]
+    for (kind, mailboxes), events, messages in groups:
+        chosen = [*events, *(("MessageNew", "MESSAGEEXPUNGE") if messages else ())]
+        quoted = b" (%b)" % b" ".join(map(wire.mailbox, mailboxes)) if mailboxes else b""
+        listed = b"(%b)" % " ".join(chosen).encode() if chosen else b"NONE"
+        words.append(b"(%b%b %b)" % (kind.lower().encode(), quoted, listed))
+        wanted.append(EventGroup(kind, tuple(mailboxes), frozenset(map(str.upper, chosen))))
+    assert parsed(b" ".join(words)) == NotifyArgs(None, tuple(wanted), status)
+
+
+@given(
+    st.lists(
+        st.sampled_from(b"SET NONE ( ) selected MessageNew MessageExpunge (UID) STATUS mailboxes a FlagChange".split())
+    )
+)
+def test_any_words(words: list[bytes]) -> None:
+    try:
+        parsed(b" ".join(words))
+    except (BadCommand, BadEvent):
+        return
