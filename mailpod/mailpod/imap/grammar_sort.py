@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 from mailpod.imap.grammar_return import returns
 from mailpod.imap.grammar_search import program
 from mailpod.imap.lexer import BadCommand, Cursor
-from mailpod.imap.syntax_search import Return, SearchArgs, SortArgs, SortKey, ThreadArgs
+from mailpod.imap.syntax_search import Algorithm, Return, SearchArgs, SortArgs, SortKey, ThreadArgs
 
 _KEYS: Final = frozenset(("ARRIVAL", "CC", "DATE", "FROM", "SIZE", "SUBJECT", "TO", "DISPLAYFROM", "DISPLAYTO"))
-_ALGORITHMS: Final[dict[str, Literal["ORDEREDSUBJECT", "REFERENCES"]]] = {
+_ALGORITHMS: Final[dict[str, Algorithm]] = {
     "ORDEREDSUBJECT": "ORDEREDSUBJECT",
     "REFERENCES": "REFERENCES",
+    "REFS": "REFS",
 }
 _MAX_KEYS: Final = 20
 

@@ -182,9 +182,12 @@ class SortArgs:
     search: SearchArgs
 
 
+Algorithm: TypeAlias = Literal["ORDEREDSUBJECT", "REFERENCES", "REFS"]
+
+
 @dataclass(frozen=True, slots=True)
 class ThreadArgs:
-    algorithm: Literal["ORDEREDSUBJECT", "REFERENCES"]
+    algorithm: Algorithm
     search: SearchArgs
 
 

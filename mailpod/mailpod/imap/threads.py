@@ -1,4 +1,4 @@
-"""THREAD's two algorithms (RFC 5256 §3), on numbers. No I/O.
+"""THREAD's algorithms (RFC 5256 §3; REFS, as Dovecot and Cyrus have it), on numbers. No I/O.
 
 Invariants: a message stands in exactly one place; no loop, whatever the references say; nothing recurses, so a chain
 may be as long as a mailbox. A message is its place in what was asked for; numbers from the count of messages on are
@@ -77,6 +77,23 @@ def by_references(ids: Sequence[Ids], subjects: Sequence[Subject], dates: Sequen
     threads.sort_roots()
     threads.merge()
     threads.sort()
+    return forest
+
+
+def by_latest(ids: Sequence[Ids], dates: Sequence[int]) -> Forest:
+    """REFS (draft-ietf-morg-inthread): no subject joins threads, and each stands where its latest message would."""
+    count = len(ids)
+    forest = _pruned(_Links(ids).parents, count)
+    latest: dict[int, int] = {}
+
+    def when(node: int) -> int:
+        return latest[node] if node in latest else dates[node]
+
+    for node in _youngest_first(forest.roots, forest.children):
+        below = forest.children[node]
+        latest[node] = max(*map(when, below), dates[node] if node < count else when(below[0]))
+        below.sort(key=lambda child: (dates[child], child))
+    forest.roots.sort(key=lambda root: (when(root), root))
     return forest
 
 

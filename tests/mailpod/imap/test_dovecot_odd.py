@@ -101,7 +101,7 @@ async def test_sort_by_each_key_and_threads(home: Path) -> None:
     number = {name: at for at, name in enumerate(named, 1)}
     commands = [f"{order}{key}" for key in KEYS for order in ("", "REVERSE ")]
     asked = {f"SORT ({by}) UTF-8 ALL": by for by in commands}
-    asked |= {f"THREAD {kind} UTF-8 ALL": "DATE" for kind in ("REFERENCES", "ORDEREDSUBJECT")}
+    asked |= {f"THREAD {kind} UTF-8 ALL": "DATE" for kind in ("REFERENCES", "ORDEREDSUBJECT", "REFS")}
     met = set()
     for command, (mine, theirs) in (await results(home, list(named.values()), list(asked))).items():
         if mine != theirs:

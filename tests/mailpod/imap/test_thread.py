@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.mailpod.imap.selected import Desk, desk
 
-from mailpod.imap.threads import by_references, by_subject
+from mailpod.imap.threads import by_latest, by_references, by_subject
 from mailpod.mime.keys import Ids, Subject
 from mailpod.mime.msgids import message_ids
 
@@ -103,6 +103,15 @@ async def test_ordered_subject(at: Desk) -> None:
     assert await threads(at, *messages, algorithm="ORDEREDSUBJECT") == "(3 (2)(4))(1)(5)"
 
 
+async def test_refs_puts_a_thread_where_its_latest_message_is(at: Desk) -> None:
+    """draft-ietf-morg-inthread; the rest of it is compared with Dovecot's in test_dovecot_sort.py."""
+    messages = [
+        *(mail("a", subject="one", day=1), mail("b", subject="two", day=2), mail("c", "a", subject="Re: one", day=9)),
+        *(mail("d", subject="Re: two", day=3), mail("f", "e", day=8), mail("g", "e", day=4)),
+    ]
+    assert await threads(at, *messages, algorithm="REFS") == "(2)(4)((6)(5))(1 3)", "no subject joins 2 and 4"
+
+
 async def test_uids_a_search_and_no_expunge(at: Desk) -> None:
     await at.deliver(mail("a"), mail("b", "a"), mail("c", "a b"))
     ann = at.select()
@@ -127,7 +136,7 @@ async def test_what_is_remembered_follows_the_mailbox(at: Desk) -> None:
     assert (await ann.say("UID THREAD REFERENCES UTF-8 ALL")).startswith(b"* THREAD (2 3)\r\n")
 
 
-@pytest.mark.parametrize("command", ["THREAD REFS UTF-8 ALL", "THREAD REFERENCES ALL", "THREAD REFERENCES UTF-8"])
+@pytest.mark.parametrize("command", ["THREAD REFERENCE UTF-8 ALL", "THREAD REFERENCES ALL", "THREAD REFERENCES UTF-8"])
 async def test_what_is_refused(at: Desk, command: str) -> None:
     assert (await at.select().say(command)).startswith(b"BAD")
 
@@ -146,7 +155,7 @@ _MESSAGES = st.lists(
 @given(_MESSAGES)
 def test_every_message_is_in_one_place(messages: list[tuple[Ids, Subject, int]]) -> None:
     ids, subjects, dates = ([each[column] for each in messages] for column in range(3))
-    for forest in (by_references(ids, subjects, dates), by_subject(subjects, dates)):
+    for forest in (by_references(ids, subjects, dates), by_subject(subjects, dates), by_latest(ids, dates)):
         wire = forest.wire(range(1, len(messages) + 1)).decode()
         assert sorted(map(int, re.findall("[0-9]+", wire))) == list(range(1, len(messages) + 1))
         assert wire.count("(") == wire.count(")")
@@ -156,8 +165,8 @@ def test_every_message_is_in_one_place(messages: list[tuple[Ids, Subject, int]])
 def test_a_chain_as_long_as_a_mailbox() -> None:
     count = 20_000
     ids = [Ids(b"%d" % at, (b"%d" % (at - 1),)) for at in range(count)]
-    forest = by_references(ids, [Subject("s", True)] * count, range(count))
-    assert forest.wire(range(count)) == b"(%b)" % b" ".join(b"%d" % at for at in range(count))
+    for forest in (by_references(ids, [Subject("s", True)] * count, range(count)), by_latest(ids, range(count))):
+        assert forest.wire(range(count)) == b"(%b)" % b" ".join(b"%d" % at for at in range(count))
 
 
 @given(st.lists(st.sampled_from([b"<", b">", b"@", b'"', b"\\", b"a", b" ", b"\t", b"<a@b>", b'<"a b"@c>'])))

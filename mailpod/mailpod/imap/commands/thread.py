@@ -1,22 +1,29 @@
-"""THREAD and UID THREAD (RFC 5256 §3)."""
+"""THREAD and UID THREAD (RFC 5256 §3; REFS: draft-ietf-morg-inthread)."""
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mailpod.imap.commands.search import begin, done
 from mailpod.imap.sortkeys import gathered
-from mailpod.imap.threads import by_references, by_subject
+from mailpod.imap.threads import by_latest, by_references, by_subject
 
 if TYPE_CHECKING:
     from mailpod.imap.reply import Done
     from mailpod.imap.search import Search
     from mailpod.imap.session import Session
-    from mailpod.imap.syntax_search import ThreadArgs
+    from mailpod.imap.syntax_search import Algorithm, ThreadArgs
     from mailpod.imap.view import View
+
+
+_NEEDED: Final[dict[Algorithm, tuple[str, ...]]] = {
+    "ORDEREDSUBJECT": ("DATE", "THREAD SUBJECT"),
+    "REFERENCES": ("DATE", "THREAD SUBJECT", "THREAD IDS"),
+    "REFS": ("DATE", "THREAD IDS"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +53,14 @@ async def run(session: Session, args: ThreadArgs) -> Done:
 
 async def _threads(view: View, search: Search, args: ThreadArgs, positions: Sequence[int]) -> tuple[bytes, int]:
     """The threads, and how many messages are in them: those whose page is gone are left out."""
-    references = args.algorithm == "REFERENCES"
-    names = ("DATE", "THREAD SUBJECT", "THREAD IDS") if references else ("DATE", "THREAD SUBJECT")
-    found, columns = await gathered(search, positions, names)
-    sent, about = columns["DATE"], columns["THREAD SUBJECT"]
-    forest = by_references(columns["THREAD IDS"], about, sent) if references else by_subject(about, sent)
+    found, columns = await gathered(search, positions, _NEEDED[args.algorithm])
+    sent = columns["DATE"]
+    match args.algorithm:
+        case "ORDEREDSUBJECT":
+            forest = by_subject(columns["THREAD SUBJECT"], sent)
+        case "REFERENCES":
+            forest = by_references(columns["THREAD IDS"], columns["THREAD SUBJECT"], sent)
+        case "REFS":
+            forest = by_latest(columns["THREAD IDS"], sent)
     numbers = [view.uids[at] for at in found] if args.search.uid else [at + 1 for at in found]
     return forest.wire(numbers), len(found)
