@@ -40,7 +40,7 @@ def returns(cursor: Cursor) -> Return | None:
 
 
 def partial(cursor: Cursor) -> tuple[int, int]:
-    """`n:m`, both of one sign; the nearer end comes first, and RFC 9394 §5 has 500:400 mean 400:500."""
+    """`n:m`, both of one sign; the nearer end comes first, and RFC 9394 §4 has 500:400 mean 400:500."""
     found = cursor.match(_PARTIAL)
     first, last = (int(found[1]), int(found[2])) if found else (0, 0)
     if first * last <= 0 or max(abs(first), abs(last)) > 2**32 - 1:

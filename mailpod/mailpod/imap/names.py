@@ -20,7 +20,11 @@ MAX_DEPTH: Final = 50
 
 
 def canonical(name: str) -> str:
-    """RFC 3501 §5.1: INBOX in any case is the one INBOX, and the first component of its children likewise."""
+    """RFC 3501 §5.1: INBOX in any case is the one INBOX, and the first component of its children likewise.
+
+    RFC 9051 §5.1: a name is Net-Unicode, so in whatever form it comes, its normalization form C is meant.
+    """
+    name = unicodedata.normalize("NFC", name)
     first, delimiter, rest = name.partition(DELIMITER)
     return _INBOX + delimiter + rest if first.upper() == _INBOX and first.isascii() else name
 

@@ -328,6 +328,8 @@ class Draft:
         self._check_name(new)
         if self.state.find(new) is not None:
             raise MailboxExists(new)
+        found = self.state.find(old)
+        old = found.name if found is not None else old
         below = old + "/"
         if new.startswith(below):
             raise CannotDo("A mailbox cannot be renamed below itself")

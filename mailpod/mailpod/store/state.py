@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Final
+from unicodedata import normalize
 
 from . import ops
 from .annotations import SPECIAL_USE, Annotations, annotated
@@ -55,8 +56,12 @@ class State:
         return sum(len(box.uids) for box in self.boxes.values())
 
     def find(self, name: str) -> Mailbox | None:
-        """A mailbox by name; INBOX in any case (RFC 3501 §5.1)."""
-        return self.names.get(name) or (self.names.get(INBOX) if name.upper() == INBOX else None)
+        """A mailbox by name; INBOX in any case (RFC 3501 §5.1), and names of before they were normalized by what they
+        are in Unicode's form C."""
+        found = self.names.get(name) or (self.names.get(INBOX) if name.upper() == INBOX else None)
+        if found is None and not name.isascii():
+            found = next((box for old, box in self.names.items() if normalize("NFC", old) == name), None)
+        return found
 
     def knows_delivery(self, digest: bytes) -> bool:
         return any(digest in ids for ids in self.deliveries.values())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from tests.mailpod.imap.dialogue import Client, World
 
@@ -70,6 +72,36 @@ async def test_names_are_utf8(client: Client, world: World) -> None:
     assert (await client.refused(b'CREATE "\xff"')).startswith(b"a BAD")
     await client.ok(b"SUBSCRIBE {5+}\r\n\xe2\x98\x83&-")
     assert await client.ok(b'LSUB "" *&*') == [b'* LSUB () "/" "\xe2\x98\x83&-"']
+
+
+async def test_a_name_is_the_same_in_any_normalization_form(client: Client, world: World) -> None:
+    """RFC 9051 §5.1: none but Net-Unicode is created; who accepts other forms does so in all commands."""
+    account = await world.account()
+    composed, apart = "Entwürfe/Öl", unicodedata.normalize("NFD", "Entwürfe/Öl")
+    await client.ok(f'CREATE "{apart}"'.encode())
+    assert composed in account.mailboxes
+    assert (await client.refused(f'CREATE "{composed}"'.encode())).startswith(b"a NO [ALREADYEXISTS]")
+    for name in (composed, apart):
+        await client.ok(f'SELECT "{name}"'.encode())
+        await client.ok(f'STATUS "{name}" (MESSAGES)'.encode())
+        assert len(await client.ok(f'LIST "" "{name}"'.encode())) == 1
+    old = await world.login()
+    await old.ok(b"SELECT Entwu&Awg-rfe/O&Awg-l")
+    await client.ok(f'RENAME "{apart}" "{apart}e"'.encode())
+    assert f"{composed}e" in account.mailboxes
+    await client.ok(f'DELETE "{apart}e"'.encode())
+
+
+async def test_a_name_of_before_names_were_normalized(client: Client, world: World) -> None:
+    account, apart = await world.account(), unicodedata.normalize("NFD", "Öl")
+    await account.create(apart)
+    await account.create(apart + "/more")
+    listed = await client.ok(b'LIST "" "O*"')
+    assert listed[0].endswith(f'"/" "{apart}"'.encode())
+    await client.ok(f'SELECT "{apart}"'.encode())
+    assert (await client.refused('CREATE "Öl"'.encode())).startswith(b"a NO [ALREADYEXISTS]")
+    await client.ok(f'RENAME "{apart}" Oil'.encode())
+    assert {"Oil", "Oil/more"} <= account.mailboxes.keys()
 
 
 async def test_nothing_changes_for_who_did_not_ask(world: World) -> None:
