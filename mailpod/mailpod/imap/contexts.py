@@ -23,6 +23,7 @@ from mailpod.imap.syntax import SequenceSet
 from mailpod.imap.syntax_search import Age, And, Not, Or, Recent, Seq, Uid
 
 if TYPE_CHECKING:
+    from mailpod.imap.syntax import FetchItem
     from mailpod.imap.syntax_search import SearchKey, SortKey
     from mailpod.imap.view import View
 
@@ -49,6 +50,7 @@ class Context:
     last: int
     members: BitMap
     order: array[int]
+    items: tuple[FetchItem, ...] = ()  # to be fetched of new messages among them
 
     def due(self, view: View) -> bool:
         """Whether something came, or changed, that was not tested."""

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from mailpod.imap import wire
-from mailpod.imap.grammar_return import partial
+from mailpod.imap.grammar_partial import partial
 from mailpod.imap.lexer import BadCommand, Cursor
 from mailpod.imap.syntax import FetchArgs, FetchAttr, FetchBinary, FetchBody, FetchItem
 

@@ -1,16 +1,19 @@
-"""RETURN (…) of SEARCH and its kin: RFC 4731 §5, RFC 5182 §3, RFC 5267 §5, RFC 9394 §4."""
+"""RETURN (…) of SEARCH and its kin: RFC 4731 §5, RFC 5182 §3, RFC 5267 §5, RFC 5465 §8, RFC 9394 §4."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
+from mailpod.imap.grammar_fetch import fetch_items
+from mailpod.imap.grammar_partial import partial
 from mailpod.imap.lexer import BadCommand, Cursor
+from mailpod.imap.syntax import FetchItem
 from mailpod.imap.syntax_search import Return
 
 _OPTIONS: Final = frozenset(("MIN", "MAX", "ALL", "COUNT", "SAVE"))
 _CONTEXTS: Final = frozenset(("CONTEXT", "UPDATE"))
-_PARTIAL: Final = re.compile(rb"(-?[1-9][0-9]{0,9}):(-?[1-9][0-9]{0,9})(?![0-9])")
+_ITEMS: Final = re.compile(rb" *(?=\()")
 
 
 def returns(cursor: Cursor) -> Return | None:
@@ -20,6 +23,7 @@ def returns(cursor: Cursor) -> Return | None:
     cursor.at += 8
     named: set[str] = set()
     places = None
+    items: tuple[FetchItem, ...] = ()
     while not cursor.take(b")"):
         if named:
             cursor.space()
@@ -29,6 +33,8 @@ def returns(cursor: Cursor) -> Return | None:
                 raise BadCommand("PARTIAL may be asked for once")  # RFC 5267 §4.4
             cursor.space()
             places = partial(cursor)
+        elif option == "UPDATE" and cursor.match(_ITEMS):
+            items = tuple(dict.fromkeys(fetch_items(cursor)))  # RFC 5465 §7
         elif option not in _OPTIONS | _CONTEXTS:
             raise BadCommand(f"Unknown RETURN option {option}")
         named.add(option)
@@ -36,13 +42,4 @@ def returns(cursor: Cursor) -> Return | None:
         raise BadCommand("ALL and PARTIAL exclude each other")  # RFC 9394 §3.1
     cursor.space()
     # RFC 4731 §3.1: an empty list asks for ALL. RFC 5267 §4.2: CONTEXT is a hint
-    return Return(frozenset(named & _OPTIONS) if named else frozenset(("ALL",)), places, "UPDATE" in named)
-
-
-def partial(cursor: Cursor) -> tuple[int, int]:
-    """`n:m`, both of one sign; the nearer end comes first, and RFC 9394 §4 has 500:400 mean 400:500."""
-    found = cursor.match(_PARTIAL)
-    first, last = (int(found[1]), int(found[2])) if found else (0, 0)
-    if first * last <= 0 or max(abs(first), abs(last)) > 2**32 - 1:
-        raise cursor.error("expected a range like 1:100 or -1:-100")
-    return (first, last) if abs(first) <= abs(last) else (last, first)
+    return Return(frozenset(named & _OPTIONS) if named else frozenset(("ALL",)), places, "UPDATE" in named, items)

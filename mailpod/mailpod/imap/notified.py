@@ -1,8 +1,7 @@
 """What NOTIFY asked for, of one session (RFC 5465): the selected mailbox by its view, all else by a Watch. No I/O.
 
 Invariants: of the selected mailbox nothing is told that was not asked for, and no EXPUNGE between commands where it is
-delayed. `pending` are new messages that were told by EXISTS and are still to be fetched; never those that this client
-brought itself.
+delayed. New messages that were told by EXISTS are the view's to be fetched, but for those that this client brought.
 """
 
 from __future__ import annotations
@@ -10,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from mailpod.imap.sets import runs
-from mailpod.imap.syntax import Command, CreateArgs, FetchArgs, MailboxArgs, RenameArgs, SequenceSet
+from mailpod.imap.syntax import Command, CreateArgs, MailboxArgs, RenameArgs
 from mailpod.imap.syntax_metadata import SetMetadataArgs
 from mailpod.imap.watching import ANNOTATIONS, Own, Watch
 
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 class Notified:
     """`plain`: NOTIFY was not given, and the selected mailbox is told of as ever; only annotations are watched."""
 
-    __slots__ = ("_end", "_last", "_made", "_selected", "_view", "_wanted", "pending", "plain", "watch")
+    __slots__ = ("_end", "_last", "_made", "_selected", "_view", "_wanted", "plain", "watch")
 
     def __init__(
         self, session: Session, selected: SelectedEvents | None, groups: tuple[EventGroup, ...], plain: bool = False
@@ -34,7 +32,6 @@ class Notified:
         self.watch = Watch(session, groups + ANNOTATIONS if session.enabled.metadata else groups)
         self._view = session.selected
         self._last = session.selected.last_uid if session.selected is not None else 0
-        self.pending: list[int] = []
         self._made: set[int] = set()
         self._end: list[Callable[[], None]] = []
         self._wanted = selected is not None or bool(groups)
@@ -64,10 +61,10 @@ class Notified:
             return []  # RFC 5465 §3.1
         out = view.poll(expunge, "FLAGCHANGE" in self._selected.events)
         if view is not self._view:
-            self._view, self.pending = view, []
+            self._view = view
         elif self._selected.items:
             new = view.uids[view.first_after(self._last) : view.exists]
-            self.pending += (uid for uid in new if uid not in self._made)
+            view.fetch_later((uid for uid in new if uid not in self._made), self._selected.items)
         self._last = view.last_uid
         self._made.clear()
         return out
@@ -76,14 +73,6 @@ class Notified:
         """The client brought these itself: RFC 5465 §5.2 wants no FETCH of them."""
         if self._view is not None and self._view.mailbox.name == name:
             self._made.update(uids)
-
-    def fetch(self) -> FetchArgs | None:
-        """What is to be fetched now, and is pending no more."""
-        uids, self.pending = self.pending, []
-        if not uids or self._selected is None:
-            return None
-        ranges = tuple((part.start, part.stop - 1) for part in runs(uids))
-        return FetchArgs(SequenceSet(ranges), self._selected.items, uid=True)
 
 
 def own_change(command: Command) -> Own | None:

@@ -47,7 +47,7 @@ _GO_AHEAD: Final = b"+ Ready for literal data\r\n"
 
 @dataclass(frozen=True, slots=True)
 class NewMessages:
-    """Work between commands: messages came that NOTIFY wants fetched."""
+    """Work between commands: messages came that are to be fetched unasked (RFC 5465)."""
 
 
 _NEW_MESSAGES: Final = NewMessages()
@@ -137,7 +137,10 @@ class ImapSession(Session):
         if notified is None or notified.plain or self._busy or self._write_paused or self.closing:
             return
         self.tell(expunge=self._held is not None or notified.at_once)
-        if self.notified is notified and notified.pending and not self.closing:
+        self.fetch_new()
+
+    def fetch_new(self) -> None:
+        if not self._busy and not self.closing and self.selected is not None and self.selected.unfetched:
             self._start(_NEW_MESSAGES)
 
     # From input to commands.
@@ -193,11 +196,8 @@ class ImapSession(Session):
         self.news()
 
     async def _fetch_new(self) -> None:
-        """What NOTIFY asked for of new messages, as FETCH has it (RFC 5465 §5.2). What cannot be had is not told."""
-        args = self.notified.fetch() if self.notified is not None and self.selected is not None else None
-        if args is not None:
-            with suppress(MailError):
-                await fetch.run(self, args)
+        if self.selected is not None and self.selected.unfetched:
+            await fetch.run_unasked(self, self.selected)
 
     async def _make_way(self, commands: int) -> None:
         """Between pipelined commands: the client must read the answers, and other sessions have their turn."""

@@ -209,9 +209,12 @@ class Session(Wire):
             self._poll_selected(self.selected, expunge)
         if self.notified is not None:
             self.send(self.notified.watch.poll(own))
-            if len(self.notified.pending) > self.services.settings.imap.notify_messages:
+            unfetched = len(self.selected.unfetched) if self.selected is not None else 0
+            if unfetched > self.services.settings.imap.notify_messages:
                 self.send(b"* OK [NOTIFICATIONOVERFLOW] Too many new messages at once\r\n")  # RFC 5465 §5.8
                 self.notify(self.notified_of(NotifyArgs(none=True)))
+                if self.selected is not None:
+                    self.selected.unfetched.clear()
 
     def _poll_selected(self, view: View, expunge: bool) -> None:
         if view.mailbox.deleted:
@@ -231,6 +234,9 @@ class Session(Wire):
 
     def news(self) -> None:
         """Something may have changed that NOTIFY asked for; the server's session tells it between commands."""
+
+    def fetch_new(self) -> None:
+        """Begin to fetch what is to be fetched unasked; the server's session does it, between commands."""
 
     def tell(self, expunge: bool = True) -> None:
         """Send what changed while no command runs (IDLE); later, when the client does not read."""
@@ -257,6 +263,7 @@ class Session(Wire):
                     self.flush()
         if self._renewal is renewal:
             self._renewal = None
+            self.fetch_new()
 
     def leave(self, text: bytes) -> None:
         """BYE after the running command's reply; the first text counts. An empty one: BYE was said already."""

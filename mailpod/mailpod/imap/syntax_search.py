@@ -9,7 +9,7 @@ import datetime
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from mailpod.imap.syntax import SequenceSet
+from mailpod.imap.syntax import FetchItem, SequenceSet
 
 SELECTED: Final = "SELECTED"
 
@@ -148,12 +148,13 @@ class Return:
     """What SEARCH is to answer (RFC 4731 §3.1, RFC 5182 §2.1, RFC 9394 §3.1): MIN, MAX, ALL, COUNT, SAVE.
 
     `partial` are two places among the results, from 1 on, or from -1 down, which is the last. `update`: the client is
-    told what changes in the results (RFC 5267 §4.3).
+    told what changes in the results (RFC 5267 §4.3), and shown `items` of new messages in them (RFC 5465 §7).
     """
 
     options: frozenset[str]
     partial: tuple[int, int] | None = None
     update: bool = False
+    items: tuple[FetchItem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

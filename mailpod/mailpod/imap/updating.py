@@ -49,8 +49,11 @@ async def _update(view: View, context: Context, search: Search, wanted: Callable
     order = await _order(search, context, lost, added) if context.criteria and added else ()
     if not wanted():
         return b""
-    context.modseq, context.last = modseq, last
-    return context.become(view, lost, added, order)
+    known, context.modseq, context.last = context.last, modseq, last
+    told = context.become(view, lost, added, order)
+    if context.items:  # RFC 5465 §7: not of one that came by a change of its flags
+        view.fetch_later((uid for uid in added & context.members if uid > known), context.items)
+    return told
 
 
 async def _order(search: Search, context: Context, lost: BitMap, added: BitMap) -> Sequence[int]:

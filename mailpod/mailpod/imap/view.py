@@ -29,6 +29,7 @@ from mailpod.imap.sets import runs, wire, within
 
 if TYPE_CHECKING:
     from mailpod.imap.contexts import Context
+    from mailpod.imap.syntax import FetchItem
     from mailpod.store import Account, Mailbox
 
 _FEW = 64  # below this a look-up a message is cheaper than a dict of the whole mailbox
@@ -40,7 +41,7 @@ class View:
 
     __slots__ = (
         "_flagged", "_flags", "_introduced", "_keywords", "_modseq", "_modseqs", "_recent", "_recents", "_told",
-        "_vanished", "account", "contexts", "enabled", "exists", "mailbox", "read_only", "saved", "uids",
+        "_vanished", "account", "contexts", "enabled", "exists", "mailbox", "read_only", "saved", "uids", "unfetched",
     )  # fmt: skip
 
     def __init__(self, account: Account, mailbox: Mailbox, read_only: bool, enabled: Enabled | None = None) -> None:
@@ -50,6 +51,7 @@ class View:
         self.read_only = read_only
         self.saved = array("I")  # UIDs, ascending: RFC 5182's `$`
         self.contexts: dict[bytes, Context] = {}  # by tag: RFC 5267 §4.3, updates cease with the mailbox
+        self.unfetched: dict[int, tuple[FetchItem, ...]] = {}  # UIDs, and what is to be fetched of them unasked
         self.uids: array[int] = mailbox.uids
         self.exists: int = mailbox.exists
         self._flags: array[int] = mailbox.flags
@@ -103,6 +105,11 @@ class View:
     def first_after(self, uid: int) -> int:
         """The position of the first message above `uid`, whether there is such a message or not."""
         return bisect_right(self.uids, uid, 0, self.exists)
+
+    def fetch_later(self, uids: Iterable[int], items: tuple[FetchItem, ...]) -> None:
+        """RFC 5465 §7: what several ask for of a message is one response."""
+        for uid in uids:
+            self.unfetched[uid] = tuple(dict.fromkeys((*self.unfetched.get(uid, ()), *items)))
 
     def as_told(self) -> View:
         """A view of the same that stays as it is, for what goes on while this one is polled."""

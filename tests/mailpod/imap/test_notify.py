@@ -55,6 +55,38 @@ async def test_new_messages_are_fetched(world: World) -> None:
     await nothing_more(client)
 
 
+async def test_searches_that_are_updated_may_have_new_messages_fetched(world: World) -> None:
+    """RFC 5465 §7: in commands and in IDLE; with NOTIFY one response a message; not of one that was there before."""
+    client, account = await world.login(select="INBOX"), await world.account()
+    await account.append("INBOX", [NewMessage(b"Subject: a\r\n\r\n", frozenset(["\\Seen"]))])
+    await client.ok(b"NOOP")
+    await client.ok(b"UID SEARCH RETURN (COUNT UPDATE (FLAGS)) UNSEEN")
+    await account.append("INBOX", [NewMessage(b"Subject: b\r\n\r\n")])
+    assert await client.ok(b"NOOP") == [
+        b"* 2 EXISTS",
+        b"* 2 RECENT",
+        b'* ESEARCH (TAG "a") UID ADDTO (0 2)',
+        b"* 2 FETCH (UID 2 FLAGS (\\Recent))",
+    ]
+    await client.send(b"i IDLE\r\n")
+    assert await client.line() == b"+ idling"
+    await account.store_flags(account.mailbox("INBOX"), [1], "remove", ["\\Seen"])
+    assert await told(client, 2) == [b"* 1 FETCH (FLAGS (\\Recent))", b'* ESEARCH (TAG "a") UID ADDTO (0 1)']
+    await account.append("INBOX", [NewMessage(b"c")])
+    assert (await told(client, 4))[2:] == [
+        b'* ESEARCH (TAG "a") UID ADDTO (0 3)',
+        b"* 3 FETCH (UID 3 FLAGS (\\Recent))",
+    ]
+    await client.send(b"DONE\r\n")
+    assert await client.line() == b"i OK IDLE completed"
+    await client.ok(b"NOTIFY SET (selected (MessageNew (RFC822.SIZE) MessageExpunge))")
+    await account.append("INBOX", [NewMessage(b"d")])
+    found = [await client.line()]
+    while b"RFC822.SIZE" not in b"".join(found) or b"ADDTO" not in b"".join(found):
+        found.append(await client.line())
+    assert b'* ESEARCH (TAG "a") UID ADDTO (0 4)' in found
+
+
 async def test_without_a_specifier_nothing_of_the_selected_mailbox(world: World) -> None:
     """RFC 5465 §3.1: the same as SELECTED NONE, in commands too; and NOTIFY SET is a NOOP first."""
     client, account = await world.login(select="INBOX"), await world.account()

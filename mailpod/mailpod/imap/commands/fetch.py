@@ -8,8 +8,9 @@ numbers are the view's, which does not change meanwhile.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from mailpod.errors import AccountReadOnly, Damaged, Expunged, MailError
@@ -21,12 +22,11 @@ from mailpod.imap.results import slice_of
 from mailpod.imap.sections import Section, marks_seen, section_of
 from mailpod.imap.sequence import resolve, uids_of
 from mailpod.imap.sets import runs
-from mailpod.imap.syntax import FetchAttr
+from mailpod.imap.syntax import FetchArgs, FetchAttr, SequenceSet
 
 if TYPE_CHECKING:
     from mailpod.imap.enabled import Enabled
     from mailpod.imap.session import Session
-    from mailpod.imap.syntax import FetchArgs
     from mailpod.imap.view import View
     from mailpod.store import Page
 
@@ -71,6 +71,15 @@ async def run(session: Session, args: FetchArgs) -> None:
     # RFC 3501 §6.4.8: UIDs that do not exist are no error, and the EXPUNGE follows at once. RFC 5530 §3 for numbers.
     if failure is not None and not (args.uid and isinstance(failure, Expunged)):
         raise failure
+
+
+async def run_unasked(session: Session, view: View) -> None:
+    """What NOTIFY and searches with UPDATE want of new messages (RFC 5465 §5.2, §7). What cannot be had is not told."""
+    wanted, view.unfetched = view.unfetched, {}
+    for items, group in groupby(sorted(wanted), key=wanted.__getitem__):
+        ranges = tuple((uid, uid) for uid in group)
+        with suppress(MailError):
+            await run(session, FetchArgs(SequenceSet(ranges), items, uid=True))
 
 
 def _changed(session: Session, view: View, args: FetchArgs, since: int, positions: Sequence[range]) -> list[range]:

@@ -79,7 +79,8 @@ def context_of(session: Session, args: SearchArgs, criteria: tuple[SortKey, ...]
         raise TagReused
     key, modseq = fixed(args.key, view), view.mailbox.highest_modseq
     start = start or head(session.tag, args.uid)
-    return Context(start, args.uid, key, criteria, modseq, view.last_uid, BitMap(), array("I"))
+    items = args.returns.items if args.returns is not None else ()
+    return Context(start, args.uid, key, criteria, modseq, view.last_uid, BitMap(), array("I"), items)
 
 
 def keep(session: Session, context: Context, uids: Sequence[int]) -> None:
