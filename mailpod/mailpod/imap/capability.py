@@ -39,6 +39,8 @@ def capabilities(session: Session) -> bytes:
         words.append(b"COMPRESS=DEFLATE")  # RFC 4978 §3: not while it is active
     if session.annotates:
         words.append(b"METADATA LIST-METADATA")
+    if session.shares:
+        words.append(b"ACL RIGHTS=kxte LIST-MYRIGHTS")
     if session.services.settings.imap.unauthenticate:
         words.append(b"UNAUTHENTICATE")
     return b" ".join(words)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Final, Literal
 
+from mailpod.imap.grammar_acl import about_somebody, set_acl
 from mailpod.imap.grammar_append import append, replace
 from mailpod.imap.grammar_fetch import fetch
 from mailpod.imap.grammar_filters import esearch
@@ -186,6 +187,11 @@ GRAMMAR: Final[dict[str, Callable[[Cursor], object]]] = {
     "GETMETADATA": get_metadata,
     "SETMETADATA": set_metadata,
     "NOTIFY": notify,
+    "GETACL": _mailbox,
+    "SETACL": set_acl,
+    "DELETEACL": about_somebody,
+    "LISTRIGHTS": about_somebody,
+    "MYRIGHTS": _mailbox,
     "APPEND": append,
     "REPLACE": replace,
     "UID REPLACE": lambda cursor: replace(cursor, uid=True),

@@ -13,7 +13,7 @@ from mailpod.imap.syntax import CreateArgs, ListArgs
 from mailpod.imap.syntax_metadata import Entries
 
 _SELECTION: Final = frozenset(("SUBSCRIBED", "SPECIAL-USE", "REMOTE", "RECURSIVEMATCH"))
-_RETURN: Final = frozenset(("SUBSCRIBED", "SPECIAL-USE", "CHILDREN", "STATUS", "METADATA"))
+_RETURN: Final = frozenset(("SUBSCRIBED", "SPECIAL-USE", "CHILDREN", "STATUS", "MYRIGHTS", "METADATA"))
 _BASE: Final = frozenset(("SUBSCRIBED", "SPECIAL-USE"))
 _MAX_PATTERNS: Final = 50
 _MAX_USES: Final = 20

@@ -21,7 +21,8 @@ _HAM: Final = "$notjunk"
 
 
 def moved(session: Session, source: Mailbox, target: str, copied: Copied) -> None:
-    """After a COPY or MOVE. From Junk into Trash says nothing: spam that is deleted was no mistake."""
+    """After a COPY or MOVE in the user's own account. From Junk into Trash says nothing: spam that is deleted was no
+    mistake."""
     try:
         into = session.account.mailbox(target)
     except NoSuchMailbox:  # deleted meanwhile
@@ -35,7 +36,7 @@ def moved(session: Session, source: Mailbox, target: str, copied: Copied) -> Non
 def marked(session: Session, args: StoreArgs, uids: Iterable[int], unchanged: Sequence[int]) -> None:
     """After a STORE to `uids`, of which `unchanged` were left as they were."""
     given = {flag.lower() for flag in args.flags} & {_SPAM, _HAM}
-    if len(given) == 1 and args.mode != "remove":
+    if session.view.access.who is None and len(given) == 1 and args.mode != "remove":
         _teach(session, session.view.mailbox, set(uids).difference(unchanged), spam=_SPAM in given)
 
 

@@ -24,6 +24,10 @@ class Matcher:
         # RFC 3501 §6.3.8: INBOX in any case is meant by a pattern that matches it in upper case
         self._patterns += [_Pattern(pattern.upper(), only_inbox=True) for pattern in map(reference.__add__, patterns)]
 
+    def reaches(self, parent: str) -> bool:
+        """Whether `parent`, or a name below it, might match."""
+        return any(pattern.follows(parent) for pattern in self._patterns)
+
     def __call__(self, name: str) -> bool:
         return any(pattern.matches(name) for pattern in self._patterns)
 
@@ -50,6 +54,10 @@ class _Pattern:
     def matches(self, name: str) -> bool:
         if self._only_inbox and name != "INBOX":
             return False
+        return bool(self.follows(name) & self._final)
+
+    def follows(self, name: str) -> int:
+        """The state after these characters; 0: no name that begins so matches."""
         wild = self._any | self._within
         state = 1 | (wild & 1) << 1
         for character in name:
@@ -57,5 +65,5 @@ class _Pattern:
             state = (state & self._literals.get(character, 0)) << 1 | state & staying
             state |= (state & wild) << 1
             if not state:
-                return False
-        return bool(state & self._final)
+                return 0
+        return state

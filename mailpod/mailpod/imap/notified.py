@@ -71,7 +71,7 @@ class Notified:
 
     def made(self, name: str, uids: Iterable[int]) -> None:
         """The client brought these itself: RFC 5465 §5.2 wants no FETCH of them."""
-        if self._view is not None and self._view.mailbox.name == name:
+        if self._view is not None and self._view.shown == name:
             self._made.update(uids)
 
 

@@ -125,6 +125,11 @@ class ImapSession(Session):
         if not self._busy:
             self.say_bye()
 
+    def shut_out(self) -> None:
+        super().shut_out()
+        if not self._busy:
+            self.say_bye()
+
     def resume_writing(self) -> None:
         super().resume_writing()
         if self._held is not None:

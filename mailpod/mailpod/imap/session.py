@@ -42,7 +42,7 @@ class Session(Wire):
 
     __slots__ = (
         "_account", "_bye", "_cut", "_failures", "_identity", "_line", "_out", "_parser", "_queued", "_renewal",
-        "annotates", "enabled", "notified", "selected", "tag",
+        "_selected", "annotates", "enabled", "notified", "shares", "tag",
     )  # fmt: skip
 
     protocol: ClassVar[str] = "imap"
@@ -50,10 +50,11 @@ class Session(Wire):
 
     def __init__(self, services: Services, *, implicit_tls: bool = False) -> None:
         super().__init__(services, implicit_tls=implicit_tls)
-        self.selected: View | None = None
+        self._selected: View | None = None
         self.enabled = Enabled()
         self.annotates = False  # METADATA is offered
         self.notified: Notified | None = None
+        self.shares = False  # ACL is offered
         self.tag = b""  # of the running command
         self._identity: Identity | None = None
         self._account: Account | None = None
@@ -88,6 +89,21 @@ class Session(Wire):
         """Of a session in the selected state."""
         assert self.selected is not None
         return self.selected
+
+    @property
+    def selected(self) -> View | None:
+        return self._selected
+
+    @selected.setter
+    def selected(self, view: View | None) -> None:
+        before, self._selected = self._selected, view
+        if before is not None and before.close is not None:
+            before.close()
+
+    @property
+    def watched(self) -> Account:
+        """The account whose changes the client is told of."""
+        return self.account if self._selected is None else self._selected.account
 
     @property
     def read_only(self) -> bool:
@@ -147,7 +163,7 @@ class Session(Wire):
 
     def log_in(self, identity: Identity, account: Account, reads: Collection[str] = ()) -> None:
         """The session owns `account`'s hold from here on. `reads`: what all pods of its domain do (entries.py)."""
-        self.annotates = "annotate" in reads
+        self.annotates, self.shares = "annotate" in reads, "grant" in reads
         settings = self.services.settings.imap
         self._identity, self._account = identity, account
         self._parser.limits = Limits(command=settings.command_bytes, messages=settings.multiappend_messages)
@@ -205,6 +221,8 @@ class Session(Wire):
     def poll(self, expunge: bool, own: Own | None = None) -> None:
         """Queue what changed since the client was last told: in the selected mailbox, and what NOTIFY asked for but
         `own`."""
+        if self._cut:
+            return
         if self.selected is not None:
             self._poll_selected(self.selected, expunge)
         if self.notified is not None:
@@ -264,6 +282,11 @@ class Session(Wire):
         if self._renewal is renewal:
             self._renewal = None
             self.fetch_new()
+
+    def shut_out(self) -> None:
+        """The right to read the selected mailbox was taken (RFC 4314 §5.1.1): nothing more is told of it."""
+        self.leave(b"Access to the selected mailbox was withdrawn")
+        self._cut = True
 
     def leave(self, text: bytes) -> None:
         """BYE after the running command's reply; the first text counts. An empty one: BYE was said already."""

@@ -160,7 +160,7 @@ class SelectArgs:
 
 @dataclass(frozen=True, slots=True)
 class MailboxArgs:
-    """DELETE, SUBSCRIBE, UNSUBSCRIBE, GETQUOTAROOT."""
+    """DELETE, SUBSCRIBE, UNSUBSCRIBE, GETQUOTAROOT, GETACL, MYRIGHTS."""
 
     mailbox: str
 
@@ -197,6 +197,15 @@ class ListArgs:
 class StatusArgs:
     mailbox: str
     items: tuple[str, ...]  # grammar_status.py has all
+
+
+@dataclass(frozen=True, slots=True)
+class AclArgs:
+    """SETACL, DELETEACL, LISTRIGHTS (RFC 4314 §3). `rights` may begin with + or -."""
+
+    mailbox: str
+    identifier: str
+    rights: str = ""
 
 
 @dataclass(frozen=True, slots=True)

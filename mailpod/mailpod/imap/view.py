@@ -18,34 +18,47 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from typing import TYPE_CHECKING
 
 from mailpod.errors import CannotDo
 from mailpod.imap.enabled import Enabled
 from mailpod.imap.flagwire import flag_lines, number_lines
+from mailpod.imap.permanent import flags_line, permanent_flags
 from mailpod.imap.sets import runs, wire, within
+from mailpod.store import Access
 
 if TYPE_CHECKING:
     from mailpod.imap.contexts import Context
     from mailpod.imap.syntax import FetchItem
-    from mailpod.store import Account, Mailbox
+    from mailpod.store import Account, Guard, Mailbox
 
 _FEW = 64  # below this a look-up a message is cheaper than a dict of the whole mailbox
-SYSTEM_FLAGS = b"\\Answered \\Deleted \\Draft \\Flagged \\Seen"
 
 
 class View:
     """One session's selected mailbox. `read_only` is EXAMINE: nothing is claimed, set or expunged."""
 
     __slots__ = (
-        "_flagged", "_flags", "_introduced", "_keywords", "_modseq", "_modseqs", "_recent", "_recents", "_told",
-        "_vanished", "account", "contexts", "enabled", "exists", "mailbox", "read_only", "saved", "uids", "unfetched",
+        "_flagged", "_flags", "_introduced", "_keywords", "_modseq", "_modseqs", "_recent", "_recents", "_rights",
+        "_told", "_vanished", "access", "account", "close", "contexts", "enabled", "exists", "mailbox", "read_only",
+        "saved", "uids", "unfetched",
     )  # fmt: skip
 
-    def __init__(self, account: Account, mailbox: Mailbox, read_only: bool, enabled: Enabled | None = None) -> None:
+    def __init__(
+        self,
+        account: Account,
+        mailbox: Mailbox,
+        read_only: bool,
+        enabled: Enabled | None = None,
+        access: Access | None = None,
+        close: Callable[[], None] | None = None,
+    ) -> None:
+        """`close` is called once when the mailbox is selected no more."""
         self.account = account
+        self.access = access or Access()
+        self.close = close
         self.enabled = enabled or Enabled()
         self.mailbox = mailbox
         self.read_only = read_only
@@ -58,6 +71,7 @@ class View:
         self._modseqs: array[int] = mailbox.modseqs
         self._modseq = self._told = mailbox.highest_modseq  # noted up to there; nothing is owed up to there
         self._keywords = len(mailbox.keywords)
+        self._rights = self.access.rights(mailbox)
         self._introduced = self.enabled.condstore  # HIGHESTMODSEQ was told since CONDSTORE is enabled
         self._recent: list[tuple[int, int]] = []
         self._recents = 0  # as told
@@ -65,10 +79,29 @@ class View:
         self._flagged: set[int] = set()
         self._claim(0)
 
-    def check_writable(self) -> None:
-        """Before a command that changes messages. Raises CannotDo after EXAMINE."""
+    def check_writable(self, needed: str = "") -> None:
+        """Before a command that changes messages. Raises CannotDo after EXAMINE, NoPermission without the rights."""
         if self.read_only:
             raise CannotDo("The mailbox is selected read-only")
+        if self.access.who is not None:
+            self.access.check(self.mailbox, "r" + needed, self.mailbox.name)
+
+    def may(self, right: str) -> bool:
+        """RFC 4314 §2.1."""
+        return self.access.may(self.mailbox, right)
+
+    def check_readable(self) -> None:
+        """Raises NoPermission, or NoSuchMailbox."""
+        self.access.check(self.mailbox, "r", self.mailbox.name)
+
+    def guard(self, needed: str) -> Guard | None:
+        """For a commit that changes this mailbox."""
+        return self.access.guard_box(self.mailbox, needed)
+
+    @property
+    def shown(self) -> str:
+        """The mailbox's name as the client knows it."""
+        return self.access.shown + self.mailbox.name
 
     @property
     def uidnext(self) -> int:
@@ -202,16 +235,15 @@ class View:
     def new_keywords(self) -> bytes:
         """FLAGS and PERMANENTFLAGS where a keyword came into use, else b"": before the first response in which it may
         be (RFC 3501 §7.2.6)."""
-        if len(self.mailbox.keywords) == self._keywords:
+        rights = self.access.rights(self.mailbox)
+        if len(self.mailbox.keywords) == self._keywords and rights == self._rights:  # RFC 4314 §5.1.1: of these too
             return b""
-        self._keywords = len(self.mailbox.keywords)
+        self._keywords, self._rights = len(self.mailbox.keywords), rights
         return flags_line(self.mailbox) + self.permanent_flags()
 
     def permanent_flags(self) -> bytes:
         """`* OK [PERMANENTFLAGS (…)]` (RFC 3501 §7.1)."""
-        if self.read_only:
-            return b"* OK [PERMANENTFLAGS ()] None can be changed\r\n"
-        return b"* OK [PERMANENTFLAGS (%b \\*)] Keywords may be added\r\n" % _flags(self.mailbox)
+        return permanent_flags(self.mailbox, self.access, self.read_only)
 
     def named(self, part: range) -> tuple[Sequence[int], str]:
         """How the client names these messages, and the response that does."""
@@ -359,12 +391,3 @@ def _with_recent(wire: bytes) -> bytes:
     if b"\\Seen" in wire:
         return wire.replace(b"\\Seen", b"\\Recent \\Seen")  # in the order of the alphabet, as the others
     return b"%b \\Recent" % wire if wire else b"\\Recent"
-
-
-def flags_line(mailbox: Mailbox) -> bytes:
-    """`* FLAGS (…)`: on SELECT, and again when a keyword came into use (RFC 3501 §7.2.6)."""
-    return b"* FLAGS (%b)\r\n" % _flags(mailbox)
-
-
-def _flags(mailbox: Mailbox) -> bytes:
-    return b" ".join([SYSTEM_FLAGS, *(word.encode("ascii") for word in mailbox.keywords)])

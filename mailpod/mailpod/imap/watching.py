@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from mailpod.imap.annotations import SPECIAL_USE, names
 from mailpod.imap.commands import listing, status
 from mailpod.imap.names import DELIMITER, order
+from mailpod.imap.places import own_mailboxes
 from mailpod.imap.syntax import ListArgs
 from mailpod.imap.syntax_notify import EventGroup
 
@@ -165,7 +166,9 @@ class Watch:
 
     def _list(self, name: str, old: str) -> bytes:
         utf8 = self._session.enabled.utf8_names
-        attributes = listing.Listing(self._account, _LIST, utf8).attributes(name)
+        attributes = listing.Listing(own_mailboxes(self._session), self._account.subscriptions, _LIST, utf8).attributes(
+            name
+        )
         return listing.line(b"LIST", attributes, name, old=old, utf8=utf8)
 
     # RFC 5465 §5.6 and §5.7; RFC 5464 §4.4.2: names without values
@@ -213,7 +216,9 @@ class Watch:
 
 
 def _id(session: Session) -> int:
-    return session.selected.mailbox.id if session.selected is not None else 0
+    """0: none of the user's own."""
+    view = session.selected
+    return view.mailbox.id if view is not None and view.access.who is None else 0
 
 
 def _with_parent(name: str) -> Iterable[str]:

@@ -20,6 +20,7 @@ from .annotations import Annotations
 from .committer import Committer
 from .draft import Appended, Copied, CopySource, Draft, Limits, Prepared, Stale
 from .finding import Finder
+from .granting import grant
 from .incarnations import AccountRef, InUse
 from .log import Log
 from .mailbox import Mailbox
@@ -347,7 +348,7 @@ class Account:
 
         Raises NoSuchMailbox, LimitReached, Unavailable. Only where the domain's entry has "grant" in `reads`.
         """
-        await self.committer.commit(lambda draft: draft.grant(name, who, change), exclusive=True, guard=guard)
+        await self.committer.commit(lambda draft: grant(draft, name, who, change), exclusive=True, guard=guard)
 
     async def warn(self, limits: Limits, thresholds: Thresholds, warning: NewMessage | None) -> int:
         """Bring a warning of the quota into INBOX, full or not, if one is due then; returns of which threshold, or 0.

@@ -24,7 +24,7 @@ from ..errors import (
 from . import ops
 from .mailbox import Mailbox
 from .objects import Buffer
-from .rights import Who, nearest_above, ordered
+from .rights import nearest_above
 from .settings import StoreSettings
 from .state import INBOX, State
 from .uidset import encode_uids
@@ -358,19 +358,6 @@ class Draft:
             self.operations.append(ops.Copy(inbox.id, target.box, uids, 1, tuple(source.records), pages, move=True))
         if inbox.annotations:  # RFC 5464 §4.1: both have them then
             self.operations.append(ops.Annotate(target.box, tuple(inbox.annotations.items())))
-
-    def grant(self, name: str, who: Who, change: Callable[[str], str]) -> None:
-        """`change` makes of the rights that they have now those that they will have."""
-        box = self.state.find(name)
-        if box is None:
-            raise NoSuchMailbox(name)
-        before = box.acl.get(who.address, ("", ""))
-        # rights of an account that is no more are nobody's, and none is added to them
-        rights = ordered(change(before[1] if before[0] == who.incarnation else ""))
-        if who.address not in box.acl and len(box.acl) >= self.settings.grants:
-            raise LimitReached(f"A mailbox may be shared with {self.settings.grants} accounts")
-        if (who.incarnation, rights) != before and (rights or who.address in box.acl):
-            self.operations.append(ops.Grant(box.id, who.address, who.incarnation, rights))
 
     def subscribe(self, name: str) -> None:
         if (

@@ -25,7 +25,9 @@ async def test_before_and_after_login(world: World) -> None:
     client = await world.connect()
     assert await client.ok(b"CAPABILITY") == [BASE + b" AUTH=PLAIN AUTH=LOGIN"]
     await client.ok(b"LOGIN ann@example.org secret")
-    assert await client.ok(b"CAPABILITY") == [BASE + b" COMPRESS=DEFLATE METADATA LIST-METADATA UNAUTHENTICATE"]
+    assert await client.ok(b"CAPABILITY") == [
+        BASE + b" COMPRESS=DEFLATE METADATA LIST-METADATA ACL RIGHTS=kxte LIST-MYRIGHTS UNAUTHENTICATE"
+    ]
 
 
 async def test_the_page_says_the_same(make: MakeWorld, certificate: CertificateFiles) -> None:

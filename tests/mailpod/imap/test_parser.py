@@ -208,6 +208,16 @@ def test_store() -> None:
         bad(b"a STORE 1 " + wrong)
 
 
+def test_rights() -> None:
+    """RFC 4314 §7."""
+    assert one(b'a SETACL inbox "a@x.test" +lr') == s.AclArgs("INBOX", "a@x.test", "+lr")
+    assert one(b'a SETACL x {3}\r\n\xc3\xbcx ""') == s.AclArgs("x", "\xfcx", "")
+    assert one(b"a DELETEACL x -a") == one(b"a LISTRIGHTS x -a") == s.AclArgs("x", "-a")
+    assert one(b"a GETACL x") == one(b"a MYRIGHTS x") == s.MailboxArgs("x")
+    for wrong in (b"SETACL x a", b"SETACL x a l r", b"DELETEACL x", b"LISTRIGHTS x a b", b"GETACL", b"MYRIGHTS x y"):
+        bad(b"a " + wrong)
+
+
 def test_search() -> None:
     def key(program: bytes) -> q.SearchKey:
         args = one(b"a SEARCH " + program)
@@ -445,6 +455,7 @@ _WORDS = st.sampled_from(
     + b"SORT THREAD ~{3} BINARY[1] (REVERSE DATE) UTF-8 REFERENCES ALL PREVIEW (LAZY)".split()
     + b'GETMETADATA (MAXSIZE DEPTH INFINITY /private/a ("/shared/b" SETMETADATA NIL METADATA /shared'.split()
     + b"NOTIFY SET NONE (SELECTED MESSAGENEW MESSAGEEXPUNGE SUBTREE MAILBOXNAME".split()
+    + b"SETACL DELETEACL LISTRIGHTS GETACL MYRIGHTS +lr anyone".split()
     + b"SELECT x (QRESYNC (1 2 $ CHANGEDSINCE RETURN (MIN PARTIAL -1:-2) STATUS CREATE (USE SETQUOTA MODSEQ".split()
     + b"UPDATE CONTEXT CANCELUPDATE ESEARCH IN (SUBTREE".split()
     + b' |\r\n|{3}\r\n|{3+}\r\n|\n|\r|\0|"'.split(b"|")

@@ -117,4 +117,4 @@ async def test_status_of_rev2(client: Client) -> None:
     assert await client.ok(b"STATUS INBOX (MESSAGES UNSEEN DELETED SIZE UIDNEXT)") == [
         b"* STATUS INBOX (MESSAGES 0 UNSEEN 0 DELETED 0 SIZE 0 UIDNEXT 1)"
     ]
-    assert await client.ok(b"NAMESPACE") == [b'* NAMESPACE (("" "/")) NIL NIL']
+    assert await client.ok(b"NAMESPACE") == [b'* NAMESPACE (("" "/")) (("Other Users/" "/")) NIL']

@@ -22,7 +22,7 @@ def test_every_command_that_is_understood_is_run() -> None:
 
 async def test_small_commands(world: World) -> None:
     client = await world.login()
-    assert await client.ok(b"NAMESPACE") == [b'* NAMESPACE (("" "/")) NIL NIL']
+    assert await client.ok(b"NAMESPACE") == [b'* NAMESPACE (("" "/")) (("Other Users/" "/")) NIL']
     assert (await client.ok(b'ID ("name" "x")'))[0].startswith(b'* ID ("name" "Mailpod" "version" "')
     assert await client.ok(b"ENABLE X-NEWS") == [b"* ENABLED"]
     assert await client.ok(b"LOGOUT") == [b"* BYE Logging out"]

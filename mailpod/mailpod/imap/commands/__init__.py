@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from mailpod.imap.commands import (
+    acl,
     append,
     authenticate,
     cancelupdate,
@@ -73,6 +74,11 @@ COMMANDS: Final = {
     "GETMETADATA": Rule(metadata.run_get, LOGGED_IN),
     "SETMETADATA": Rule(metadata.run_set, LOGGED_IN),
     "NOTIFY": Rule(notify.run, LOGGED_IN),
+    "GETACL": Rule(acl.run_get, LOGGED_IN),
+    "SETACL": Rule(acl.run_set, LOGGED_IN),
+    "DELETEACL": Rule(acl.run_delete, LOGGED_IN),
+    "LISTRIGHTS": Rule(acl.run_list, LOGGED_IN),
+    "MYRIGHTS": Rule(acl.run_my, LOGGED_IN),
     "APPEND": Rule(append.run, LOGGED_IN),
     "IDLE": Rule(idle.run, LOGGED_IN),  # RFC 2177 §3
     "COMPRESS": Rule(compress.run, LOGGED_IN),

@@ -7,17 +7,19 @@ NULs, which only a literal8 may hold and no BODY[] can show (RFC 3501 §9, CHAR8
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from mailpod.errors import CannotDo
-from mailpod.imap.commands.copy import limits
 from mailpod.imap.fetchbody import UnknownCte
+from mailpod.imap.places import opened
 from mailpod.imap.reply import Done
 from mailpod.imap.sets import wire
 from mailpod.mime.encoding import CannotEncode, without_nuls
 from mailpod.store import NewMessage
 
 if TYPE_CHECKING:
+    from mailpod.imap.places import Place
     from mailpod.imap.session import Session
     from mailpod.imap.syntax import AppendArgs, AppendMessage
 
@@ -25,15 +27,24 @@ _HEADER_END: Final = re.compile(rb"(?:\A|\n)\r?\n")
 
 
 async def run(session: Session, args: AppendArgs) -> Done:
-    """Raises TryCreate, OverQuota, and CannotDo for an empty message."""
+    """Raises TryCreate, NoPermission, OverQuota, and CannotDo for an empty message."""
     if not all(each.data for each in args.messages):
         raise CannotDo("A message cannot be empty")  # RFC 3502 §6.3.11: so a client takes an APPEND back
     messages = [new_message(session, each) for each in args.messages]
-    added = await session.account.append(args.mailbox, messages, limits=limits(session))
-    session.services.quota.grown(session.account, session.identity.entry)
-    if session.notified is not None:
-        session.notified.made(args.mailbox, added.uids)
+    async with opened(session, args.mailbox) as place:
+        messages = [permitted(place, each) for each in messages]
+        added = await place.account.append(place.name, messages, limits=place.limits, guard=place.guard("i"))
+        session.services.quota.grown(place.account, place.owner)
+        if session.notified is not None:
+            session.notified.made(place.shown, added.uids)
     return Done(b"APPENDUID %d %b" % (added.uidvalidity, wire(added.uids)), b"Stored")
+
+
+def permitted(place: Place, message: NewMessage) -> NewMessage:
+    """With those of its flags that may be set there (RFC 4314 §4). Raises NoSuchMailbox, NoPermission."""
+    if place.own:
+        return message
+    return replace(message, flags=frozenset(place.access.allowed(place.mailbox("i"), message.flags)))
 
 
 def new_message(session: Session, message: AppendMessage) -> NewMessage:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from mailpod.errors import NoPermission
 from mailpod.imap.commands.expunge import deleted
 
 if TYPE_CHECKING:
@@ -13,9 +15,11 @@ if TYPE_CHECKING:
 
 async def run(session: Session, _args: NoArgs) -> None:
     """Raises Unavailable; the mailbox is selected still then."""
-    mailbox = session.view.mailbox
-    # RFC 3501 §6.4.2: nothing is removed, and it is no error, when the mailbox was opened by EXAMINE
-    uids = [] if session.read_only or mailbox.deleted else deleted(mailbox)
+    view, mailbox = session.view, session.view.mailbox
+    # RFC 3501 §6.4.2: nothing is removed, and it is no error, when the mailbox was opened by EXAMINE; RFC 4314 §4: nor
+    # without the right
+    uids = [] if session.read_only or mailbox.deleted or not view.may("e") else deleted(mailbox)
     if uids:
-        await session.account.expunge(mailbox, uids)
+        with suppress(NoPermission):  # taken meanwhile
+            await view.account.expunge(mailbox, uids, guard=view.guard("e"))
     session.selected = None

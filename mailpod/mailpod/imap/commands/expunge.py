@@ -21,15 +21,15 @@ DELETED = "\\Deleted"
 
 
 async def run(session: Session, args: ExpungeArgs) -> Done | None:
-    """Raises CannotDo after EXAMINE."""
+    """Raises CannotDo after EXAMINE, NoPermission."""
     view = session.view
-    view.check_writable()
+    view.check_writable("e")
     uids = deleted(view.mailbox)
     if args.set is not None:
         uids = sorted(set(uids).intersection(uids_of(view, resolve(args.set, view, uid=True))))
     if not uids:
         return None
-    await view.account.expunge(view.mailbox, uids)
+    await view.account.expunge(view.mailbox, uids, guard=view.guard("e"))
     session.send(view.poll(allow_expunge=True))
     return Done(highest_modseq(view))
 

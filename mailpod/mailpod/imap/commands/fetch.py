@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from mailpod.errors import AccountReadOnly, Damaged, Expunged, MailError
+from mailpod.errors import AccountReadOnly, Damaged, Expunged, MailError, NoPermission
 from mailpod.imap import resync
 from mailpod.imap.fetchbody import PageSections, Values
 from mailpod.imap.fetchwire import Lines, add_metadata, flags_of, modseqs_of, positions_of, row_uids
@@ -66,7 +66,7 @@ async def run(session: Session, args: FetchArgs) -> None:
     if plan.arrays_only:
         await _flags(session, view, plan, positions)
         return
-    seen = await _mark_seen(view, positions) if plan.seen and not view.read_only else frozenset()
+    seen = await _mark_seen(view, positions) if plan.seen and not view.read_only and view.may("s") else frozenset()
     failure = await _Fetch(session, view, plan, seen).stream(positions)
     # RFC 3501 §6.4.8: UIDs that do not exist are no error, and the EXPUNGE follows at once. RFC 5530 §3 for numbers.
     if failure is not None and not (args.uid and isinstance(failure, Expunged)):
@@ -122,8 +122,8 @@ async def _mark_seen(view: View, positions: Sequence[range]) -> frozenset[int]:
         uids += (uid for uid, flags in zip(uids_of(view, [part]), column, strict=True) if unseen[flags])
     if uids:
         try:
-            await view.account.store_flags(view.mailbox, uids, "add", [SEEN])
-        except AccountReadOnly:  # STORE.md rule 16: its mail stays readable, as after EXAMINE
+            await view.account.store_flags(view.mailbox, uids, "add", [SEEN], guard=view.guard("s"))
+        except (AccountReadOnly, NoPermission):  # STORE.md rule 16: its mail stays readable; RFC 4314 §4
             return frozenset()
     return frozenset(uids)
 

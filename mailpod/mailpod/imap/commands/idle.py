@@ -19,8 +19,8 @@ _DONE: Final = b"DONE"
 
 
 async def run(session: Session, _args: NoArgs) -> Held:
-    unwatch = session.account.watch(session.tell)
-    unfollow = session.services.followers.follow(session.account, session.services.settings.imap.idle_refresh_seconds)
+    unwatch = session.watched.watch(session.tell)
+    unfollow = session.services.followers.follow(session.watched, session.services.settings.imap.idle_refresh_seconds)
 
     def cancel() -> None:
         unwatch()

@@ -1,31 +1,34 @@
-"""LIST (RFC 3501 §6.3.8; RFC 5258, RFC 5819, RFC 6154, RFC 9590).
+"""LIST (RFC 3501 §6.3.8; RFC 5258, RFC 5819, RFC 6154, RFC 8440, RFC 9590).
 
-Invariant: every name between a mailbox and the root is listed, as \\Noselect where no mailbox has it.
+Invariant: every name between a mailbox and the root is listed, as \\Noselect where no mailbox has it, or none that the
+user may look up (RFC 4314 §4).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from mailpod.imap import wire
 from mailpod.imap.annotations import annotations_of
 from mailpod.imap.commands import status
+from mailpod.imap.commands.acl import my_rights
 from mailpod.imap.matching import Matcher
 from mailpod.imap.names import order, superiors
+from mailpod.imap.places import OTHERS, own_mailboxes, shared_mailboxes
 from mailpod.imap.reply import Done
 
 if TYPE_CHECKING:
+    from mailpod.imap.places import Listed
     from mailpod.imap.session import Session
     from mailpod.imap.syntax import ListArgs
-    from mailpod.store import Account
 
 _BATCH: Final = 500
 _BASE: Final = ("SUBSCRIBED", "SPECIAL-USE")  # selection options that names can fail
 
 
 async def run(session: Session, args: ListArgs) -> Done | None:
-    """Raises Unavailable where STATUS or METADATA is asked for."""
+    """Raises Unavailable."""
     if args.patterns == ("",) and not args.extended:
         # RFC 3501 §6.3.8: an empty name asks for the delimiter and the root of the reference
         session.send(b'* LIST (\\Noselect) "/" ""\r\n')
@@ -33,16 +36,21 @@ async def run(session: Session, args: ListArgs) -> Done | None:
     if args.items or args.entries:
         await session.account.refresh()
     matcher = Matcher(args.reference, args.patterns)
-    listing = Listing(session.account, args, session.enabled.utf8_names)
+    mailboxes = own_mailboxes(session)
+    if matcher.reaches(OTHERS) and "SPECIAL-USE" not in args.selection:
+        mailboxes |= await shared_mailboxes(session)
+    listing = Listing(mailboxes, session.account.subscriptions, args, session.enabled.utf8_names)
     longest = 0
     for count, found in enumerate(list(listing.lines(matcher)), 1):
         name, response, selectable = found
         session.send(response)
-        mailbox = session.account.mailboxes.get(name) if selectable else None
-        if mailbox is not None and args.items:
-            session.send(status.line(session, mailbox, args.items))
-        if mailbox is not None and args.entries:
-            response, kept_back = annotations_of(mailbox, args.entries, session.enabled.utf8_names)  # RFC 9590 §3
+        listed = mailboxes[name] if selectable else None
+        if listed is not None:
+            session.send(_more(session, args, name, listed))
+        if listed is not None and args.entries and listed.own:
+            response, kept_back = annotations_of(
+                listed.mailbox, args.entries, session.enabled.utf8_names
+            )  # RFC 9590 §3
             session.send(response)
             longest = max(longest, kept_back)
         if count % _BATCH == 0:
@@ -51,14 +59,26 @@ async def run(session: Session, args: ListArgs) -> Done | None:
     return Done(b"METADATA LONGENTRIES %d" % longest) if longest else None
 
 
-class Listing:
-    """The names of an account at one moment, and what is said of each."""
+def _more(session: Session, args: ListArgs, name: str, listed: Listed) -> bytes:
+    """MYRIGHTS and STATUS, after the name's LIST (RFC 8440 §3, RFC 5819 §2)."""
+    out, mailbox, access = b"", listed.mailbox, listed.access
+    if "MYRIGHTS" in args.returns:
+        out = my_rights(wire.mailbox(name, session.enabled.utf8_names), access.rights(mailbox))
+    if args.items and access.may(mailbox, "r"):  # RFC 4314 §4: STATUS needs it
+        out += status.line(session, mailbox, args.items, access.shown)
+    return out
 
-    def __init__(self, account: Account, args: ListArgs, utf8: bool) -> None:
+
+class Listing:
+    """Names at one moment, and what is said of each."""
+
+    def __init__(
+        self, mailboxes: Mapping[str, Listed], subscribed: Collection[str], args: ListArgs, utf8: bool
+    ) -> None:
         self._args = args
         self._utf8 = utf8
-        self._mailboxes = account.mailboxes
-        self._subscribed = account.subscriptions
+        self._mailboxes = mailboxes
+        self._subscribed = frozenset(subscribed)
         self._parents = {parent for name in self._mailboxes for parent in superiors(name)}
         self._bases = [option for option in _BASE if option in args.selection]
 
@@ -88,8 +108,9 @@ class Listing:
         return {parent for name in hidden for parent in superiors(name)}
 
     def _use(self, name: str) -> str | None:
-        mailbox = self._mailboxes.get(name)
-        return mailbox.special_use if mailbox is not None else None
+        listed = self._mailboxes.get(name)
+        # another's Sent is not where this user's mail goes
+        return listed.mailbox.special_use if listed is not None and listed.own else None
 
     def attributes(self, name: str) -> list[bytes]:
         args, out = self._args, list[bytes]()

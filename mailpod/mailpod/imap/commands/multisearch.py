@@ -38,7 +38,7 @@ async def run(session: Session, args: MultisearchArgs) -> None:
     if wanted.update and selected is not None:
         context = context_of(session, args.search, (), _head(session, selected))
     for name in names:
-        view = selected if selected is not None and selected.mailbox.name == name else _other(session, name)
+        view = selected if selected is not None and selected.shown == name else _other(session, name)
         if view is None:
             continue
         positions = await begin(session, args.search, view).run(args.search.key)
@@ -69,7 +69,7 @@ def _names(session: Session, args: MultisearchArgs) -> list[str]:
     account = session.account
     names = chosen(args.filters, account.mailboxes.keys(), account.subscriptions)
     if session.selected is not None and any(each.kind == SELECTED for each in args.filters):
-        names = list(dict.fromkeys((session.selected.mailbox.name, *names)))
+        names = list(dict.fromkeys((session.selected.shown, *names)))
     most = session.services.settings.imap.multisearch_mailboxes
     if len(names) > most:
         raise LimitReached(f"More than {most} mailboxes are to be searched")
@@ -83,5 +83,5 @@ def _other(session: Session, name: str) -> View | None:
 
 
 def _head(session: Session, view: View) -> bytes:
-    name = wire.mailbox(view.mailbox.name, session.enabled.rev2)
+    name = wire.mailbox(view.shown, session.enabled.utf8_names)
     return head(session.tag, uid=True, where=b" MAILBOX %b UIDVALIDITY %d" % (name, view.mailbox.uidvalidity))

@@ -1,8 +1,10 @@
-"""NAMESPACE (RFC 2342): one personal namespace."""
+"""NAMESPACE (RFC 2342): one's own, and what others share."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from mailpod.imap.places import OTHERS
 
 if TYPE_CHECKING:
     from mailpod.imap.session import Session
@@ -10,4 +12,4 @@ if TYPE_CHECKING:
 
 
 async def run(session: Session, _args: NoArgs) -> None:
-    session.send(b'* NAMESPACE (("" "/")) NIL NIL\r\n')
+    session.send(b'* NAMESPACE (("" "/")) (("%b/" "/")) NIL\r\n' % OTHERS.encode("ascii"))

@@ -14,4 +14,4 @@ if TYPE_CHECKING:
 async def run(session: Session, _args: NoArgs) -> None:
     """The responses come with the poll that follows every command. Raises Unavailable."""
     if session.state is not State.NOT_AUTHENTICATED:
-        await session.account.refresh()
+        await session.watched.refresh()

@@ -1,38 +1,51 @@
 """REPLACE and UID REPLACE (RFC 8508): APPEND of a new message and EXPUNGE of an old one.
 
 Invariant: one commit: no instant at which both are there, or neither; after a NO the old one is there, as it was.
+Between accounts there are two logs: the new one is committed to the other first.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mailpod.errors import CannotDo, Expunged
-from mailpod.imap.commands.append import new_message
-from mailpod.imap.commands.copy import limits
+from mailpod.imap.commands.append import new_message, permitted
 from mailpod.imap.commands.expunge import highest_modseq
+from mailpod.imap.places import opened
 from mailpod.imap.reply import Done
 from mailpod.imap.sequence import resolve, uids_of
 from mailpod.imap.syntax import SequenceSet
+from mailpod.store.rights import every
 
 if TYPE_CHECKING:
     from mailpod.imap.session import Session
     from mailpod.imap.syntax import ReplaceArgs
 
+_NEEDED: Final = "te"  # RFC 8508 §4.1
+
 
 async def run(session: Session, args: ReplaceArgs) -> Done:
-    """Raises CannotDo after EXAMINE and for an empty message, Expunged, TryCreate, OverQuota."""
+    """Raises CannotDo after EXAMINE and for an empty message, Expunged, TryCreate, NoPermission, OverQuota."""
     view = session.view
-    view.check_writable()
+    view.check_writable(_NEEDED)
     if not args.message.data:
         raise CannotDo("A message cannot be empty")
     uids = uids_of(view, resolve(SequenceSet(((args.number, args.number),)), view, args.uid))
     if not uids:
         raise Expunged  # a UID that is not there (any more): RFC 8508 §3.3, nothing is appended then
     message = new_message(session, args.message)
-    added = await session.account.replace(view.mailbox, uids[0], args.mailbox, message, limits=limits(session))
-    if session.notified is not None:
-        session.notified.made(args.mailbox, added.uids)
+    async with opened(session, args.mailbox) as place:
+        message = permitted(place, message)
+        if place.account is view.account:
+            guard = every(view.guard(_NEEDED), place.guard("i"))
+            added = await view.account.replace(
+                view.mailbox, uids[0], place.name, message, limits=place.limits, guard=guard
+            )
+        else:
+            added = await place.account.append(place.name, [message], limits=place.limits, guard=place.guard("i"))
+            await view.account.expunge(view.mailbox, uids, guard=view.guard(_NEEDED))
+        if session.notified is not None:
+            session.notified.made(place.shown, added.uids)
     # RFC 8508 §3.3: APPENDUID in an untagged OK, before the EXPUNGE
     session.send(b"* OK [APPENDUID %d %d] Replacement message ready\r\n" % (added.uidvalidity, added.uids[0]))
     session.send(view.poll(allow_expunge=True))

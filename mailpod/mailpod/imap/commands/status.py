@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from mailpod.imap import wire
 from mailpod.imap.commands.expunge import DELETED
 from mailpod.imap.lexer import BadCommand
+from mailpod.imap.places import opened
 
 if TYPE_CHECKING:
     from mailpod.imap.session import Session
@@ -18,28 +19,26 @@ if TYPE_CHECKING:
 
 
 async def run(session: Session, args: StatusArgs) -> None:
-    """Raises NoSuchMailbox, Unavailable."""
-    await session.account.refresh()
-    session.poll(expunge=True)  # STORE.md: HIGHESTMODSEQ is told after what leads up to it
-    session.send(line(session, session.account.mailbox(args.mailbox), args.items))
+    """Raises NoSuchMailbox, NoPermission, Unavailable."""
+    async with opened(session, args.mailbox, fresh=True) as place:
+        session.poll(expunge=True)  # STORE.md: HIGHESTMODSEQ is told after what leads up to it
+        session.send(line(session, place.mailbox("r"), args.items, place.access.shown))
 
 
-def line(session: Session, mailbox: Mailbox, items: Sequence[str]) -> bytes:
-    """`* STATUS name (…)`, for LIST too."""
+def line(session: Session, mailbox: Mailbox, items: Sequence[str], shown: str = "") -> bytes:
+    """`* STATUS name (…)`, for LIST too. `shown` stands before the names of another's mailboxes."""
     if "RECENT" in items and session.enabled.rev2:
         raise BadCommand("IMAP4rev2 has no RECENT")  # RFC 9051 App. E
     if "HIGHESTMODSEQ" in items:
         session.enabled.condstore = True  # RFC 7162 §3.1
-    return response(session, mailbox, items)
+    return response(session, mailbox, items, shown)
 
 
-def response(session: Session, mailbox: Mailbox, items: Iterable[str]) -> bytes:
+def response(session: Session, mailbox: Mailbox, items: Iterable[str], shown: str = "") -> bytes:
     """The same, of items that nobody asked for now (RFC 5465): it enables nothing."""
     values = (b"%b %b" % (item.encode("ascii"), _value(session, mailbox, item)) for item in items)
-    return b"* STATUS %b %b\r\n" % (
-        wire.mailbox(mailbox.name, session.enabled.utf8_names),
-        wire.parenthesized(values),
-    )
+    name = wire.mailbox(shown + mailbox.name, session.enabled.utf8_names)
+    return b"* STATUS %b %b\r\n" % (name, wire.parenthesized(values))
 
 
 def _value(session: Session, mailbox: Mailbox, item: str) -> bytes:

@@ -7,14 +7,17 @@ own command, never what another session did to the same message meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mailpod.errors import Expunged
+from mailpod.errors import Expunged, NoPermission
 from mailpod.imap import junk
+from mailpod.imap.permanent import FLAG_RIGHTS
 from mailpod.imap.reply import Done
 from mailpod.imap.sequence import resolve, uids_of
 from mailpod.imap.sets import wire, without
+from mailpod.store.rights import right_of, rights_for
 
 if TYPE_CHECKING:
     from array import array
@@ -25,18 +28,28 @@ if TYPE_CHECKING:
 
 
 async def run(session: Session, args: StoreArgs) -> Done | None:
-    """Raises CannotDo after EXAMINE, Expunged when messages asked for by number are gone."""
+    """Raises CannotDo after EXAMINE, NoPermission, Expunged when messages asked for by number are gone."""
     if args.unchanged_since is not None:
         session.enabled.condstore = True  # RFC 7162 §3.1
     view = session.view
     view.check_writable()
+    args = _allowed(view, args)
     positions = resolve(args.set, view, args.uid)
     uids, before = uids_of(view, positions), _flags(view, positions)
     unknown = view.owed()
     modified: list[int] = []
     if uids:
-        since = args.unchanged_since
-        modified = await view.account.store_flags(view.mailbox, uids, args.mode, args.flags, unchanged_since=since)
+        spared = _spared(view, args)
+        whole = args.mode == "set" and spared is None
+        modified = await view.account.store_flags(
+            view.mailbox,
+            uids,
+            args.mode,
+            args.flags,
+            unchanged_since=args.unchanged_since,
+            spared=spared,
+            guard=view.guard("swt" if whole else rights_for(args.flags)),
+        )
         junk.marked(session, args, uids, modified)
     gone = view.gone(positions)
     if args.silent:
@@ -49,6 +62,23 @@ async def run(session: Session, args: StoreArgs) -> Done | None:
     stored = without(positions, sorted(view.seq_of(uid) - 1 for uid in (*gone, *modified)))
     _tell(session, view, args, stored)
     return _reply(view, args, gone, modified)
+
+
+def _allowed(view: View, args: StoreArgs) -> StoreArgs:
+    """RFC 4314 §4: the flags that one may change; a STORE fails where it is none of them. Raises NoPermission."""
+    if view.access.who is None:
+        return args
+    flags = view.access.allowed(view.mailbox, args.flags)
+    if not (flags if args.flags else any(map(view.may, FLAG_RIGHTS))):
+        raise NoPermission
+    return replace(args, flags=flags)
+
+
+def _spared(view: View, args: StoreArgs) -> Callable[[str], bool] | None:
+    """What FLAGS leaves as it is, for want of a right."""
+    if args.mode != "set" or all(map(view.may, FLAG_RIGHTS)):
+        return None
+    return lambda flag: not view.may(right_of(flag))
 
 
 def _tell(session: Session, view: View, args: StoreArgs, stored: Sequence[range]) -> None:
