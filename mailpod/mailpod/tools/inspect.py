@@ -33,9 +33,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
             ("mailpod inspect --bucket data bob@mailpod.test message 3 --raw", "a message as it arrived"),
         ),
     )
-    parser.add_argument("address", metavar="ADDRESS")
-    parser.add_argument("what", nargs="?", choices=_WHAT)
-    parser.add_argument("which", nargs="?", default="", metavar="N|ID|UID")
+    parser.add_argument("address", metavar="ADDRESS", help="whose")
+    parser.add_argument("what", nargs="?", choices=_WHAT, help="one thing of it")
+    parser.add_argument(
+        "which", nargs="?", default="", metavar="N|ID|UID", help="which one: `checkpoint` has the newest"
+    )
     add_options(parser)
     parser.add_argument("--incarnation", type=int, metavar="N", help="not the one in use, but this one")
     parser.add_argument("--folder", default="INBOX", help="of `message`")

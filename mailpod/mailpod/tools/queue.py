@@ -69,8 +69,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
             ("mailpod queue --bucket data hold --all", "nothing leaves until `release`"),
         ),
     )
-    parser.add_argument("what", choices=("list", "show", *_DONE))
-    parser.add_argument("ids", nargs="*", metavar="ID")
+    parser.add_argument("what", choices=("list", "show", *_DONE), help="to see, or to do")
+    parser.add_argument("ids", nargs="*", metavar="ID", help="as `list` shows them")
     parser.add_argument("--all", action="store_true", help="every message in the queue")
     parser.add_argument("--to", default="", metavar="DOMAIN|ADDRESS", help="only those that wait for it")
     add_options(parser)

@@ -36,7 +36,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
             ("mailpod restore --bucket data bob@mailpod.test --discard 1", "what it replaced may go"),
         ),
     )
-    parser.add_argument("address", metavar="ADDRESS")
+    parser.add_argument("address", metavar="ADDRESS", help="whose mail")
     add_options(parser)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
