@@ -7,7 +7,7 @@ from typing import Final
 from mailpod.imap.grammar_return import returns
 from mailpod.imap.grammar_search import program
 from mailpod.imap.lexer import BadCommand, Cursor
-from mailpod.imap.syntax_search import Algorithm, Return, SearchArgs, SortArgs, SortKey, ThreadArgs
+from mailpod.imap.syntax_search import Algorithm, SortArgs, SortKey, ThreadArgs
 
 _KEYS: Final = frozenset(("ARRIVAL", "CC", "DATE", "FROM", "SIZE", "SUBJECT", "TO", "DISPLAYFROM", "DISPLAYTO"))
 _ALGORITHMS: Final[dict[str, Algorithm]] = {
@@ -28,7 +28,8 @@ def sort(cursor: Cursor, uid: bool = False) -> SortArgs:
         criteria.append(_key(cursor))
         if len(criteria) > _MAX_KEYS:
             raise BadCommand(f"More than {_MAX_KEYS} sort keys")
-    return SortArgs(tuple(criteria), _search(cursor, uid, wanted))
+    charset = _charset(cursor)
+    return SortArgs(tuple(criteria), program(cursor, charset, uid, wanted or returns(cursor)))  # imaptest has it there
 
 
 def _key(cursor: Cursor) -> SortKey:
@@ -48,12 +49,12 @@ def thread(cursor: Cursor, uid: bool = False) -> ThreadArgs:
     algorithm = _ALGORITHMS.get(name)
     if algorithm is None:
         raise BadCommand(f"Unknown threading algorithm {name}")
-    return ThreadArgs(algorithm, _search(cursor, uid))
+    return ThreadArgs(algorithm, program(cursor, _charset(cursor), uid))
 
 
-def _search(cursor: Cursor, uid: bool, wanted: Return | None = None) -> SearchArgs:
-    """RFC 5256 §5 search-criteria: the charset is not optional here."""
+def _charset(cursor: Cursor) -> bytes:
+    """RFC 5256 §5 search-criteria: it is not optional here. With the space before it, and behind."""
     cursor.space()
     charset = cursor.astring()
     cursor.space()
-    return program(cursor, charset, uid, wanted)
+    return charset

@@ -144,6 +144,7 @@ async def test_return_in_the_order_of_the_sort(at: Desk, options: str, answer: b
     plain = (await ann.say("SORT (SIZE REVERSE SUBJECT) UTF-8 ALL")).split(b"\r\n")[0]
     assert plain == b"* SORT 3 2 1"
     assert reply == b'* ESEARCH (TAG "a") %b\r\nOK SORT completed\r\n' % answer
+    assert await ann.say(f"SORT (SIZE REVERSE SUBJECT) UTF-8 RETURN ({options}) ALL") == reply, "as imaptest says it"
 
 
 async def test_saved_for_later(at: Desk) -> None:
