@@ -62,9 +62,20 @@ def deliver(server: Mailpod, account: Account) -> None:
         imap.ok('CREATE "Projects/Bridge"')
 
 
+def share(server: Mailpod, owner: Account, friend: Account) -> str:
+    """A folder of `owner` with a message that `friend` may read; its name as the friend finds it."""
+    with Imap(server.target(), owner) as imap:
+        imap.ok("CREATE Plans")
+        head = f"From: Bob <{owner.address}>\r\nSubject: Spans\r\nDate: Mon, 23 Nov 2026 10:00:00 +0000\r\n"
+        assert imap.append("Plans", f"{head}\r\nThree arches.\r\n".encode()).ok
+        imap.ok(f"SETACL Plans {friend.address} lrs")
+    return f"Other Users/{owner.address}/Plans"
+
+
 def test_from_an_address_to_mail_sent_and_read(server: Mailpod, thunderbird: Thunderbird, tmp_path: Path) -> None:
     ann, bob = server.accounts
     deliver(server, ann)
+    shared = share(server, bob, ann)
     desk = Desk(thunderbird, Path(os.environ.get("MAILPOD_PICTURES", tmp_path)))
 
     found = desk.find_settings(ann)
@@ -89,7 +100,10 @@ def test_from_an_address_to_mail_sent_and_read(server: Mailpod, thunderbird: Thu
 
     assert "Projects/Bridge" in desk.subscribe("Projects/Bridge")
     assert "Bridge" in desk.folders()
-    desk.picture("folders")
+    assert shared in desk.subscribe(shared)
+    desk.open(shared, messages=1)
+    assert desk.read("Spans") == "Three arches."
+    desk.picture("shared")
 
     with Imap(server.target(), ann) as imap:
         processes.wait_until(lambda: held(imap) == {"INBOX": 1, "Archive": 1, "Trash": 1, "Sent": 1}, 20, "all filed")
