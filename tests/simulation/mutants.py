@@ -8,7 +8,7 @@ from __future__ import annotations
 from .mutating import Mutation
 
 RULES = tuple(map(str, range(1, 21)))
-INVARIANTS = ("present once", "UIDs", "modseq", "live bytes", "replay", "sessions")
+INVARIANTS = ("present once", "UIDs", "modseq", "live bytes", "replay", "sessions", "notified")
 
 _LOG = "mailpod.store.log:Log."
 _COLLECT = "mailpod.store.collection:"
@@ -94,6 +94,16 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "changes since the checkpoint are not in the next one", "7, replay",
         (("mailpod.store.columns:Columns._touch", "base.overlay.update(uid for uid in uids if uid <= through)", "pass"),),
+    ),
+    Mutation(
+        "what a mailbox of the same name was is taken for what it is", "notified",
+        (("mailpod.imap.watching:Watch._messages", "box.name in names", "False"),),
+        test="tests/mailpod/imap/test_notify.py::test_another_mailbox_under_the_same_name",
+    ),
+    Mutation(
+        "an expunge elsewhere is not told", "notified",
+        (("mailpod.imap.watching:Watch._messages", "(told.uidnext, told.exists) != (box.uidnext, box.exists)", "told.uidnext != box.uidnext"),
+         ("mailpod.imap.watching:Watch._messages", "or told.modseq != box.highest_modseq", "")),
     ),
     Mutation(
         "a checkpoint has no annotations", "7, replay",

@@ -11,6 +11,7 @@ from mailpod.imap.view import View
 from mailpod.store import Account
 
 from .activity import activity
+from .notified import Told
 from .truth import Broken
 
 if TYPE_CHECKING:
@@ -72,12 +73,28 @@ class Session:
                 continue
             try:
                 with activity("session"):
-                    await self._watch(address, account)
+                    if rng.random() < 0.5:
+                        await self._be_notified(account)
+                    else:
+                        await self._watch(address, account)
             except MailError as error:
                 if type(error).__name__ == "AccountClosed":
                     self._world.table.scenarios["account closed under a session"] += 1
             finally:
                 account.release()
+
+    async def _be_notified(self, account: Account) -> None:
+        """What NOTIFY tells of all mailboxes must add up to what STATUS, LIST and GETMETADATA say."""
+        rng = self._rng
+        await account.refresh()
+        told = Told(account)
+        for _ in range(rng.randrange(3, 20)):
+            await self._pod.link.wait(rng.expovariate(0.5))
+            if rng.random() < 0.5:
+                await account.refresh()
+            if rng.random() < 0.7:
+                told.poll()
+        self._world.table.done["notified"] += 1
 
     async def _watch(self, address: Address, account: Account) -> None:
         rng = self._rng

@@ -10,7 +10,7 @@ Invariants
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -113,8 +113,10 @@ class Watch:
             return []
         self._head, self._selected = self._account.head, selected
         boxes = {box.id: box for box in self._account.mailboxes.values()}
-        lists = dict(self._names(boxes, own)) | dict.fromkeys(self._subscriptions(own), "")
-        out = [self._list(name, old) for name, old in lists.items()]
+        lists = list(self._names(boxes, own))
+        known = {name for name, _ in lists}
+        lists += ((name, "") for name in self._subscriptions(own) if name not in known)
+        out = [self._list(name, old) for name, old in lists]
         out += self._annotations(boxes, own)
         out += self._messages(boxes, selected)
         self._remember(boxes, selected)
@@ -134,19 +136,23 @@ class Watch:
     # RFC 5465 §5.4
 
     def _names(self, boxes: Mapping[int, Mailbox], own: Own | None) -> Iterator[tuple[str, str]]:
-        """Names whose mailboxes came, went or were renamed, with the old name of the latter."""
-        came = [box.name for box in boxes.values() if box.id not in self._boxes]
+        """Names whose mailboxes went, were renamed or came, with the old name of those renamed.
+
+        In this order, a client that moves what it knows along with each name knows in the end what is so.
+        """
         went = [told.name for number, told in self._boxes.items() if number not in boxes]
-        for name in dict.fromkeys(near for each in (*went, *came) for near in _with_parent(each)):
-            if "MAILBOXNAME" in self.events(name) and not self._is_own(own, "MAILBOXNAME", name):
-                yield name, ""
-        renamed = {told.name: boxes[number].name for number, told in self._boxes.items() if number in boxes}
-        renamed = {old: new for old, new in renamed.items() if old != new}
-        for old, new in renamed.items():
-            if _moved_along(old, new, renamed) or self._is_own(own, "MAILBOXNAME", new):
-                continue
-            if "MAILBOXNAME" in self.events(old) | self.events(new):
+        came = [box.name for box in boxes.values() if box.id not in self._boxes]
+        near = (name.rpartition(DELIMITER)[0] for name in (*went, *came) if DELIMITER in name)  # direct parents, too
+        yield from ((name, "") for name in went if self._names_wanted(name, own))
+        renamed = ((told.name, boxes[number].name) for number, told in self._boxes.items() if number in boxes)
+        for old, new in _in_order({old: new for old, new in renamed if old != new}):
+            wanted = self.events(old) | self.events(new)
+            if "MAILBOXNAME" in wanted and not self._is_own(own, "MAILBOXNAME", new):
                 yield new, old
+        yield from ((name, "") for name in dict.fromkeys((*came, *near)) if self._names_wanted(name, own))
+
+    def _names_wanted(self, name: str, own: Own | None) -> bool:
+        return "MAILBOXNAME" in self.events(name) and not self._is_own(own, "MAILBOXNAME", name)
 
     def _is_own(self, own: Own | None, event: str, name: str) -> bool:
         """Whether the name is as this client's own command left it."""
@@ -197,9 +203,11 @@ class Watch:
     # RFC 5465 §5.1 to §5.3, of mailboxes that are not selected
 
     def _messages(self, boxes: Mapping[int, Mailbox], selected: int) -> Iterator[bytes]:
+        names = {told.name for told in self._boxes.values()}
         for box in boxes.values():
-            told = self._boxes.get(box.id) or _Told(box.name, {}, None, modseq=box.highest_modseq)
+            told = self._boxes.get(box.id) or _Told("", {}, None, modseq=box.highest_modseq)
             counts = (told.uidnext, told.exists) != (box.uidnext, box.exists)
+            counts = counts or (box.name != told.name and box.name in names)  # what was there of that name is no more
             if box.id == selected or not (counts or told.modseq != box.highest_modseq):
                 continue
             wanted = self.events(box.name)
@@ -221,13 +229,20 @@ def _id(session: Session) -> int:
     return view.mailbox.id if view is not None and view.access.who is None else 0
 
 
-def _with_parent(name: str) -> Iterable[str]:
-    """RFC 5465 §5.4: the direct parent is affected, too."""
-    return (name, name.rpartition(DELIMITER)[0]) if DELIMITER in name else (name,)
+def _in_order(renamed: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Old names and new ones, without what a mailbox above took along (RFC 5465 §5.4): what is below first, and no name
+    before the one that had it went. Two that changed places have new names only."""
+    pending = {old: new for old, new in renamed.items() if not _moved_along(old, new, renamed)}
+    while pending:
+        free = [old for old, new in pending.items() if new not in pending]
+        if not free:
+            yield from (("", new) for new in pending.values())
+            return
+        old = max(free, key=lambda name: name.count(DELIMITER))
+        yield old, pending.pop(old)
 
 
 def _moved_along(old: str, new: str, renamed: Mapping[str, str]) -> bool:
-    """RFC 5465 §5.4: no event of its own for what a mailbox above it took along."""
     above = old
     while DELIMITER in above:
         above = above.rpartition(DELIMITER)[0]

@@ -303,18 +303,38 @@ async def test_a_mailbox_that_is_selected_no_more(world: World) -> None:
 async def test_another_mailbox_under_the_same_name(world: World) -> None:
     client, account = await world.login(), await world.account()
     await account.append("Sent", [NewMessage(b"x")])
-    await client.ok(b"NOTIFY SET (mailboxes Sent %b)" % FLAGS)
-    async with account.lock:  # nothing is seen in between
-        changes = asyncio.gather(
-            account.delete("Sent"), account.create("Sent"), account.append("Sent", [NewMessage(b"y")])
-        )
-        await asyncio.sleep(0)
-    await changes
+    await client.ok(b"NOTIFY SET (personal (MessageNew MessageExpunge MailboxName))")
+    session = world.sessions()[0]
+    session._busy = True  # as a command does: nothing is seen in between
+    await account.delete("Sent")
+    await account.create("Sent")
+    session._busy = False
     validity = account.mailbox("Sent").uidvalidity
-    line = await client.line()
-    while b"MESSAGES 1" not in line:
-        line = await client.line()
-    assert b"UIDVALIDITY %d" % validity in line
+    assert await client.ok(b"NOOP") == [
+        b'* LIST (\\HasNoChildren \\Subscribed) "/" Sent',
+        b'* LIST (\\HasNoChildren \\Subscribed) "/" Sent',
+        b"* STATUS Sent (MESSAGES 0 UIDNEXT 1 UIDVALIDITY %d)" % validity,
+    ]
+
+
+async def test_names_that_change_places(world: World) -> None:
+    """Each by the name that it has in the end, and its own counts."""
+    client, account = await world.login(), await world.account()
+    for name, count in (("a", 1), ("b", 2)):
+        await account.create(name)
+        await account.append(name, [NewMessage(b"x")] * count)
+    await client.ok(b"NOTIFY SET (personal (MessageNew MessageExpunge MailboxName))")
+    session = world.sessions()[0]
+    session._busy = True
+    for old, new in (("a", "c"), ("b", "a"), ("c", "b")):
+        await account.rename(old, new)
+    session._busy = False
+    told = await client.ok(b"NOOP")
+    assert told[:2] == [b'* LIST (\\HasNoChildren) "/" b', b'* LIST (\\HasNoChildren) "/" a']
+    assert {line.partition(b" UIDNEXT")[0] for line in told[2:]} == {
+        b"* STATUS a (MESSAGES 2",
+        b"* STATUS b (MESSAGES 1",
+    }
 
 
 async def test_changes_of_another_pod(make: MakeWorld) -> None:
