@@ -132,7 +132,7 @@ class OnSeaweedFS(OnFolder):
 class Peer:
     """Postfix and Dovecot; a restart is Dovecot's."""
 
-    durable = "fsync by both"
+    durable = "fsync by both; STORE for nothing"
 
     def __init__(self, accounts: Sequence[Account], profile: Path | None = None, store: str = "maildir") -> None:
         self.name = self.name_of(store)
