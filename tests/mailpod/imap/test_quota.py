@@ -16,6 +16,7 @@ async def test_usage_and_limits(make: MakeWorld) -> None:
     quota = b'* QUOTA "" (STORAGE 2 10 MESSAGE 2 3)'
     assert await client.ok(b'GETQUOTA ""') == [quota]
     assert await client.ok(b"GETQUOTAROOT inbox") == [b'* QUOTAROOT INBOX ""', quota]
+    assert await client.ok(b"GETQUOTAROOT yet/to/come") == [b'* QUOTAROOT yet/to/come ""', quota], "RFC 9208 §4.1.2"
     await client.ok(b"APPEND INBOX {1+}\r\nm")
     assert await client.ok(b'GETQUOTA ""') == [b'* QUOTA "" (STORAGE 2 10 MESSAGE 3 3)']
     assert (await client.refused(b"APPEND INBOX {1+}\r\nm")).startswith(b"a NO [OVERQUOTA]")
@@ -48,7 +49,7 @@ async def test_without_limits(world: World) -> None:
 async def test_refusals(world: World) -> None:
     client = await world.login()
     assert (await client.refused(b"GETQUOTA other")).startswith(b"a NO [NONEXISTENT]")
-    assert (await client.refused(b"GETQUOTAROOT nowhere")).startswith(b"a NO [NONEXISTENT]")
+    assert (await client.refused(b'GETQUOTAROOT "Other Users/bob/x"')).startswith(b"a NO [NONEXISTENT]")
     assert (await client.refused(b'SETQUOTA "" (STORAGE 512)')).startswith(b"a NO [NOPERM]")
     assert (await client.refused(b'SETQUOTA "" STORAGE')).startswith(b"a BAD")
 

@@ -62,7 +62,8 @@ async def _others(session: Session, root: bytes) -> bytes:
 async def run_root(session: Session, args: MailboxArgs) -> None:
     """Raises NoSuchMailbox, NoPermission, Unavailable."""
     async with opened(session, args.mailbox, fresh=True) as place:
-        place.mailbox("r")
+        if not place.own:  # RFC 9208 §4.1.2: the mailbox need not exist; of others' accounts it says only what it may
+            place.mailbox("r")
         name = wire.mailbox(place.shown, session.enabled.utf8_names)
         if not _is_limited(place):
             session.send(b"* QUOTAROOT %b\r\n" % name)  # RFC 9208 §4.2.2: zero or more roots
