@@ -92,8 +92,9 @@ class BucketAt:
         return [self._found[key].entry for key in keys[:limit]]
 
 
-async def open_at(settings: S3Settings, prefix: str, moment: float) -> BucketAt:
-    """The objects below `prefix` as they were at `moment` (Unix seconds, the bucket's clock).
+async def open_at(settings: S3Settings, prefix: str, moment: float, *, deleted: bool = False) -> BucketAt:
+    """The objects below `prefix` as they were at `moment` (Unix seconds, the bucket's clock); `deleted`: and those that
+    had been deleted by then, as they last were.
 
     Raises NoVersions, StorageError.
     """
@@ -101,14 +102,14 @@ async def open_at(settings: S3Settings, prefix: str, moment: float) -> BucketAt:
     status = (await _asked(lambda: client.get_bucket_versioning(Bucket=settings.bucket))).get("Status", "")
     if not status:
         raise NoVersions("the bucket keeps no versions (S3 versioning was never enabled)")
-    found = await _asked(lambda: _list(client, settings, prefix, moment))
+    found = await _asked(lambda: _list(client, settings, prefix, moment, deleted=deleted))
     if not found:
         raise NoVersions(f"the bucket has nothing as old as that under {prefix}: it has expired, or was never kept")
     return BucketAt(client, settings, found)
 
 
-def _list(client: Any, settings: S3Settings, prefix: str, moment: float) -> dict[str, _Version]:
-    """The newest version of each key that is not younger than `moment`; what was deleted then is left out."""
+def _list(client: Any, settings: S3Settings, prefix: str, moment: float, *, deleted: bool) -> dict[str, _Version]:
+    """The newest version of each key that is not younger than `moment`; what was deleted then only where asked for."""
     newest: dict[str, tuple[float, _Version | None]] = {}
     until = datetime.fromtimestamp(moment, UTC)
     pages = client.get_paginator("list_object_versions")
@@ -118,7 +119,7 @@ def _list(client: Any, settings: S3Settings, prefix: str, moment: float) -> dict
             if item["LastModified"] <= until:
                 key, modified = item["Key"][skip:], item["LastModified"].timestamp()
                 _keep(newest, key, modified, _Version(Entry(key, item["Size"], modified), item["VersionId"]))
-        for item in page.get("DeleteMarkers", []):
+        for item in () if deleted else page.get("DeleteMarkers", []):
             if item["LastModified"] <= until:
                 _keep(newest, item["Key"][skip:], item["LastModified"].timestamp(), None)
     return {key: version for key, (_, version) in newest.items() if version is not None}

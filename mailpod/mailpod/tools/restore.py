@@ -1,4 +1,4 @@
-"""`mailpod restore ADDRESS`: an account as it was, by an administrator's decision (docs/recover.md)."""
+"""`mailpod restore`: an account, or the queue, as it was, by an administrator's decision (docs/recover.md)."""
 
 from __future__ import annotations
 
@@ -6,21 +6,28 @@ import argparse
 import asyncio
 import json
 import random
+import time
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Final
 
 from mailpod.addresses import normalize
 from mailpod.clock import SystemClock
 from mailpod.errors import MailError
 from mailpod.store import incarnations
-from mailpod.store.names import account_prefix
+from mailpod.store.names import account_prefix, outbound_prefix
 from mailpod.store.objects import Ambiguous, ObjectStore, StorageError
 from mailpod.store.opening import s3_settings
+from mailpod.store.requeueing import Requeued, requeue
 from mailpod.store.restoring import CannotRestore, Restored, discard, restore
 from mailpod.store.versions import NoVersions, open_at
 from mailpod.tools.bucket import Bucket, CannotRun, add_options, open_both
 from mailpod.tools.output import Bar, say, several, size
 from mailpod.tools.teach import teach
+
+_DAY: Final = 86_400
+_QUEUE_SECONDS: Final = 20 * _DAY  # STORE.md rule 17: 30 days, less some for it to lie on hold and be handed out
+_QUEUE: Final = outbound_prefix()
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,13 +37,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         **teach(
             "Write an address's mail as it was as a new incarnation, with a new UIDVALIDITY for every folder: clients"
             " read it afresh. The old one is closed, and stays as it is. While this runs, mail for the address is"
-            " answered with 451 and waits at its senders.",
+            " answered with 451 and waits at its senders. Of the queue, what was in it and is gone comes back on hold.",
             ("mailpod restore --bucket data bob@mailpod.test --last-consistent", "all that fsck can follow"),
             ("mailpod restore --bucket s3://mail bob@mailpod.test --to 2026-11-23T18:00:00Z", "as it was then"),
             ("mailpod restore --bucket data bob@mailpod.test --discard 1", "what it replaced may go"),
+            ("mailpod restore --bucket s3://mail --queue --to 2026-11-23T18:00:00Z", "then: mailpod queue list"),
         ),
     )
-    parser.add_argument("address", metavar="ADDRESS", help="whose mail")
+    parser.add_argument("address", nargs="?", metavar="ADDRESS", help="whose mail")
+    parser.add_argument("--queue", action="store_true", help="no address but the queue; with --to")
     add_options(parser)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
@@ -54,7 +63,43 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: argparse.Namespace) -> int:
     """Raises CannotRun."""
-    return asyncio.run(restore_address(options))
+    if options.queue == bool(options.address) or (options.queue and not options.to):
+        raise CannotRun("restore needs an ADDRESS, or --queue with --to")
+    return asyncio.run(restore_queue(options) if options.queue else restore_address(options))
+
+
+async def restore_queue(options: argparse.Namespace) -> int:
+    """As `run`, of the queue, in a loop that is there. Raises CannotRun."""
+    moment = _moment(options.to)
+    if moment < time.time() - _QUEUE_SECONDS:
+        raise CannotRun(
+            "--to: of the queue, the last 20 days: mailboxes remember for 30 what they were given, and would get it"
+            " twice"
+        )
+    bucket = await open_both(options)
+    _versioned(bucket)
+    try:
+        past = await _versions(options, bucket, _QUEUE, moment)
+        ever = await _versions(options, bucket, _QUEUE, time.time() + _DAY, deleted=True)
+        done = await requeue(bucket.objects, past, ever, clock=SystemClock(), rng=random.SystemRandom())
+    except (NoVersions, StorageError, Ambiguous, MailError) as error:
+        raise CannotRun(f"the queue was not restored: {error}") from None
+    say(json.dumps(asdict(done), indent=1) if options.json else _told(done))
+    return 0
+
+
+def _told(done: Requeued) -> str:
+    words = [f"{several(len(done.held), 'message is', 'messages are')} back in the queue, on hold."]
+    if done.settled:
+        words.append(f"{several(len(done.settled), 'message')} had reached everyone, or the sender was told.")
+    if done.there:
+        words.append(f"{several(len(done.there), 'message is', 'messages are')} in the queue anyway.")
+    if done.held:
+        words.append(
+            "Whether they had left meanwhile, only the pods' logs tell (relay.relayed, mail.delivered, by id). Then"
+            " `mailpod queue release` or `drop`."
+        )
+    return " ".join(words)
 
 
 async def restore_address(options: argparse.Namespace) -> int:
@@ -105,17 +150,29 @@ def _moment(text: str) -> float:
 
 async def _past(options: argparse.Namespace, bucket: Bucket, domain: str, local: str, moment: float) -> ObjectStore:
     """Raises CannotRun, NoVersions, StorageError."""
+    _versioned(bucket)
+    found = await incarnations.latest(bucket.objects, domain, local)
+    if found is None:
+        raise CannotRestore("the address never had an account")
+    prefix = account_prefix(domain, local, "x").removesuffix("x/")  # every incarnation of the address
+    return await _versions(options, bucket, prefix, moment)
+
+
+def _versioned(bucket: Bucket) -> None:
+    """Raises CannotRun."""
     if not bucket.url.startswith("s3://"):
         raise CannotRun(
             "--to: a folder keeps no versions of its objects. Take --last-consistent; or copy a backup of the folder"
             " back, and take it on that (docs/recover.md)"
         )
-    found = await incarnations.latest(bucket.objects, domain, local)
-    if found is None:
-        raise CannotRestore("the address never had an account")
+
+
+async def _versions(
+    options: argparse.Namespace, bucket: Bucket, prefix: str, moment: float, *, deleted: bool = False
+) -> ObjectStore:
+    """Raises NoVersions, StorageError."""
     settings = s3_settings(bucket.url, options.credentials_file, options.ca_file)
-    prefix = account_prefix(domain, local, "x").removesuffix("x/")  # every incarnation of the address
-    return await open_at(settings, prefix, moment)
+    return await open_at(settings, prefix, moment, deleted=deleted)
 
 
 def _print(address: str, done: Restored) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,9 +19,11 @@ from tests.fixtures_versitygw import Versity
 from tests.mailpod.store.faults import mail
 
 from mailpod import cli
+from mailpod.clock import SystemClock
 from mailpod.store import NewMessage, incarnations
 from mailpod.store.objects import ObjectStore
 from mailpod.store.opening import open_bucket, s3_settings
+from mailpod.store.outbound import Outbound, SpoolEntry
 from mailpod.store.versions import NoVersions, open_at
 from mailpod.tools import restore
 
@@ -76,8 +79,11 @@ async def _second(bucket: Bucket, prefix: str) -> float:
 
 
 async def _planted(bucket: Bucket) -> tuple[Planted, float]:
-    """Mail, then a moment, then what is to be undone: everything expunged, collected, and more."""
+    """Mail, then a moment, then what is to be undone: everything expunged, collected, the queue dropped, and more."""
     planted = await plant(bucket.objects)
+    outbound = Outbound(bucket.objects, clock=SystemClock(), rng=random.Random(1))
+    for entry_id in ("1-dropped", "2-there"):
+        await outbound.create(SpoolEntry(entry_id, "a@x.test", ("b@far.example",), time.time()), b"body")
     moment = await _second(bucket, "pre/fix/accounts/")
     account = await planted.store().open(planted.alice)
     box = account.mailbox("INBOX")
@@ -86,14 +92,17 @@ async def _planted(bucket: Bucket) -> tuple[Planted, float]:
     if bucket.dates_stay:
         (pack,) = await planted.keys("pack/")
         await planted.objects.delete([pack])  # as collection does, a week later
+    await outbound.settle("1-dropped")
     return planted, moment
 
 
-async def test_an_account_comes_back_from_versions(bucket: Bucket, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_an_account_and_the_queue_come_back_from_versions(
+    bucket: Bucket, capsys: pytest.CaptureFixture[str]
+) -> None:
     planted, moment = await _planted(bucket)
     wanted = argparse.Namespace(
         address="Alice@x.test", bucket=bucket.url, prefix="", credentials_file=None, ca_file=None, json=True,
-        to=datetime.fromtimestamp(moment, UTC).isoformat(), last_consistent=False, discard=None,
+        to=datetime.fromtimestamp(moment, UTC).isoformat(), last_consistent=False, discard=None, queue=False,
     )  # fmt: skip
     assert await restore.restore_address(wanted) == 0
     done = json.loads(capsys.readouterr().out)
@@ -107,6 +116,9 @@ async def test_an_account_comes_back_from_versions(bucket: Bucket, capsys: pytes
     box = account.mailbox("INBOX")
     texts = [await account.body(page.location(row)) async for page, rows in box.pages(box.uids) for row in rows]
     assert texts == [mail(number, 5000 if number == 12 else 0) for number in range(1, 13)]
+    assert await restore.restore_queue(wanted) == 0
+    queue = json.loads(capsys.readouterr().out)
+    assert queue == {"held": ["1-dropped"] if bucket.dates_stay else [], "settled": [], "there": ["2-there"]}
     wanted.to = datetime.fromtimestamp(moment, UTC).isoformat()  # the same time again: from the first incarnation
     assert await restore.restore_address(wanted) == 0
     assert json.loads(capsys.readouterr().out)["messages"] == 17
