@@ -10,7 +10,7 @@ from mailpod.imap import wire
 if TYPE_CHECKING:
     from mailpod.imap.session import Session
     from mailpod.imap.syntax_metadata import Entries
-    from mailpod.store import Mailbox
+    from mailpod.store import Access, Mailbox
 
 SPECIAL_USE: Final = "/private/specialuse"
 _ADMIN: Final = "/shared/admin"
@@ -24,11 +24,19 @@ def of_server(session: Session) -> dict[str, str]:
     return made
 
 
-def of_mailbox(mailbox: Mailbox) -> dict[str, str]:
-    """RFC 6154 §4: the special use is one of them."""
+def of_mailbox(mailbox: Mailbox, access: Access | None = None) -> dict[str, str]:
+    """With the special use (RFC 6154 §4). Of another's mailbox only what is shared, where `access` allows it."""
+    if access is not None and access.who is not None:
+        shared = mailbox.annotations.items() if may_annotate(mailbox, access) else ()
+        return {name: value for name, value in shared if name.startswith("/shared/")}
     if mailbox.special_use is None:
         return mailbox.annotations
     return mailbox.annotations | {SPECIAL_USE: mailbox.special_use}
+
+
+def may_annotate(mailbox: Mailbox, access: Access) -> bool:
+    """RFC 5464 §3.3: to read annotations, and to set them."""
+    return access.may(mailbox, "l") and any(access.may(mailbox, right) for right in "rswip")
 
 
 def chosen(there: Mapping[str, str], wanted: Entries) -> tuple[list[tuple[str, str | None]], int]:
@@ -57,10 +65,10 @@ def values(name: str, told: Sequence[tuple[str, str | None]], utf8: bool) -> byt
     return b"* METADATA %b %b\r\n" % (wire.mailbox(name, utf8), wire.parenthesized(pairs))
 
 
-def annotations_of(mailbox: Mailbox, wanted: Entries, utf8: bool) -> tuple[bytes, int]:
+def annotations_of(name: str, mailbox: Mailbox, access: Access, wanted: Entries, utf8: bool) -> tuple[bytes, int]:
     """The response for a mailbox, b"" for none, and the length of the longest value that is kept back."""
-    told, longest = chosen(of_mailbox(mailbox), wanted)
-    return values(mailbox.name, told, utf8) if told else b"", longest
+    told, longest = chosen(of_mailbox(mailbox, access), wanted)
+    return values(name, told, utf8) if told else b"", longest
 
 
 def names(name: str, changed: Iterable[str], utf8: bool) -> bytes:

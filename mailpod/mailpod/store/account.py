@@ -336,12 +336,14 @@ class Account:
     async def unsubscribe(self, name: str) -> None:
         await self.committer.commit(lambda draft: draft.unsubscribe(name))
 
-    async def annotate(self, name: str, entries: Sequence[tuple[str, str | None]]) -> None:
+    async def annotate(
+        self, name: str, entries: Sequence[tuple[str, str | None]], *, guard: Guard | None = None
+    ) -> None:
         """Set annotations of a mailbox, or of the account where `name` is empty; None removes one.
 
         Raises NoSuchMailbox, TooManyAnnotations, UseNotPossible, Unavailable; then none is changed.
         """
-        await self.committer.commit(lambda draft: annotate(draft, name, entries), exclusive=True)
+        await self.committer.commit(lambda draft: annotate(draft, name, entries), exclusive=True, guard=guard)
 
     async def grant(self, name: str, who: Who, change: Callable[[str], str], *, guard: Guard | None = None) -> None:
         """`change` makes of the rights that `who` has in a mailbox those that they will have (rights.py).

@@ -154,6 +154,40 @@ async def test_list_metadata(world: World) -> None:
     assert tagged.startswith(b"a OK [METADATA LONGENTRIES 7]")
 
 
+TEAM = b'"Other Users/ann@example.org/Team"'
+
+
+@pytest.mark.parametrize("rights", [b"lr", b"ls", b"lw", b"li", b"lp"])
+async def test_of_anothers_mailbox(world: World, rights: bytes) -> None:
+    """RFC 5464 §3.3: with `l` and any of `rswip` what is shared is read and set; what is private is the owner's."""
+    ann, bob = await world.login(), await world.login("bob")
+    await ann.ok(b"CREATE Team")
+    await ann.ok(b'SETMETADATA Team (/shared/comment "ours" /private/comment "mine")')
+    await ann.ok(b"SETACL Team bob@example.org %b" % rights)
+    both = b"GETMETADATA %b (/shared/comment /private/comment)" % TEAM
+    assert await bob.ok(both) == [b'* METADATA %b (/shared/comment "ours" /private/comment NIL)' % TEAM]
+    assert await bob.ok(b"GETMETADATA (DEPTH infinity) %b /private" % TEAM) == []
+    private = await bob.refused(b'SETMETADATA %b (/shared/comment "x" /private/comment "y")' % TEAM)
+    assert private.startswith(b"a NO [METADATA NOPRIVATE]")
+    await bob.ok(b'SETMETADATA %b (/shared/comment "changed")' % TEAM)
+    told = b'* METADATA Team (/shared/comment "changed" /private/comment "mine")'
+    assert await ann.ok(b"GETMETADATA Team (/shared/comment /private/comment)") == [told]
+    listed = await bob.ok(b'LIST "" %b RETURN (METADATA (/shared/comment))' % TEAM)
+    assert listed[1:] == [b'* METADATA %b (/shared/comment "changed")' % TEAM]
+
+
+async def test_of_anothers_mailbox_without_the_rights(world: World) -> None:
+    ann, bob = await world.login(), await world.login("bob")
+    await ann.ok(b"CREATE Team")
+    await ann.ok(b'SETMETADATA Team (/shared/comment "ours")')
+    for rights, code in ((b"lkxtea", b"a NO [NOPERM]"), (b"rswip", b"a NO [NONEXISTENT]")):
+        await ann.ok(b"SETACL Team bob@example.org %b" % rights)
+        assert (await bob.refused(b"GETMETADATA %b /shared/comment" % TEAM)).startswith(code)
+        assert (await bob.refused(b'SETMETADATA %b (/shared/comment "x")' % TEAM)).startswith(code)
+        assert not [x for x in await bob.ok(b'LIST "" "*" RETURN (METADATA (/shared/comment))') if b"ours" in x]
+    assert await ann.ok(b"GETMETADATA Team /shared/comment") == [b'* METADATA Team (/shared/comment "ours")']
+
+
 async def test_only_where_every_pod_reads_it(world: World) -> None:
     """FORMAT.md, "Changing the format": where the domain's entry does not say so, nothing is offered and written."""
     world.reads = ()

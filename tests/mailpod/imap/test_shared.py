@@ -70,7 +70,8 @@ COMMANDS = [
     b'SELECT "%b"', b'EXAMINE "%b"', b'STATUS "%b" (MESSAGES)', b'DELETE "%b"', b'RENAME "%b" Mine', b'GETACL "%b"',
     b'SETACL "%b" bob@example.org lr', b'DELETEACL "%b" bob@example.org', b'LISTRIGHTS "%b" bob@example.org',
     b'MYRIGHTS "%b"', b'GETQUOTAROOT "%b"', b'APPEND "%b" {4+}\r\nabcd', b'COPY 1 "%b"', b'MOVE 1 "%b"',
-    b'REPLACE 1 "%b" {4+}\r\nabcd',
+    b'REPLACE 1 "%b" {4+}\r\nabcd', b'GETMETADATA "%b" /shared/comment', b'SETMETADATA "%b" (/shared/comment "x")',
+    b'SETMETADATA "%b" (/private/comment "x")',
 ]  # fmt: skip
 
 

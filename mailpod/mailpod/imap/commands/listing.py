@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from mailpod.imap import wire
-from mailpod.imap.annotations import annotations_of
+from mailpod.imap.annotations import annotations_of, may_annotate
 from mailpod.imap.commands import status
 from mailpod.imap.commands.acl import my_rights
 from mailpod.imap.matching import Matcher
@@ -47,11 +47,10 @@ async def run(session: Session, args: ListArgs) -> Done | None:
         listed = mailboxes[name] if selectable else None
         if listed is not None:
             session.send(_more(session, args, name, listed))
-        if listed is not None and args.entries and listed.own:
-            response, kept_back = annotations_of(
-                listed.mailbox, args.entries, session.enabled.utf8_names
-            )  # RFC 9590 §3
-            session.send(response)
+        if listed is not None and args.entries and (listed.own or may_annotate(listed.mailbox, listed.access)):
+            utf8 = session.enabled.utf8_names
+            annotated, kept_back = annotations_of(name, listed.mailbox, listed.access, args.entries, utf8)
+            session.send(annotated)  # RFC 9590 §3
             longest = max(longest, kept_back)
         if count % _BATCH == 0:
             await session.drained()
