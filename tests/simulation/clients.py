@@ -11,6 +11,7 @@ from mailpod.store import Account, Mailbox, NewMessage
 from .activity import activity
 from .faults import GRACE
 from .oracle import Address, Copy
+from .rights import GUEST, GUESTS
 from .truth import Broken
 
 if TYPE_CHECKING:
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 _NAMES = ("INBOX", "Archive", "Work")
 _STEPS = (
     ("append", 8), ("flag", 4), ("expunge", 2), ("move", 2), ("copy", 1), ("look", 2), ("read", 3), ("folder", 1),
-    ("marked", 1), ("annotate", 1),
+    ("marked", 1), ("annotate", 1), ("grant", 2),
 )  # fmt: skip
 
-_ACTIVITIES = {"marked": "append", "move": "copy", "annotate": "folder"}
+_ACTIVITIES = {"marked": "append", "move": "copy", "annotate": "folder", "grant": "folder"}
 
 
 class Client:
@@ -135,8 +136,8 @@ class Client:
     async def _look(self, account: Account) -> None:
         await account.refresh()
 
-    async def _read(self, account: Account) -> None:
-        name = self._rng.choice(_NAMES)
+    async def _read(self, account: Account, name: str = "") -> None:
+        name = name or self._rng.choice(_NAMES)
         box = account.mailboxes.get(name)
         truth = self._address.truths.get(account.prefix)
         if box is None or not box.exists or truth is None:
@@ -160,6 +161,18 @@ class Client:
         await account.annotate(name, [(entry, value)])
         if value not in self._address.annotated:
             raise Broken("an annotation was acknowledged, and is not in the log")
+
+    async def _grant(self, account: Account) -> None:
+        """The hint is there before the commit: a guest who knows of nothing finds the account by it."""
+        rng, who = self._rng, self._rng.choice(GUESTS)
+        rights = rng.choice(["", "l", "lr", "lri", "lrwi", "rwi"])
+        guests, box = self._address.guests, account.mailbox("INBOX")
+        domain, local = self._address.domain, self._address.local
+        guests.asked(account.prefix)
+        await self._pod.shares.announced(
+            domain, GUEST, local, lambda: account.grant(box.name, who, lambda before: rights)
+        )
+        guests.answered(account.prefix)
 
     async def _folder(self, account: Account) -> None:
         rng = self._rng

@@ -16,6 +16,7 @@ from mailpod.store.state import State
 
 from .activity import activity
 from .faults import GRACE, Dice
+from .guests import check_hints
 from .oracle import Oracle
 from .queueing import check_accepted
 from .truth import Broken, Truth
@@ -128,6 +129,7 @@ async def settle(world: World) -> None:
         if address.wanted:
             await _look_through(world, judge, address.name)
     _check_erased(world)
+    check_hints(world)
     check_accepted(world.oracle, world.elsewhere, world.accepted)
     world.oracle.verdict()
     await verify_checkpoints(world.oracle)

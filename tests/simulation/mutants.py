@@ -8,7 +8,7 @@ from __future__ import annotations
 from .mutating import Mutation
 
 RULES = tuple(map(str, range(1, 21)))
-INVARIANTS = ("present once", "UIDs", "modseq", "live bytes", "replay", "sessions", "notified")
+INVARIANTS = ("present once", "UIDs", "modseq", "live bytes", "replay", "sessions", "notified", "rights")
 
 _LOG = "mailpod.store.log:Log."
 _COLLECT = "mailpod.store.collection:"
@@ -263,5 +263,23 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a session is shown a state that is only half read", "sessions",
         ((_LOG + "served", "self.state if self._before is None else self._before", "self.state"),),
         survives="not shown since GRACE is 20 s: a poll must fall into an opening",
+    ),
+    Mutation(
+        "a guest's right is not looked at again when the commit is made", "rights",
+        (("mailpod.store.committer:Committer._evaluate", "intent.guard(draft.state)", "pass"),),
+    ),
+    Mutation(
+        "who has an address has what its last owner was granted", "rights",
+        (("mailpod.store.rights:Access.rights", "if incarnation == self.who.incarnation:", "if True:"),),
+    ),
+    Mutation(
+        "rights that were taken are still there", "rights",
+        (("mailpod.store.state:_grant", "box.acl.pop(op.who, None)", "pass"),),
+        test="tests/mailpod/store/test_rights.py::test_a_grant_is_to_an_account_and_not_to_its_address",
+    ),
+    Mutation(
+        "a hint of a shared mailbox goes as soon as nothing is granted", "rights",
+        (("mailpod.store.shares:Shares.tidy", "now - hint.modified > self._store.settings.grace", "True"),),
+        test="tests/mailpod/store/test_rights.py::test_hints_lead_to_owners_and_go_when_nothing_is_shared",
     ),
 )  # fmt: skip

@@ -17,6 +17,7 @@ from mailpod.store.state import State
 from .activity import current
 from .bucket import Bucket
 from .faults import GRACE
+from .rights import Guests
 from .truth import Broken, Truth, bucket_time
 
 
@@ -43,6 +44,7 @@ class Address:
     uidvalidity: int = 0  # the highest ever given
     closing: set[str] = field(default_factory=set)  # prefixes that an operator was asked to close
     deleting: set[tuple[str, int]] = field(default_factory=set)  # (prefix, mailbox) that a client asked to delete
+    guests: Guests = field(default_factory=Guests)
     annotated: set[str] = field(default_factory=set)  # values that entered its logs
     hints: list[str] = field(default_factory=list)  # incarnations that `address` has ever named
     wanted: bool = True  # whether there is a Mailbox resource
@@ -50,9 +52,16 @@ class Address:
     operators: int = 0  # at work on it
 
     @property
+    def local(self) -> str:
+        return self.name.partition("@")[0]
+
+    @property
+    def domain(self) -> str:
+        return self.name.partition("@")[2]
+
+    @property
     def folder(self) -> str:
-        local, _, domain = self.name.partition("@")
-        return f"{domain}/{encode_local_part(local)}/"
+        return f"{self.domain}/{encode_local_part(self.local)}/"
 
     @property
     def truth(self) -> Truth | None:
@@ -112,12 +121,14 @@ class Oracle:
             truth = address.truths[prefix] = Truth(self.bucket, prefix)
         boxes = {op.box for op in header.ops if isinstance(op, ops.Delete)}
         lost = [truth.numbers[box, uid] for box, uid in truth.live if box in boxes]
+        address.guests.check(prefix, header, truth.state)
         if not truth.committed(header, end + 1, data[end + 1 :], bucket_time(self._now())):
             return
         if not {(prefix, box) for box in boxes} <= address.deleting:
             raise Broken(f"{address.name}: mailboxes {boxes} were deleted, and nobody asked for that")
         for number in lost:
             address.copies[number].gone = "asked"
+        address.guests.follow(prefix, header)
         for op in header.ops:
             if isinstance(op, ops.Create):
                 if op.uidvalidity <= address.uidvalidity:

@@ -20,6 +20,7 @@ from mailpod.relay.relay import Relay
 from mailpod.store import Account, AccountRef, Store, StoreSettings
 from mailpod.store.collection import Collected
 from mailpod.store.entries import DomainEntry, MailboxEntry
+from mailpod.store.shares import Shares
 from mailpod.store.upkeep import Upkeep
 
 from .activity import activity
@@ -164,6 +165,7 @@ class Pod:
     store: Store
     spool: Spool
     directory: Directory
+    shares: Shares
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def open(self, address: Address) -> Account:
@@ -208,7 +210,7 @@ def make_pod(world: World, name: str, *, skew: float = 0.0) -> Pod:
     )  # fmt: skip
     services.quota = QuotaWarner(services)  # type: ignore[arg-type]
     spool = SimSpool(services, world.fork())  # type: ignore[arg-type]
-    pod = Pod(name, world, link, store, spool, directory)
+    pod = Pod(name, world, link, store, spool, directory, Shares(store, ttl=1.0))
     spool.relay = SimRelay(pod, clock, world.fork())  # type: ignore[assignment]
     link.crash = pod.crash
     return pod

@@ -21,6 +21,7 @@ from .bucket import Bucket
 from .clients import Client, Reader
 from .elsewhere import Elsewhere
 from .faults import GRACE, SKEW, Aim, Cell, Dice, Table
+from .guests import Guest
 from .link import Link
 from .operators import Operator, make_operator
 from .oracle import Address, Copy, Oracle
@@ -186,6 +187,7 @@ class World:
         for _ in range(2):
             pod.spawn(Client(pod).run())
         pod.spawn(Session(pod).run())
+        pod.spawn(Guest(pod).run())
         pod.spawn(Sender(pod).run())
         pod.spool.start()
         return pod

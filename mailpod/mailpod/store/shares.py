@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
@@ -51,8 +51,19 @@ class Shares:
         self._time: BucketClock | None = None
         self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
 
+    async def announced(
+        self, domain: str, sharee: str | None, owner: str, grant: Callable[[], Awaitable[None]]
+    ) -> None:
+        """`grant`, with its hint. Local parts; no sharee: everybody of the domain. Raises Unavailable, and what that
+        raises."""
+        began = self._store.clock.elapsed()
+        await self.announce(domain, sharee, owner)
+        await grant()
+        if self._store.clock.elapsed() - began >= self._store.settings.grace / 2:  # it may have been taken for old
+            await self.announce(domain, sharee, owner)
+
     async def announce(self, domain: str, sharee: str | None, owner: str) -> None:
-        """Before a commit that grants something. Local parts; no sharee: everybody. Raises Unavailable."""
+        """Before a commit that grants something, which follows within GRACE/2. Raises Unavailable."""
         key = f"{_folder(domain, sharee)}{encode_local_part(owner)}/{self._store.random_id()}"
         try:
             await self._store.objects.create(key, [b"{}\n"])

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from mailpod.addresses import normalize
@@ -56,10 +57,12 @@ async def run_set(session: Session, args: AclArgs) -> None:
                 return  # the owner has them
             raise CannotDo("The owner of a mailbox has all rights")
         await _check_readers(session, place)
+        grant = partial(place.account.grant, place.name, who, _change(sign, given), guard=place.guard("a"))
         if given and sign != "-":
             local = None if who.address == ANYONE else normalize(who.address).local
-            await session.services.shares.announce(place.owner.domain, local, place.owner.local)
-        await place.account.grant(place.name, who, _change(sign, given), guard=place.guard("a"))
+            await session.services.shares.announced(place.owner.domain, local, place.owner.local, grant)
+        else:
+            await grant()
 
 
 def _change(sign: str, given: str) -> Callable[[str], str]:
