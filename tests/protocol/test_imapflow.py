@@ -24,7 +24,7 @@ def test_a_day_of_imapflow(target: Target, account: Account, tmp_path: Path) -> 
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
-    assert found["enabled"] == ["CONDSTORE", "IMAP4REV2", "QRESYNC"]
+    assert found["enabled"] == ["CONDSTORE", "IMAP4REV2", "QRESYNC", "UTF8=ACCEPT"]
     assert found["special"] == ["\\Archive", "\\Drafts", "\\Inbox", "\\Junk", "\\Sent", "\\Trash"]
     assert found["names"] == ["Projekte", "Projekte/Größe"]
     assert found["status"] == {"messages": 4, "unseen": 0, "uidNext": 5}
