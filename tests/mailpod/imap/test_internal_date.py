@@ -6,8 +6,12 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.mailpod.imap.selected import Desk, desk, letter
 
+from mailpod.imap.dates import parse_date_time
+from mailpod.imap.fetchwire import internal_dates
 from mailpod.store.page import META, Page, checksum, decode_meta, encode_meta, seal, unseal
 
 ZONES = ("+0200", "-0030", "+1400", "+0545", "-1130", "+0000")
@@ -57,6 +61,15 @@ async def test_days_are_those_of_the_zone(at: Desk, program: str, found: bytes) 
 async def test_instants_are_in_order_whatever_their_zones(at: Desk) -> None:
     """RFC 5256 §3: ARRIVAL is by date and time."""
     assert (await at.select().say("SORT (ARRIVAL) UTF-8 ALL")).startswith(b"* SORT 3 4 1 6 2 5\r\n")
+
+
+@given(st.lists(st.tuples(st.integers(0, 4_000_000_000), st.integers(-5_999, 5_999)), min_size=1, max_size=4))
+def test_a_date_is_read_as_it_is_written(given: list[tuple[int, int]]) -> None:
+    page = Page()
+    for seconds, zone in given:
+        page.dates.append(seconds)
+        page.zones.append(zone)
+    assert [parse_date_time(text.strip(b'"')) for text in internal_dates(page, range(len(given)))] == given
 
 
 def test_a_page_without_zones_is_in_utc() -> None:
