@@ -117,6 +117,8 @@ class ImapSettings(Settings):
     append_bytes: Positive = 100 * MiB
     """The largest message that APPEND takes."""
     multiappend_messages: Positive = 1000
+    catenate_parts: Positive = 1000
+    """Of all messages of one APPEND (RFC 4469)."""
     append_8bit_headers: bool = False
     """Whether APPEND takes 8-bit octets in header fields from clients that enabled neither UTF8=ACCEPT nor IMAP4rev2
     (RFC 9755 §4 refuses them): for the time that old mail is moved here."""

@@ -1,16 +1,11 @@
-"""APPEND: RFC 3501 §6.3.11, of several messages by RFC 3502; REPLACE: RFC 8508."""
+"""APPEND: RFC 3501 §6.3.11, of several messages by RFC 3502, of parts by RFC 4469; REPLACE: RFC 8508."""
 
 from __future__ import annotations
-
-import re
-from typing import Final
 
 from mailpod.imap.dates import parse_date_time
 from mailpod.imap.grammar_flags import flag_list
 from mailpod.imap.lexer import BadCommand, Cursor, Frame, Incomplete
-from mailpod.imap.syntax import AppendArgs, AppendMessage, ReplaceArgs
-
-_UTF8: Final = re.compile(rb"UTF8 \(", re.IGNORECASE)  # RFC 6855 §4; RFC 9755 has a bare literal do
+from mailpod.imap.syntax import AppendArgs, AppendMessage, ReplaceArgs, TextPart, UrlPart
 
 
 def append(cursor: Cursor) -> AppendArgs:
@@ -28,14 +23,15 @@ def resume(segment: bytes, inside: tuple[str, ...], more: bool) -> Incomplete:
     cursor = Cursor(Frame([segment], pending=True))
     cursor.inside = inside
     try:
-        _close(cursor)
+        _close_utf8(cursor)
+        if cursor.inside:
+            _more_parts(cursor)
         if not more:
             raise BadCommand("One message replaces one message")  # RFC 8508 §3.1
-        append_message(cursor)
+        while True:
+            append_message(cursor)
     except Incomplete as incomplete:
-        if incomplete.message:
-            return incomplete
-    raise BadCommand("Only messages may be literals after the first message")
+        return incomplete
 
 
 def replace(cursor: Cursor, uid: bool = False) -> ReplaceArgs:
@@ -48,7 +44,7 @@ def replace(cursor: Cursor, uid: bool = False) -> ReplaceArgs:
 
 
 def append_message(cursor: Cursor) -> AppendMessage:
-    """` [(flags)] ["date"] literal`: RFC 3502 §6.3.11 append-message."""
+    """` [(flags)] ["date"] literal`: RFC 3502 §6.3.11 append-message, with RFC 4466 §2.4's data."""
     cursor.space()
     flags: tuple[str, ...] = ()
     if cursor.peek() == b"(":
@@ -58,26 +54,64 @@ def append_message(cursor: Cursor) -> AppendMessage:
     if cursor.peek() == b'"':
         date, zone = _date_time(cursor)
         cursor.space()
-    data, binary = _literal(cursor)
     kept = tuple(flag for flag in flags if flag != "\\Recent")  # tools copy what FETCH gave them
-    return AppendMessage(kept, date, data, binary, zone)
+    if not cursor.peek().isalpha():
+        data, binary = _octets(cursor)
+        return AppendMessage(kept, date, data, binary, zone)
+    extension = cursor.word()  # RFC 4466 §2.4: append-data-ext
+    cursor.space()
+    if extension == "UTF8":
+        data, binary = _utf8(cursor)
+        return AppendMessage(kept, date, data, binary, zone)
+    if extension == "CATENATE":
+        cursor.need(b"(")
+        cursor.inside = (extension,)
+        return AppendMessage(kept, date, b"", zone=zone, parts=(_part(cursor), *_more_parts(cursor)))
+    raise cursor.error("expected a literal, CATENATE or UTF8 before here")
 
 
-def _literal(cursor: Cursor) -> tuple[bytes, bool]:
-    """literal, literal8 and utf8-literal: the octets, and whether they may be any."""
-    if cursor.match(_UTF8):
-        cursor.inside = (*cursor.inside, "UTF8")
-    binary = cursor.take(b"~")  # RFC 3516 §4.4: literal8
-    data = cursor.message()
-    _close(cursor)
+def _octets(cursor: Cursor) -> tuple[bytes, bool]:
+    """literal and literal8 (RFC 3516 §4.4): the octets, and whether they may be any."""
+    binary = cursor.take(b"~")
+    return cursor.message(), binary
+
+
+def _utf8(cursor: Cursor) -> tuple[bytes, bool]:
+    """RFC 6855 §4 utf8-literal; RFC 9755 has a bare literal do."""
+    cursor.need(b"(")
+    cursor.inside = (*cursor.inside, "UTF8")
+    data, binary = _octets(cursor)
+    _close_utf8(cursor)
     return data, binary
 
 
-def _close(cursor: Cursor) -> None:
-    """The parentheses that end behind a literal."""
+def _close_utf8(cursor: Cursor) -> None:
     if cursor.inside[-1:] == ("UTF8",):
         cursor.need(b")")
         cursor.inside = cursor.inside[:-1]
+
+
+def _part(cursor: Cursor) -> TextPart | UrlPart:
+    """RFC 4469 §5 cat-part, and RFC 6855 §4's."""
+    kind = cursor.word()
+    cursor.space()
+    if kind == "URL":
+        return UrlPart(cursor.astring())
+    if kind == "TEXT":
+        return TextPart(*_octets(cursor))
+    if kind == "UTF8":
+        return TextPart(*_utf8(cursor))
+    raise cursor.error("expected URL, TEXT or UTF8 before here")
+
+
+def _more_parts(cursor: Cursor) -> list[TextPart | UrlPart]:
+    """The rest of the list."""
+    parts = []
+    while not cursor.take(b")"):
+        cursor.space()
+        parts.append(_part(cursor))
+    cursor.inside = ()
+    return parts
 
 
 def _date_time(cursor: Cursor) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from mailpod.imap import wire
 from mailpod.imap.grammar_partial import partial
-from mailpod.imap.lexer import BadCommand, Cursor
+from mailpod.imap.lexer import BadCommand, Cursor, Frame
 from mailpod.imap.syntax import FetchArgs, FetchAttr, FetchBinary, FetchBody, FetchItem
 
 _NAME: Final = re.compile(rb"[A-Za-z0-9.]+")
@@ -114,6 +114,14 @@ def _binary(cursor: Cursor, name: str) -> FetchBinary:
     suffix = b"" if partial is None else b"<%d>" % partial[0]
     label = b"BINARY%b[%b]%b" % (b".SIZE" if size else b"", section, suffix)
     return FetchBinary(path, size, size or name == "BINARY.PEEK", partial, label, what, fields)
+
+
+def section_text(text: bytes) -> FetchBody:
+    """What stands between the brackets of BODY[], as URLs have it. Raises BadCommand."""
+    cursor = Cursor(Frame([text + b"]"]))
+    body = _body(cursor, peek=True)
+    cursor.end()
+    return body
 
 
 def _body(cursor: Cursor, peek: bool) -> FetchBody:

@@ -223,7 +223,7 @@ class Parser:
         if message:
             frame.messages += 1
             if frame.messages > self.limits.messages:
-                raise LimitReached(f"One APPEND may have {self.limits.messages} messages")
+                raise LimitReached(f"One APPEND may have {self.limits.messages} messages or texts")
         elif len(frame.literals) - frame.messages >= self.limits.literals:
             raise BadCommand(f"More than {self.limits.literals} literals")
         else:

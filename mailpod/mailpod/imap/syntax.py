@@ -114,12 +114,30 @@ class ExpungeArgs:
 
 
 @dataclass(frozen=True, slots=True)
+class TextPart:
+    """CATENATE's TEXT and UTF8."""
+
+    data: bytes
+    binary: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UrlPart:
+    """CATENATE's URL, as sent."""
+
+    url: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class AppendMessage:
+    """`parts` are CATENATE's (RFC 4469); there is no `data` then."""
+
     flags: tuple[str, ...]
     date: int | None  # Unix seconds; None = now
     data: bytes
     binary: bool = False  # came as a literal8, which may hold any octets
     zone: int = 0  # of the date, minutes east of UTC
+    parts: tuple[TextPart | UrlPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

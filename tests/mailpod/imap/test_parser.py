@@ -451,7 +451,8 @@ def test_lines_that_are_no_commands() -> None:
 
 
 _WORDS = st.sampled_from(
-    b"a UID FETCH SEARCH APPEND LIST STORE ( ) {3} {3+} BODY[ ] 1:* \\Seen * NOT OR FLAGS UTF8 & { } <0.1>".split()
+    b"a UID FETCH SEARCH APPEND LIST STORE ( ) {3} {3+} BODY[ ] 1:* \\Seen * NOT OR FLAGS & { } <0.1>".split()
+    + b"UTF8 CATENATE URL TEXT".split()
     + b"SORT THREAD ~{3} BINARY[1] (REVERSE DATE) UTF-8 REFERENCES ALL PREVIEW (LAZY)".split()
     + b'GETMETADATA (MAXSIZE DEPTH INFINITY /private/a ("/shared/b" SETMETADATA NIL METADATA /shared'.split()
     + b"NOTIFY SET NONE (SELECTED MESSAGENEW MESSAGEEXPUNGE SUBTREE MAILBOXNAME".split()

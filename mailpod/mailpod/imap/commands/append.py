@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from mailpod.errors import CannotDo
+from mailpod.imap.catenate import whole
 from mailpod.imap.fetchbody import UnknownCte
 from mailpod.imap.places import opened
 from mailpod.imap.reply import Done
@@ -27,12 +28,9 @@ _HEADER_END: Final = re.compile(rb"(?:\A|\n)\r?\n")
 
 
 async def run(session: Session, args: AppendArgs) -> Done:
-    """Raises TryCreate, NoPermission, OverQuota, and CannotDo for an empty message."""
-    if not all(each.data for each in args.messages):
-        raise CannotDo("A message cannot be empty")  # RFC 3502 §6.3.11: so a client takes an APPEND back
-    messages = [new_message(session, each) for each in args.messages]
-    async with opened(session, args.mailbox) as place:
-        messages = [permitted(place, each) for each in messages]
+    """Raises TryCreate, NoPermission, OverQuota, CannotDo for an empty message, and what `whole` does."""
+    async with opened(session, args.mailbox) as place, whole(session, place, args.messages) as given:
+        messages = [permitted(place, new_message(session, each)) for each in given]
         added = await place.account.append(place.name, messages, limits=place.limits, guard=place.guard("i"))
         session.services.quota.grown(place.account, place.owner)
         if session.notified is not None:
@@ -49,6 +47,8 @@ def permitted(place: Place, message: NewMessage) -> NewMessage:
 
 def new_message(session: Session, message: AppendMessage) -> NewMessage:
     """As it is stored. Raises UnknownCte and CannotDo."""
+    if not message.data:
+        raise CannotDo("A message cannot be empty")  # RFC 3502 §6.3.11: so a client takes an APPEND back
     if not (session.enabled.utf8_names or session.services.settings.imap.append_8bit_headers):
         _check_header(message.data)
     return NewMessage(_without_nuls(message), frozenset(message.flags), message.date, message.zone)

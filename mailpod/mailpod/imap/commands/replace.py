@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mailpod.errors import CannotDo, Expunged
+from mailpod.errors import Expunged
+from mailpod.imap.catenate import whole
 from mailpod.imap.commands.append import new_message, permitted
 from mailpod.imap.commands.expunge import highest_modseq
 from mailpod.imap.places import opened
@@ -25,17 +26,15 @@ _NEEDED: Final = "te"  # RFC 8508 §4.1
 
 
 async def run(session: Session, args: ReplaceArgs) -> Done:
-    """Raises CannotDo after EXAMINE and for an empty message, Expunged, TryCreate, NoPermission, OverQuota."""
+    """Raises CannotDo after EXAMINE and for an empty message, Expunged, TryCreate, NoPermission, OverQuota,
+    and what `whole` does."""
     view = session.view
     view.check_writable(_NEEDED)
-    if not args.message.data:
-        raise CannotDo("A message cannot be empty")
     uids = uids_of(view, resolve(SequenceSet(((args.number, args.number),)), view, args.uid))
     if not uids:
         raise Expunged  # a UID that is not there (any more): RFC 8508 §3.3, nothing is appended then
-    message = new_message(session, args.message)
-    async with opened(session, args.mailbox) as place:
-        message = permitted(place, message)
+    async with opened(session, args.mailbox) as place, whole(session, place, [args.message]) as [given]:
+        message = permitted(place, new_message(session, given))
         if place.account is view.account:
             guard = every(view.guard(_NEEDED), place.guard("i"))
             added = await view.account.replace(
