@@ -80,7 +80,7 @@ _NAMES = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max
 
 @given(_NAMES, st.integers(1, 2**32 - 1), st.none() | st.integers(1, 2**32 - 1), st.none() | _NAMES)
 def test_what_was_encoded_is_found_again(name: str, uid: int, validity: int | None, section: str | None) -> None:
-    url = "/" + quote(name, safe="/")
+    url = "/" + quote(name, safe="")
     url += "" if validity is None else f";UIDVALIDITY={validity}"
     url += f"/;UID={uid}"
     url += "" if section is None else f"/;SECTION={quote(section, safe='')}"
