@@ -25,5 +25,5 @@ async def test_clients_are_told(make: MakeWorld, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(elsewhere.retention.rounds, "now", later)
     await elsewhere.retention.look()
-    assert (await plain.ok(b"NOOP")) == [b"* 1 EXPUNGE"] * 3
+    assert (await plain.ok(b"NOOP")) == [b"* 1 EXPUNGE"] * 3 + [b"* 0 RECENT"]
     assert (await resyncing.ok(b"NOOP"))[0].startswith(b"* VANISHED 1:3")
