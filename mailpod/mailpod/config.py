@@ -117,6 +117,8 @@ class ImapSettings(Settings):
     append_bytes: Positive = 100 * MiB
     """The largest message that APPEND takes."""
     multiappend_messages: Positive = 1000
+    uid_batch_messages: int = Field(default=500, ge=1, le=500)
+    """The smallest batch that UIDBATCHES takes (RFC 10022: one of 500 is taken everywhere)."""
     catenate_parts: Positive = 1000
     """Of all messages of one APPEND (RFC 4469)."""
     append_8bit_headers: bool = False

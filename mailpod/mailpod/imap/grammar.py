@@ -38,6 +38,7 @@ from mailpod.imap.syntax import (
     NoArgs,
     RenameArgs,
     StoreArgs,
+    UidBatchesArgs,
 )
 
 _STORE_ITEM: Final = re.compile(rb"([+-]?)FLAGS(\.SILENT)?(?= )", re.IGNORECASE)
@@ -152,6 +153,23 @@ def _copy(cursor: Cursor, uid: bool = False) -> CopyArgs:
     return CopyArgs(numbers, cursor.mailbox(), uid)
 
 
+def _uid_batches(cursor: Cursor) -> UidBatchesArgs:
+    cursor.space()
+    size = _nz_number(cursor)
+    if not cursor.take(b" "):
+        return UidBatchesArgs(size, None)
+    first = _nz_number(cursor)
+    cursor.need(b":")
+    return UidBatchesArgs(size, (first, _nz_number(cursor)))
+
+
+def _nz_number(cursor: Cursor) -> int:
+    value = cursor.number()
+    if not value:
+        raise cursor.error("expected a number above zero before here")
+    return value
+
+
 def _expunge(_cursor: Cursor) -> ExpungeArgs:
     return ExpungeArgs(None)
 
@@ -203,6 +221,7 @@ GRAMMAR: Final[dict[str, Callable[[Cursor], object]]] = {
     "UNSELECT": _none,
     "EXPUNGE": _expunge,
     "UID EXPUNGE": _uid_expunge,
+    "UIDBATCHES": _uid_batches,
     "SEARCH": search,
     "UID SEARCH": lambda cursor: search(cursor, uid=True),
     "CANCELUPDATE": cancel_update,

@@ -269,6 +269,14 @@ class EnableArgs:
 
 
 @dataclass(frozen=True, slots=True)
+class UidBatchesArgs:
+    """RFC 10022: messages of a batch, and the first and the last batch that is asked for."""
+
+    size: int
+    batches: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
 class IdArgs:
     """RFC 2971 field-value pairs; None for NIL."""
 

@@ -42,6 +42,7 @@ from mailpod.imap.commands import (
     store,
     subscribe,
     thread,
+    uidbatches,
     unauthenticate,
     unselect,
     unsubscribe,
@@ -88,6 +89,7 @@ COMMANDS: Final = {
     "UNSELECT": Rule(unselect.run, SELECTED),
     "EXPUNGE": Rule(expunge.run, SELECTED),
     "UID EXPUNGE": Rule(expunge.run, SELECTED),
+    "UIDBATCHES": Rule(uidbatches.run, SELECTED),
     # RFC 3501 §7.4.1: no EXPUNGE during these three; their UID forms may have it
     "SEARCH": Rule(search.run, SELECTED, expunge=False, numbers=True),
     "UID SEARCH": Rule(search.run, SELECTED),
