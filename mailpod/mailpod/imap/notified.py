@@ -6,7 +6,7 @@ delayed. New messages that were told by EXISTS are the view's to be fetched, but
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from mailpod.imap.syntax import Command, CreateArgs, MailboxArgs, RenameArgs
@@ -14,6 +14,7 @@ from mailpod.imap.syntax_metadata import SetMetadataArgs
 from mailpod.imap.watching import ANNOTATIONS, Own, Watch
 
 if TYPE_CHECKING:
+    from mailpod.imap.places import Place
     from mailpod.imap.session import Session
     from mailpod.imap.syntax_notify import EventGroup, SelectedEvents
     from mailpod.imap.view import View
@@ -22,14 +23,21 @@ if TYPE_CHECKING:
 class Notified:
     """`plain`: NOTIFY was not given, and the selected mailbox is told of as ever; only annotations are watched."""
 
-    __slots__ = ("_end", "_last", "_made", "_selected", "_view", "_wanted", "plain", "watch")
+    __slots__ = ("_end", "_groups", "_last", "_made", "_places", "_selected", "_view", "_wanted", "plain", "watches")
 
     def __init__(
-        self, session: Session, selected: SelectedEvents | None, groups: tuple[EventGroup, ...], plain: bool = False
+        self,
+        session: Session,
+        selected: SelectedEvents | None,
+        groups: tuple[EventGroup, ...],
+        places: Sequence[Place] = (),
+        plain: bool = False,
     ) -> None:
         self.plain = plain
         self._selected = selected
-        self.watch = Watch(session, groups + ANNOTATIONS if session.enabled.metadata else groups)
+        self._places = places  # of others whose mailboxes are watched: held
+        self._groups = groups + ANNOTATIONS if session.enabled.metadata else groups
+        self.watches = [Watch(session, self._groups), *(Watch(session, self._groups, place) for place in places)]
         self._view = session.selected
         self._last = session.selected.last_uid if session.selected is not None else 0
         self._made: set[int] = set()
@@ -40,13 +48,24 @@ class Notified:
         """From now on the session is called when something may have changed."""
         if self._wanted:
             refresh = session.services.settings.imap.idle_refresh_seconds
-            self._end.append(session.account.watch(session.news))
-            self._end.append(session.services.followers.follow(session.account, refresh))
+            for account in (session.account, *(place.account for place in self._places)):
+                self._end.append(account.watch(session.news))
+                self._end.append(session.services.followers.follow(account, refresh))
+        for place in self._places:
+            self._end += (place.account.release, session.services.registry.add_guest(session, place.owner))
 
     def end(self) -> None:
         """Nobody calls the session any more."""
         while self._end:
             self._end.pop()()
+
+    def add_annotations(self) -> None:
+        for watch in self.watches:
+            watch.add_annotations()
+
+    def others(self, own: Own | None) -> list[bytes]:
+        """Of all but the messages of the selected mailbox."""
+        return [line for watch in self.watches for line in watch.poll(own)]
 
     @property
     def at_once(self) -> bool:

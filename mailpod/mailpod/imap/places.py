@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -218,6 +218,27 @@ async def _shared_by(session: Session, address: str) -> dict[str, Listed]:
         }
     finally:
         account.release()
+
+
+async def sharing(session: Session, names: Collection[str]) -> list[Place]:
+    """The accounts of others that these names lead into, each once, for the caller to release. Who shares nothing with
+    the user, or is not there, is left out. Raises Unavailable."""
+    inside = {name.removeprefix(_PREFIX).partition(DELIMITER)[0] for name in names if not is_own(session, name)}
+    if not inside and OTHERS not in names:
+        return []
+    mine = session.identity.entry
+    owners = await session.services.shares.owners(mine.domain, mine.local)
+    addresses = {f"{local}@{mine.domain}" for local in owners}
+    found: list[Place] = []
+    try:
+        for address in sorted(addresses if OTHERS in names else addresses & inside):
+            with suppress(NoSuchMailbox):
+                found.append(await hold(session, f"{_PREFIX}{address}{DELIMITER}INBOX"))
+    except BaseException:
+        for place in found:
+            place.account.release()
+        raise
+    return found
 
 
 def keep(session: Session, place: Place, mailbox: Mailbox) -> Callable[[], None]:

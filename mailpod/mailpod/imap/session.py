@@ -23,6 +23,7 @@ from mailpod.net.wire import Wire
 
 if TYPE_CHECKING:
     from mailpod.auth.identity import Identity
+    from mailpod.imap.places import Place
     from mailpod.imap.view import View
     from mailpod.imap.watching import Own
     from mailpod.services import Services
@@ -195,9 +196,9 @@ class Session(Wire):
         if account is not None:
             account.release()
 
-    def notified_of(self, args: NotifyArgs) -> Notified:
-        """What `notify` may be given."""
-        return Notified(self, args.selected, args.groups)
+    def notified_of(self, args: NotifyArgs, places: Sequence[Place] = ()) -> Notified:
+        """What `notify` may be given; it owns the hold of `places` from there on."""
+        return Notified(self, args.selected, args.groups, places)
 
     def notify(self, notified: Notified) -> None:
         """What is told from now on, in commands and between them (RFC 5465 §3.1)."""
@@ -211,7 +212,7 @@ class Session(Wire):
         if self.notified is None:
             self.notified = Notified(self, None, (), plain=True)
         elif not self.notified.plain:
-            self.notified.watch.add_annotations()
+            self.notified.add_annotations()
 
     def _end_notified(self) -> None:
         notified, self.notified = self.notified, None
@@ -226,7 +227,7 @@ class Session(Wire):
         if self.selected is not None:
             self._poll_selected(self.selected, expunge)
         if self.notified is not None:
-            self.send(self.notified.watch.poll(own))
+            self.send(self.notified.others(own))
             unfetched = len(self.selected.unfetched) if self.selected is not None else 0
             if unfetched > self.services.settings.imap.notify_messages:
                 self.send(b"* OK [NOTIFICATIONOVERFLOW] Too many new messages at once\r\n")  # RFC 5465 §5.8

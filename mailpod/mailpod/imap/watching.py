@@ -5,23 +5,25 @@ Invariants
   that however many commits lie between, what it knows in the end is what is so. Nothing is queued.
 - The entry of the selected mailbox stands still: its messages are the view's to tell. What differs when it is no longer
   selected is told then.
-- Nothing happened while the account's head stands still: a poll costs two comparisons.
+- Nothing happened while the accounts' heads stand still: a poll costs a few comparisons.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from mailpod.imap.annotations import SPECIAL_USE, names
+from mailpod.imap.annotations import SPECIAL_USE, names, of_mailbox
 from mailpod.imap.commands import listing, status
 from mailpod.imap.names import DELIMITER, order
-from mailpod.imap.places import own_mailboxes
+from mailpod.imap.places import Listed, is_own
 from mailpod.imap.syntax import ListArgs
 from mailpod.imap.syntax_notify import EventGroup
+from mailpod.store import Access
 
 if TYPE_CHECKING:
+    from mailpod.imap.places import Place
     from mailpod.imap.session import Session
     from mailpod.store import Account, Mailbox
 
@@ -44,6 +46,22 @@ class _Told:
 
 
 @dataclass(frozen=True, slots=True)
+class _Seen:
+    """A mailbox that the user may look up, under the name that the client knows. `reads`: its messages, too."""
+
+    name: str
+    box: Mailbox
+    reads: bool
+    annotations: Mapping[str, str]
+    use: str | None
+
+    def told(self) -> _Told:
+        told = _Told(self.name, self.annotations, self.use)
+        told.take(self.box)
+        return told
+
+
+@dataclass(frozen=True, slots=True)
 class Own:
     """A change of this client's own, of which it is not told (RFC 5465 §5): its event, the name, whether that is there
     afterwards, and the annotations."""
@@ -55,22 +73,53 @@ class Own:
 
 
 class Watch:
-    """One session's. `groups` are NOTIFY's."""
+    """One session's, of one account: the user's own, or one that shares mailboxes. `groups` are NOTIFY's."""
 
-    __slots__ = ("_account", "_boxes", "_groups", "_head", "_selected", "_server", "_session", "_subscribed")
+    __slots__ = (
+        "_access", "_account", "_boxes", "_groups", "_heads", "_selected", "_server", "_session", "_subscribed",
+    )  # fmt: skip
 
-    def __init__(self, session: Session, groups: tuple[EventGroup, ...]) -> None:
+    def __init__(self, session: Session, groups: tuple[EventGroup, ...], place: Place | None = None) -> None:
         self._session = session
-        self._account: Account = session.account
+        self._account: Account = session.account if place is None else place.account
+        self._access = Access() if place is None else place.access
         self._groups = groups
-        self._head = self._account.head
-        self._selected = _id(session)
-        self._subscribed = frozenset(self._account.subscriptions)
+        self._heads = self._now()
+        self._selected = self._id()
+        self._subscribed = frozenset(self._session.account.subscriptions)
         self._server = self._account.annotations
-        self._boxes: dict[int, _Told] = {}
-        for box in self._account.mailboxes.values():
-            self._boxes[box.id] = told = _Told(box.name, box.annotations, box.special_use)
-            told.take(box)
+        self._boxes = {number: seen.told() for number, seen in self._seen().items()}
+
+    @property
+    def own(self) -> bool:
+        return self._access.who is None
+
+    def _id(self) -> int:
+        """Of the selected mailbox, if it is one of this account's, else 0."""
+        view = self._session.selected
+        return view.mailbox.id if view is not None and view.account is self._account else 0
+
+    def _now(self) -> tuple[int, int]:
+        """The user's own account has the subscriptions."""
+        return self._account.head, self._session.account.head
+
+    def anything(self) -> bool:
+        """Whether the user may look anything up here."""
+        return bool(self._seen())
+
+    def _seen(self) -> dict[int, _Seen]:
+        may, shown = self._access.may, self._access.shown
+        return {
+            box.id: _Seen(
+                shown + name,
+                box,
+                may(box, "r"),
+                box.annotations if self.own else of_mailbox(box, self._access),
+                box.special_use if self.own else None,
+            )
+            for name, box in self._account.mailboxes.items()
+            if may(box, "l")
+        }
 
     def add_annotations(self) -> None:
         self._groups += ANNOTATIONS
@@ -83,36 +132,47 @@ class Watch:
     def _covers(self, group: EventGroup, name: str, subscribed: bool) -> bool:
         match group.mailboxes:
             case "PERSONAL":
-                return True
+                return self.own and is_own(self._session, name)
             case "INBOXES":  # RFC 5465 §6.3: where mail is delivered to
-                box = self._account.mailboxes.get(name)
-                return name == "INBOX" or (box is not None and box.special_use == _JUNK)
+                box = self._account.mailboxes.get(name) if self.own else None
+                return (self.own and name == "INBOX") or (box is not None and box.special_use == _JUNK)
             case "SUBSCRIBED":
-                return subscribed or name in self._account.subscriptions
+                return subscribed or name in self._session.account.subscriptions
             case "SUBTREE":
                 return any(name == top or name.startswith(top + DELIMITER) for top in group.names)
             case _:
                 return name in group.names
 
-    def watched(self) -> list[Mailbox]:
-        """Mailboxes whose messages are told of by STATUS."""
-        selected = _id(self._session)
-        boxes = sorted(self._account.mailboxes.values(), key=lambda box: order(box.name))
-        return [box for box in boxes if box.id != selected and "MESSAGENEW" in self.events(box.name)]
+    def states(self) -> list[bytes]:
+        """The STATUS of each mailbox whose messages are told of: NOTIFY SET STATUS begins with it (RFC 5465 §3.1)."""
+        selected = self._id()
+        seen = sorted(self._seen().values(), key=lambda each: order(each.name))
+        return [
+            self._status(each, self._first(self.events(each.name)))
+            for each in seen
+            if each.box.id != selected and each.reads and "MESSAGENEW" in self.events(each.name)
+        ]
 
-    def state(self, box: Mailbox) -> bytes:
-        """The STATUS with which NOTIFY SET STATUS begins (RFC 5465 §3.1)."""
-        flags = "FLAGCHANGE" in self.events(box.name)
-        items = ["MESSAGES", "UIDNEXT", "UIDVALIDITY", *(("UNSEEN", "HIGHESTMODSEQ") if flags else ())]
-        return status.response(self._session, box, items)
+    def _first(self, events: frozenset[str]) -> Iterator[str]:
+        yield from ("MESSAGES", "UIDNEXT", "UIDVALIDITY")
+        yield from ("UNSEEN", "HIGHESTMODSEQ") if "FLAGCHANGE" in events else ()
+
+    def no_access(self) -> Iterator[bytes]:
+        """RFC 5465 §3.1: what was asked for and may be looked up, and not be read."""
+        for each in self._seen().values():
+            if not each.reads and self.events(each.name):
+                yield listing.line(b"LIST", [b"\\NoAccess"], each.name, utf8=self._session.enabled.utf8_names)
+
+    def _status(self, seen: _Seen, items: Iterable[str]) -> bytes:
+        return status.response(self._session, seen.box, items, self._access.shown)
 
     def poll(self, own: Own | None = None) -> list[bytes]:
         """Responses for what changed since the last one, but for `own`."""
-        selected = _id(self._session)
-        if self._head == self._account.head and self._selected == selected:
+        selected = self._id()
+        if self._heads == self._now() and self._selected == selected:
             return []
-        self._head, self._selected = self._account.head, selected
-        boxes = {box.id: box for box in self._account.mailboxes.values()}
+        self._heads, self._selected = self._now(), selected
+        boxes = self._seen()
         lists = list(self._names(boxes, own))
         known = {name for name, _ in lists}
         lists += ((name, "") for name in self._subscriptions(own) if name not in known)
@@ -122,26 +182,28 @@ class Watch:
         self._remember(boxes, selected)
         return out
 
-    def _remember(self, boxes: Mapping[int, Mailbox], selected: int) -> None:
+    def _remember(self, boxes: Mapping[int, _Seen], selected: int) -> None:
         for gone in self._boxes.keys() - boxes.keys():
             del self._boxes[gone]
-        for box in boxes.values():
-            told = self._boxes.setdefault(box.id, _Told(box.name, box.annotations, box.special_use))
-            told.name, told.annotations, told.use = box.name, box.annotations, box.special_use
-            if box.id != selected:
-                told.take(box)
-        self._subscribed = frozenset(self._account.subscriptions)
+        for number, seen in boxes.items():
+            told = self._boxes.setdefault(number, _Told(seen.name, seen.annotations, seen.use))
+            told.name = seen.name
+            if seen.reads:  # RFC 5465 §5: all events need `r`; what changes without it is told when it is back
+                told.annotations, told.use = seen.annotations, seen.use
+            if seen.reads and number != selected:
+                told.take(seen.box)
+        self._subscribed = frozenset(self._session.account.subscriptions)
         self._server = self._account.annotations
 
     # RFC 5465 §5.4
 
-    def _names(self, boxes: Mapping[int, Mailbox], own: Own | None) -> Iterator[tuple[str, str]]:
+    def _names(self, boxes: Mapping[int, _Seen], own: Own | None) -> Iterator[tuple[str, str]]:
         """Names whose mailboxes went, were renamed or came, with the old name of those renamed.
 
         In this order, a client that moves what it knows along with each name knows in the end what is so.
         """
         went = [told.name for number, told in self._boxes.items() if number not in boxes]
-        came = [box.name for box in boxes.values() if box.id not in self._boxes]
+        came = [seen.name for number, seen in boxes.items() if number not in self._boxes]
         near = (name.rpartition(DELIMITER)[0] for name in (*went, *came) if DELIMITER in name)  # direct parents, too
         yield from ((name, "") for name in went if self._names_wanted(name, own))
         renamed = ((told.name, boxes[number].name) for number, told in self._boxes.items() if number in boxes)
@@ -158,39 +220,41 @@ class Watch:
         """Whether the name is as this client's own command left it."""
         if own is None or own.event != event or own.name != name:
             return False
-        there = self._account.subscriptions if event == "SUBSCRIPTIONCHANGE" else self._account.mailboxes
-        return (name in there) == own.there
+        if event == "SUBSCRIPTIONCHANGE":
+            return (name in self._session.account.subscriptions) == own.there
+        return any(seen.name == name for seen in self._seen().values()) == own.there
 
     # RFC 5465 §5.5
 
     def _subscriptions(self, own: Own | None) -> Iterator[str]:
-        for name in sorted(self._subscribed ^ self._account.subscriptions):
-            if "SUBSCRIPTIONCHANGE" in self.events(name, subscribed=True) and not self._is_own(
-                own, "SUBSCRIPTIONCHANGE", name
-            ):
+        """Of names in this account; the list is the user's own."""
+        for name in sorted(self._subscribed ^ self._session.account.subscriptions):
+            mine = self.own == is_own(self._session, name) and name.startswith(self._access.shown)
+            if not mine or self._is_own(own, "SUBSCRIPTIONCHANGE", name):
+                continue
+            if "SUBSCRIPTIONCHANGE" in self.events(name, subscribed=True):
                 yield name
 
     def _list(self, name: str, old: str) -> bytes:
         utf8 = self._session.enabled.utf8_names
-        attributes = listing.Listing(own_mailboxes(self._session), self._account.subscriptions, _LIST, utf8).attributes(
-            name
-        )
+        there = {seen.name: Listed(seen.box, self._access) for seen in self._seen().values()}
+        attributes = listing.Listing(there, self._session.account.subscriptions, _LIST, utf8).attributes(name)
         return listing.line(b"LIST", attributes, name, old=old, utf8=utf8)
 
     # RFC 5465 §5.6 and §5.7; RFC 5464 §4.4.2: names without values
 
-    def _annotations(self, boxes: Mapping[int, Mailbox], own: Own | None) -> Iterator[bytes]:
-        if self._server is not self._account.annotations and self._wants_server():
+    def _annotations(self, boxes: Mapping[int, _Seen], own: Own | None) -> Iterator[bytes]:
+        if self.own and self._server is not self._account.annotations and self._wants_server():
             changed = _changed(self._server, self._account.annotations)
             yield from self._changes("", changed, own)
-        for box in boxes.values():
-            told = self._boxes.get(box.id) or _Told(box.name, {}, box.special_use)
-            if told.annotations is box.annotations and told.use == box.special_use:
+        for number, seen in boxes.items():
+            told = self._boxes.get(number) or _Told(seen.name, {}, seen.use)
+            if not seen.reads or (told.annotations is seen.annotations and told.use == seen.use):
                 continue
-            changed = _changed(told.annotations, box.annotations)
-            changed |= {SPECIAL_USE} if told.use != box.special_use else set()
-            if "MAILBOXMETADATACHANGE" in self.events(box.name):
-                yield from self._changes(box.name, changed, own)
+            changed = _changed(told.annotations, seen.annotations)
+            changed |= {SPECIAL_USE} if told.use != seen.use else set()
+            if "MAILBOXMETADATACHANGE" in self.events(seen.name):
+                yield from self._changes(seen.name, changed, own)
 
     def _wants_server(self) -> bool:
         return any("SERVERMETADATACHANGE" in group.events for group in self._groups)
@@ -202,18 +266,19 @@ class Watch:
 
     # RFC 5465 §5.1 to §5.3, of mailboxes that are not selected
 
-    def _messages(self, boxes: Mapping[int, Mailbox], selected: int) -> Iterator[bytes]:
+    def _messages(self, boxes: Mapping[int, _Seen], selected: int) -> Iterator[bytes]:
         names = {told.name for told in self._boxes.values()}
-        for box in boxes.values():
-            told = self._boxes.get(box.id) or _Told("", {}, None, modseq=box.highest_modseq)
+        for number, seen in boxes.items():
+            box = seen.box
+            told = self._boxes.get(number) or _Told("", {}, None, modseq=box.highest_modseq)
             counts = (told.uidnext, told.exists) != (box.uidnext, box.exists)
-            counts = counts or (box.name != told.name and box.name in names)  # what was there of that name is no more
-            if box.id == selected or not (counts or told.modseq != box.highest_modseq):
+            counts = counts or (seen.name != told.name and seen.name in names)  # what had that name is no more
+            if number == selected or not seen.reads or not (counts or told.modseq != box.highest_modseq):
                 continue
-            wanted = self.events(box.name)
+            wanted = self.events(seen.name)
             flags = "FLAGCHANGE" in wanted
             if (counts and "MESSAGENEW" in wanted) or flags:
-                yield status.response(self._session, box, self._items(counts, flags))
+                yield self._status(seen, self._items(counts, flags))
 
     def _items(self, counts: bool, flags: bool) -> Iterator[str]:
         """UIDVALIDITY always: a mailbox may have gone, and another have come under its name."""
@@ -221,12 +286,6 @@ class Watch:
         yield "UIDVALIDITY"
         yield from ("UNSEEN",) if flags else ()
         yield from ("HIGHESTMODSEQ",) if self._session.enabled.condstore else ()
-
-
-def _id(session: Session) -> int:
-    """0: none of the user's own."""
-    view = session.selected
-    return view.mailbox.id if view is not None and view.access.who is None else 0
 
 
 def _in_order(renamed: dict[str, str]) -> Iterator[tuple[str, str]]:

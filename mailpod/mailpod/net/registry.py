@@ -31,7 +31,8 @@ class Registry:
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
         self._sessions: dict[str, dict[Session, tuple[Identity, str]]] = {}
-        self._guests: dict[str, dict[Session, str]] = {}  # of others' mailboxes, with the incarnation that they are of
+        # of others' mailboxes, with the incarnation that they are of; a session may be there more than once
+        self._guests: dict[str, dict[object, tuple[Session, str]]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._sessions.values()))
@@ -56,13 +57,14 @@ class Registry:
             del self._sessions[identity.address]
 
     def add_guest(self, session: Session, owner: MailboxEntry) -> Callable[[], None]:
-        """A session has a mailbox of `owner` selected, and ends when that account does or is suspended. Returns what
-        undoes it."""
-        self._guests.setdefault(owner.address, {})[session] = owner.incarnation
+        """A session has a mailbox of `owner` selected, or is told of theirs, and ends when that account does or is
+        suspended. Returns what undoes it."""
+        key = object()
+        self._guests.setdefault(owner.address, {})[key] = session, owner.incarnation
 
         def undo() -> None:
             guests = self._guests.get(owner.address, {})
-            guests.pop(session, None)
+            guests.pop(key, None)
             if not guests:
                 self._guests.pop(owner.address, None)
 
@@ -87,7 +89,7 @@ class Registry:
         right = entry is not None and entry.address == address and not entry.suspended
         self._revoke(address, stamp_of(entry) if right and entry is not None else "")
         incarnation = entry.incarnation if right and entry is not None else None
-        for session, theirs in list(self._guests.get(address, {}).items()):
+        for session, theirs in list(self._guests.get(address, {}).values()):
             if theirs != incarnation:
                 _tell(session, address, "guest")
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.mailpod.imap.dialogue import Client, MakeWorld, World, eventually, other_pod
+from tests.mailpod.imap.dialogue import Client, MakeWorld, World, eventually, other_pod, user
 
 from mailpod.imap import wire
 from mailpod.imap.grammar_notify import BadEvent, notify
@@ -403,6 +404,68 @@ async def test_a_deleted_selected_mailbox_ends_the_connection(world: World) -> N
     await account.delete("Work")
     assert (await client.line()).startswith(b"* BYE")
     assert await client.closed()
+
+
+TEAM = b'"Other Users/ann@example.org/Team"'
+EVENTS = b"(MessageNew MessageExpunge MailboxName MailboxMetadataChange)"
+
+
+@pytest.mark.parametrize("mailboxes", [b'subtree "Other Users"', b"mailboxes %b" % TEAM, b"subscribed"])
+async def test_mailboxes_of_others(world: World, mailboxes: bytes) -> None:
+    """RFC 5465 §5, §5.4: with `l` and `r`; taking `l` is a deletion, and nothing is told after it."""
+    ann, bob = await world.login(), await world.login("bob")
+    for command in (b"CREATE Team", b"CREATE Mine", b"SETACL Team bob@example.org lr"):
+        await ann.ok(command)
+    await bob.ok(b"SUBSCRIBE %b" % TEAM)
+    first = await bob.ok(b"NOTIFY SET STATUS (%b %b)" % (mailboxes, EVENTS))
+    assert next(line for line in first if b"Other" in line).startswith(b"* STATUS %b (MESSAGES 0 UIDNEXT 1 " % TEAM)
+    await ann.ok(b"APPEND Mine {1+}\r\nx")
+    await ann.ok(b"APPEND Team {1+}\r\nx")
+    assert (await bob.line()).startswith(b"* STATUS %b (MESSAGES 1 UIDNEXT 2 " % TEAM)
+    await ann.ok(b'SETMETADATA Team (/private/comment "mine")')
+    await ann.ok(b'SETMETADATA Team (/shared/comment "ours")')
+    assert await bob.line() == b"* METADATA %b /shared/comment" % TEAM
+    await ann.ok(b"SETACL Team bob@example.org l")
+    await ann.ok(b"APPEND Team {1+}\r\nx")
+    await nothing_more(bob)
+    await ann.ok(b"SETACL Team bob@example.org lr")
+    assert (await bob.line()).startswith(b"* STATUS %b (MESSAGES 2 UIDNEXT 3 " % TEAM)
+    await ann.ok(b"DELETEACL Team bob@example.org")
+    gone = await bob.line()
+    assert gone.startswith(b"* LIST (\\NonExistent ") and gone.endswith(TEAM)
+    await ann.ok(b"APPEND Team {1+}\r\nx")
+    await ann.ok(b"DELETE Team")
+    while line := await bob.ok(b"NOOP"):
+        assert not [each for each in line if b"STATUS" in each]
+    await bob.ok(b"NOTIFY NONE")
+    assert not world.services.registry._guests and not len(world.services.followers)
+
+
+async def test_a_mailbox_of_anothers_that_may_not_be_read(world: World) -> None:
+    """RFC 5465 §3.1: \\NoAccess where it may be looked up, and not a word where it may not."""
+    ann, bob = await world.login(), await world.login("bob")
+    for command in (b"CREATE Team", b"CREATE Mine", b"SETACL Team bob@example.org l", b"SETACL Mine bob@example.org r"):
+        await ann.ok(command)
+    command = b'NOTIFY SET STATUS (subtree "Other Users" %b)' % EVENTS
+    assert await bob.ok(command) == [b'* LIST (\\NoAccess) "/" %b' % TEAM]
+    await ann.ok(b"APPEND Mine {1+}\r\nx")
+    await ann.ok(b"APPEND Team {1+}\r\nx")
+    await nothing_more(bob)
+    bob.close()
+    await eventually(lambda: not world.services.registry._guests and not len(world.services.followers))
+
+
+async def test_a_suspended_owner_ends_it(world: World) -> None:
+    ann, bob = await world.login(), await world.login("bob")
+    for command in (b"CREATE Team", b"SETACL Team bob@example.org lr"):
+        await ann.ok(command)
+    await bob.ok(b"NOTIFY SET (mailboxes %b %b)" % (TEAM, MESSAGES))
+    entry = await world.services.directory.lookup("bob@example.org")
+    assert entry is not None
+    await world.publish(user("ann", suspended=True), msgspec.structs.replace(entry, version=0))
+    world.services.directory.forget("ann@example.org")
+    await world.services.registry.sweep()
+    assert (await bob.line()).startswith(b"* BYE")
 
 
 def parsed(arguments: bytes) -> NotifyArgs:

@@ -6,13 +6,15 @@ arrive by Account.watch, those of others by the look that all watchers of an acc
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 from mailpod.errors import MailError
+from mailpod.imap.places import sharing
 
 if TYPE_CHECKING:
     from mailpod.imap.session import Session
-    from mailpod.imap.syntax_notify import NotifyArgs
+    from mailpod.imap.syntax_notify import EventGroup, NotifyArgs
 
 _BATCH: Final = 500
 
@@ -28,13 +30,24 @@ async def run(session: Session, args: NotifyArgs) -> None:
     await session.account.refresh()
     if not args.none and session.selected is not None and not session.selected.mailbox.deleted:
         session.send(session.selected.poll(allow_expunge=True))  # RFC 5465 §3.1: an implicit NOOP
-    notified = session.notified_of(args)
-    watched = notified.watch.watched()
-    most = session.services.settings.imap.notify_mailboxes
-    if len(watched) > most:
-        raise TooMuch(f"Messages of {most} mailboxes can be watched")
-    for count, box in enumerate(watched if args.status else (), 1):
-        session.send(notified.watch.state(box))
-        if count % _BATCH == 0:
+    places = await sharing(session, [name for group in args.groups for name in _named(session, group)])
+    try:
+        notified = session.notified_of(args, places)
+        states = [state for watch in notified.watches for state in watch.states()]
+        most = session.services.settings.imap.notify_mailboxes
+        if len(states) > most:
+            raise TooMuch(f"Messages of {most} mailboxes can be watched")
+        for watch in notified.watches:
+            session.send(list(watch.no_access()))
+        for start in range(0, len(states) if args.status else 0, _BATCH):
+            session.send(states[start : start + _BATCH])
             await session.drained()
+    except BaseException:
+        for place in places:
+            place.account.release()
+        raise
     session.notify(notified)
+
+
+def _named(session: Session, group: EventGroup) -> Collection[str]:
+    return session.account.subscriptions if group.mailboxes == "SUBSCRIBED" else group.names
