@@ -97,7 +97,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "what a mailbox of the same name was is taken for what it is", "notified",
-        (("mailpod.imap.watching:Watch._messages", "box.name in names", "False"),),
+        (("mailpod.imap.watching:Watch._messages", "seen.name in names", "False"),),
         test="tests/mailpod/imap/test_notify.py::test_another_mailbox_under_the_same_name",
     ),
     Mutation(
