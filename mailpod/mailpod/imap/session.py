@@ -247,7 +247,7 @@ class Session(Wire):
     async def renew(self, wanted: Callable[[], bool] = lambda: True) -> None:
         """Queue what changed in the results of searches, as the client was last polled. Raises what reading raises."""
         view = self.selected
-        if view is not None and view.contexts:
+        if view is not None and view.contexts and not self._cut:
             async for update in updates(view, self.services, lambda: wanted() and self.selected is view):
                 self.send(update)
 

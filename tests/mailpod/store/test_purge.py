@@ -21,6 +21,7 @@ from mailpod.store.memory import MemoryObjects
 from mailpod.store.objects import ObjectStore
 from mailpod.store.opening import open_bucket
 from mailpod.store.purge import pending, purge
+from mailpod.store.shares import Shares
 
 KEY, GRACE = b"k" * 32, 3600.0
 DOMAIN = DomainEntry(name="x.test", hostname="mx.x.test", max_message_bytes=1000, owner="d")
@@ -164,6 +165,22 @@ async def test_applied_again_before_the_purge_is_a_new_account_and_the_old_one_s
     assert await purge_all(bucket, 1e12) == [True]
     assert await bucket.list(old.prefix) == []
     assert (await pod(bucket, clock).open(new)).usage_messages == 1
+
+
+async def test_hints_of_what_was_shared_with_an_erased_account_go_with_it() -> None:
+    """Those of what is shared with a later one of the address stay."""
+    clock = FakeClock()
+    bucket = MemoryObjects(clock)
+    await filled(bucket, clock)
+    shares = Shares(pod(bucket, clock))
+    await shares.announce("x.test", "alice", "bob")
+    clock.time += 1
+    await publisher(bucket, clock).close("x.test", "alice", "u1")
+    clock.time += 1
+    await shares.announce("x.test", "alice", "carol")
+    (found,) = await purges(bucket)
+    assert await purge(bucket, found, now=clock.time + GRACE, grace=GRACE)
+    assert await Shares(pod(bucket, clock)).owners("x.test", "alice") == ["carol"]
 
 
 async def test_an_account_without_commit_1_can_be_closed() -> None:

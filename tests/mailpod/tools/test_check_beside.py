@@ -15,6 +15,7 @@ from mailpod.store.check import Finding
 from mailpod.store.check.beside import KNOWN
 from mailpod.store.checkpoint import decode_root
 from mailpod.store.daycounts import DMARC_PREFIX, TLS_PREFIX, DayCounts
+from mailpod.store.shares import Shares
 from mailpod.store.stspolicies import KeptPolicy, StsPolicies
 
 from .planted import SETTINGS, WHOLE, Planted, check, damage, plant, queue, readable
@@ -93,6 +94,7 @@ async def test_policies_and_counts(prefix: str, fewer: str) -> None:
     "key",
     [
         "accounts/x.test/alice/{id}/pages/1", "directory/x.test/alice/notes", "outbound/{entry}/remark", "mta-sts/a/b",
+        "shares/x.test/bob/alice",
         f"tlsreports/{_DAY}/total", "backup/today",
     ],
 )  # fmt: skip
@@ -104,6 +106,13 @@ async def test_what_no_rule_names(key: str) -> None:
         ("strange-object", "backup/" if key.startswith("backup") else made)
     ]
     assert await damage(planted) == []
+
+
+async def test_hints_of_shared_mailboxes_are_known() -> None:
+    planted = await plant()
+    await Shares(planted.store()).announce("x.test", "bob", "alice")
+    await Shares(planted.store()).announce("x.test", None, "alice")
+    assert await notes(planted) == [] and await damage(planted) == []
 
 
 def test_every_folder_of_the_format_is_known() -> None:

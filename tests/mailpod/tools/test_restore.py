@@ -13,7 +13,7 @@ from tests.mailpod.store.faults import mail
 
 from mailpod.directory import Directory
 from mailpod.errors import AccountClosed, MailError
-from mailpod.store import AccountRef, NewMessage, incarnations
+from mailpod.store import AccountRef, NewMessage, Who, incarnations
 from mailpod.store.check import CheckOptions, check_bucket
 from mailpod.store.names import log_key
 from mailpod.store.objects import Buffer, ObjectStore, StorageError
@@ -52,7 +52,8 @@ async def _everything(planted: Planted, ref: AccountRef) -> dict[str, list[tuple
         "": [tuple(sorted(account.subscriptions)), tuple(account.annotations.items())]
     }
     for name, box in account.mailboxes.items():
-        rows: list[tuple[Any, ...]] = [(box.special_use, tuple(sorted(box.annotations.items())))]
+        rights = tuple(sorted(box.acl.items()))
+        rows: list[tuple[Any, ...]] = [(box.special_use, tuple(sorted(box.annotations.items())), rights)]
         async for page, wanted in box.pages(box.uids):
             for row in wanted:
                 flags = tuple(sorted(box.flag_sets[box.flags[box.index(page.uids[row])]]))
@@ -75,6 +76,7 @@ async def test_everything_comes_back_under_new_uidvalidities(planted: Planted) -
     await account.annotate("", [("/private/note", "mine")])
     await account.annotate("Sent", [("/shared/comment", "\xfc"), ("/private/specialuse", None)])
     await account.create("Gesendet", "\\Sent")
+    await account.grant("Work/2026", Who("bob@x.test", "b"), lambda before: "lrs")
     await account.append("Work/2026", [NewMessage(mail(77), frozenset({"\\Flagged", "todo"}), 1234567890)])
     await account.expunge(account.mailbox("INBOX"), [2])
     before, old = await _everything(planted, planted.alice), await _validities(planted, planted.alice)
