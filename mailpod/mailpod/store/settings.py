@@ -84,7 +84,7 @@ class StoreSettings(BaseModel):
         1 << 20, ge=10_240, description="names and values of all annotations in one account: checkpoints hold them"
     )
     change_log: int = Field(50_000, ge=0, description="changed UIDs remembered a mailbox, to tell sessions what is new")
-    page_cache_bytes: int = Field(128 << 20, ge=0, description="decoded pages kept in memory")
+    page_cache_bytes: int = Field(96 << 20, ge=0, description="decoded pages kept in memory")
     body_cache_bytes: int = Field(64 << 20, ge=0, description="message bodies kept in memory")
     body_cache_item_bytes: int = Field(1 << 20, ge=0, description="a larger body is not kept")
     idle_accounts: int = Field(2000, ge=0, description="open accounts kept in memory with nobody using them")
