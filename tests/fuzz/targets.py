@@ -121,7 +121,7 @@ SEEDS: Final[dict[str, list[bytes]]] = {
 }
 WORDS: Final[dict[str, bytes]] = {
     "imap": b"UID FETCH SEARCH APPEND LIST STORE SORT THREAD STATUS SELECT RETURN UPDATE PARTIAL CANCELUPDATE "
-    + b"ESEARCH IN SUBTREE BODY[ BINARY[ {3} {3+} ~{3} 1:*",
+    + b"ESEARCH IN SUBTREE FUZZY BODY[ BINARY[ {3} {3+} ~{3} 1:*",
     "mime": b"Content-Type: multipart/mixed message/rfc822 boundary= --b --b-- Content-Transfer-Encoding: \\x0d\\x0a",
     "header": b"=?utf-8?q? ?= <a@b> boundary= *0*= GMT 2020 Jan",
     "commands": b"MAIL FROM:< RCPT TO:< SIZE= BODY= NOTIFY= BDAT LAST \\x0d\\x0a.\\x0d\\x0a TOP RETR",

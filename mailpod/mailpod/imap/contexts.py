@@ -20,7 +20,7 @@ from mailpod.errors import MailError
 from mailpod.imap.sequence import existing
 from mailpod.imap.sets import wire
 from mailpod.imap.syntax import SequenceSet
-from mailpod.imap.syntax_search import Age, And, Not, Or, Recent, Seq, Uid
+from mailpod.imap.syntax_search import Age, And, Fuzzy, Not, Or, Recent, Seq, Uid
 
 if TYPE_CHECKING:
     from mailpod.imap.syntax import FetchItem
@@ -119,7 +119,7 @@ def steady(key: SearchKey) -> bool:
             return all(map(steady, keys))
         case Or(a, b):
             return steady(a) and steady(b)
-        case Not(inner):
+        case Not(inner) | Fuzzy(inner):
             return steady(inner)
     return not isinstance(key, Age | Recent)
 
@@ -133,6 +133,8 @@ def fixed(key: SearchKey, view: View) -> SearchKey:
             return Or(fixed(a, view), fixed(b, view))
         case Not(inner):
             return Not(fixed(inner, view))
+        case Fuzzy(inner):
+            return Fuzzy(fixed(inner, view))
         case Seq(wanted):
             return Uid(_uids_at(view, existing(wanted, view)))
         case Uid(wanted) if wanted.saved:

@@ -1,4 +1,4 @@
-"""RETURN (…) of SEARCH and its kin: RFC 4731 §5, RFC 5182 §3, RFC 5267 §5, RFC 5465 §8, RFC 9394 §4."""
+"""RETURN (…) of SEARCH and its kin: RFC 4731 §5, RFC 5182 §3, RFC 5267 §5, RFC 5465 §8, RFC 6203 §7, RFC 9394 §4."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mailpod.imap.lexer import BadCommand, Cursor
 from mailpod.imap.syntax import FetchItem
 from mailpod.imap.syntax_search import Return
 
-_OPTIONS: Final = frozenset(("MIN", "MAX", "ALL", "COUNT", "SAVE"))
+_OPTIONS: Final = frozenset(("MIN", "MAX", "ALL", "COUNT", "SAVE", "RELEVANCY"))
 _CONTEXTS: Final = frozenset(("CONTEXT", "UPDATE"))
 _ITEMS: Final = re.compile(rb" *(?=\()")
 

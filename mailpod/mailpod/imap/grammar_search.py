@@ -24,6 +24,7 @@ from mailpod.imap.syntax_search import (
     DateKey,
     EmailId,
     Flag,
+    Fuzzy,
     Header,
     Modseq,
     Not,
@@ -118,7 +119,10 @@ def cancel_update(cursor: Cursor) -> CancelArgs:
 def program(cursor: Cursor, charset: bytes | None, uid: bool, wanted: Return | None = None) -> SearchArgs:
     """The search keys, up to the end of the command."""
     keys = _Program(cursor, _codec(charset))
-    return SearchArgs(keys.keys(), charset, uid, keys.modseq, wanted, keys.numbered)
+    key = keys.keys()
+    if wanted is not None and "RELEVANCY" in wanted.options and not keys.fuzzy:
+        raise BadCommand("RELEVANCY is of FUZZY keys")  # RFC 6203 §4
+    return SearchArgs(key, charset, uid, keys.modseq, wanted, keys.numbered, keys.fuzzy)
 
 
 def _codec(charset: bytes | None) -> str:
@@ -133,13 +137,14 @@ def _codec(charset: bytes | None) -> str:
 class _Program:
     """One program: the cursor, the charset's codec and how many keys there are so far."""
 
-    __slots__ = ("_codec", "_count", "_cursor", "modseq", "numbered")
+    __slots__ = ("_codec", "_count", "_cursor", "fuzzy", "modseq", "numbered")
 
     def __init__(self, cursor: Cursor, codec: str) -> None:
         self._cursor = cursor
         self._codec = codec
         self._count = 0
         self.modseq = False  # is it asked for?
+        self.fuzzy = False
         self.numbered = False  # are messages named by number?
 
     def keys(self, depth: int = 0) -> SearchKey:
@@ -184,6 +189,9 @@ class _Program:
         if name == "OR":
             first = self._operand(depth)
             return Or(first, self._operand(depth))
+        if name == "FUZZY":
+            self.fuzzy = True
+            return Fuzzy(self._operand(depth))
         parse = _WITH_ARGUMENT.get(name)
         if parse is None:
             raise BadCommand(f"Unknown search key {name}")

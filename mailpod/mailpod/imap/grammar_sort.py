@@ -1,4 +1,4 @@
-"""SORT and THREAD: RFC 5256 §5, RFC 5957 §6; SORT RETURN: RFC 5267 §3."""
+"""SORT and THREAD: RFC 5256 §5, RFC 5957 §6, RFC 6203 §7; SORT RETURN: RFC 5267 §3."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from mailpod.imap.grammar_search import program
 from mailpod.imap.lexer import BadCommand, Cursor
 from mailpod.imap.syntax_search import Algorithm, SortArgs, SortKey, ThreadArgs
 
-_KEYS: Final = frozenset(("ARRIVAL", "CC", "DATE", "FROM", "SIZE", "SUBJECT", "TO", "DISPLAYFROM", "DISPLAYTO"))
+_KEYS: Final = frozenset(
+    ("ARRIVAL", "CC", "DATE", "FROM", "SIZE", "SUBJECT", "TO", "DISPLAYFROM", "DISPLAYTO", "RELEVANCY")
+)
 _ALGORITHMS: Final[dict[str, Algorithm]] = {
     "ORDEREDSUBJECT": "ORDEREDSUBJECT",
     "REFERENCES": "REFERENCES",
@@ -29,7 +31,10 @@ def sort(cursor: Cursor, uid: bool = False) -> SortArgs:
         if len(criteria) > _MAX_KEYS:
             raise BadCommand(f"More than {_MAX_KEYS} sort keys")
     charset = _charset(cursor)
-    return SortArgs(tuple(criteria), program(cursor, charset, uid, wanted or returns(cursor)))  # imaptest has it there
+    search = program(cursor, charset, uid, wanted or returns(cursor))  # imaptest has it there
+    if not search.fuzzy and any(key.name == "RELEVANCY" for key in criteria):
+        raise BadCommand("RELEVANCY is of FUZZY keys")  # RFC 6203 §6
+    return SortArgs(tuple(criteria), search)
 
 
 def _key(cursor: Cursor) -> SortKey:

@@ -12,6 +12,7 @@ from mailpod.imap import wire
 from mailpod.imap.sets import wire as set_wire
 
 if TYPE_CHECKING:
+    from mailpod.imap.search import Search
     from mailpod.imap.syntax_search import Return, SearchArgs
     from mailpod.imap.view import View
 
@@ -25,10 +26,11 @@ def numbers_of(view: View, uid: bool, positions: Sequence[int]) -> Sequence[int]
     return [at + 1 for at in positions]
 
 
-def esearch(view: View, start: bytes, args: SearchArgs, wanted: Return, positions: Sequence[int]) -> bytes:
+def esearch(search: Search, start: bytes, args: SearchArgs, wanted: Return, positions: Sequence[int]) -> bytes:
     """`* ESEARCH (TAG "a") …`, of which `start` is the `head`; b"" where only SAVE was asked for (RFC 5182 §2.1)."""
     if wanted.options == {"SAVE"} and wanted.partial is None and not wanted.update:
         return b""
+    view = search.view
     numbers = numbers_of(view, args.uid, positions)
     words = [start]
     if numbers:  # RFC 4731 §3.1: nothing found is no MIN, MAX and ALL
@@ -40,6 +42,9 @@ def esearch(view: View, start: bytes, args: SearchArgs, wanted: Return, position
     if wanted.partial is not None:
         some = set_wire(slice_of(numbers, wanted.partial))
         words.append(b"PARTIAL (%d:%d %b)" % (*wanted.partial, some or b"NIL"))
+    if "RELEVANCY" in wanted.options:  # RFC 6203 §4, and §6 with PARTIAL: of what is told, in its order
+        ranked = slice_of(positions, wanted.partial) if wanted.partial is not None else positions
+        words.append(b"RELEVANCY (%b)" % b" ".join(b"%d" % search.relevancy(at) for at in ranked))
     told = kept(positions, wanted)
     if args.modseq and told:
         words.append(b"MODSEQ %d" % highest(view, told))  # RFC 7162 §3.1.10: of the messages that are told

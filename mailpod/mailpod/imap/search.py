@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from itertools import compress
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from pyroaring import BitMap
 
@@ -21,6 +21,7 @@ from mailpod.imap.enabled import UidRequired
 from mailpod.imap.fetchbody import PageSections, Reader
 from mailpod.imap.fetchwire import positions_of, row_uids
 from mailpod.imap.lexer import BadCommand
+from mailpod.imap.likening import likened
 from mailpod.imap.remembered import remembered
 from mailpod.imap.searchpages import (
     Test,
@@ -43,6 +44,7 @@ from mailpod.imap.syntax_search import (
     DateKey,
     EmailId,
     Flag,
+    Fuzzy,
     Header,
     Modseq,
     Not,
@@ -56,13 +58,14 @@ from mailpod.imap.syntax_search import (
     Uid,
 )
 from mailpod.imap.view import View
+from mailpod.mime.likeness import EXACT
 
 if TYPE_CHECKING:
     from mailpod.net.budget import Budget
     from mailpod.store import Page, Where
 
 Positions = Sequence[int]
-_Answers: TypeAlias = AsyncGenerator[tuple[int, bool], None]  # a position, and whether the message there matches
+_T = TypeVar("_T")
 _HEADER: Final = Section(b"", (), "HEADER")
 _MESSAGES: Final = 16  # read between two pauses
 
@@ -84,6 +87,8 @@ def cost(key: SearchKey) -> int:
             return max(cost(a), cost(b))
         case Not(inner):
             return cost(inner)
+        case Fuzzy(inner):
+            return 2 * cost(inner) + 10
         case Flag() | Modseq():
             return 1
     return 0
@@ -97,6 +102,7 @@ class Search:
         self._budget = budget
         self._pause = pause
         self._now = now  # for OLDER and YOUNGER
+        self._scores: dict[int, list[int]] = {}  # by position, one of each FUZZY key that was asked
 
     @property
     def view(self) -> View:
@@ -106,6 +112,31 @@ class Search:
         """Positions of the messages that match, of those at `among` (ascending) or all. Raises what reading raises,
         but Expunged and Damaged."""
         return await self._among(key, range(self._view.exists) if among is None else among)
+
+    def relevancy(self, position: int) -> int:
+        """1 to 100: of a message found by FUZZY keys, the mean of what each says (RFC 6203 §4)."""
+        scores = self._scores.get(position)
+        return sum(scores) // len(scores) if scores else EXACT
+
+    async def _fuzzily(self, key: SearchKey, open_: Positions) -> Positions:
+        """RFC 6203 §5: of keys without a string we find what they say, and so of NOT."""
+        match key:
+            case And(keys):
+                for each in sorted(keys, key=cost):
+                    open_ = await self._fuzzily(each, open_)
+                return open_
+            case Or(a, b):
+                first = await self._fuzzily(a, open_)
+                return sorted((*first, *await self._fuzzily(b, _minus(open_, first))))
+            case Fuzzy(inner):
+                return await self._fuzzily(inner, open_)
+        found = await self._among(key, open_)
+        scores = dict.fromkeys(found, EXACT)
+        if isinstance(key, Header | Body | Text):
+            scores |= await likened(self, key, _minus(open_, found))
+        for position, score in scores.items():
+            self._scores.setdefault(position, []).append(score)
+        return sorted(scores)
 
     async def _among(self, key: SearchKey, open_: Positions) -> Positions:
         if not open_:
@@ -123,6 +154,8 @@ class Search:
                 return sorted((*found, *await self._among(second, _minus(open_, found))))
             case Not(inner):
                 return _minus(open_, await self._among(inner, open_))
+            case Fuzzy(inner):
+                return await self._fuzzily(inner, open_)
             case Seq(wanted):
                 if self._view.enabled.uidonly and not wanted.saved:
                     raise UidRequired
@@ -199,7 +232,11 @@ class Search:
             known.asked.update(unknown - narrowed.left)
             known.found.update(narrowed.found)
             positions = [view.seq_of(uid) - 1 for uid in narrowed.left]
-            read = self._read_headers(needle, name, positions) if name else self._read(needle, where, positions)
+            if name:
+                read = self.read_headers(lambda raw: needle.in_fields(raw, name), name, positions)
+            else:
+                headers = where == "text"
+                read = self.read(lambda data, parts, size: needle.in_message(data, parts, size, headers), positions)
             async with aclosing(read):
                 async for position, holds in read:
                     uid = view.uids[position]
@@ -208,8 +245,10 @@ class Search:
                         known.found.add(uid)
         return [view.seq_of(uid) - 1 for uid in uids & known.found]
 
-    async def _read_headers(self, needle: Needle, name: bytes, open_: Positions) -> _Answers:
-        """Pages say which messages have the field."""
+    async def read_headers(
+        self, judge: Callable[[bytes], _T], name: bytes, open_: Positions
+    ) -> AsyncGenerator[tuple[int, _T], None]:
+        """Positions, and what `judge` says of the headers there. Pages say which messages have the field."""
         async for page, rows, positions in self.pages(open_):
             there = has_field(name, page, rows)
             rows, positions = list(compress(rows, there)), list(compress(positions, there))
@@ -217,11 +256,13 @@ class Search:
                 at = 0
                 async for values in headers:
                     if isinstance(values, list):
-                        yield positions[at], needle.in_fields(values[0] or b"", name)
+                        yield positions[at], judge(values[0] or b"")
                     at += 1
 
-    async def _read(self, needle: Needle, where: Where, open_: Positions) -> _Answers:
-        headers = where == "text"
+    async def read(
+        self, judge: Callable[[bytes, Sequence[int], int], _T], open_: Positions
+    ) -> AsyncGenerator[tuple[int, _T], None]:
+        """The same of whole messages, their parts and the size of their header."""
         async for page, rows, positions in self.pages(open_):
             reader = Reader(self._view.account, self._budget, [page.location(row) for row in rows])
             async with aclosing(reader):
@@ -230,7 +271,7 @@ class Search:
                         data = await reader.next()
                     except (Expunged, Damaged):
                         continue
-                    yield position, needle.in_message(data, page.parts[row], page.header_sizes[row], headers)
+                    yield position, judge(data, page.parts[row], page.header_sizes[row])
                     if read % _MESSAGES == 0:
                         await self._pause()
 

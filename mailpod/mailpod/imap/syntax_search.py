@@ -36,6 +36,13 @@ class Not:
 
 
 @dataclass(frozen=True, slots=True)
+class Fuzzy:
+    """RFC 6203 §3."""
+
+    key: SearchKey
+
+
+@dataclass(frozen=True, slots=True)
 class Flag:
     """SEEN, UNSEEN, KEYWORD x, UNKEYWORD x …: `flag` is "\\\\Seen" or the keyword as sent."""
 
@@ -127,6 +134,7 @@ SearchKey: TypeAlias = (
     | And
     | Or
     | Not
+    | Fuzzy
     | Flag
     | Recent
     | Header
@@ -145,7 +153,8 @@ SearchKey: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """What SEARCH is to answer (RFC 4731 §3.1, RFC 5182 §2.1, RFC 9394 §3.1): MIN, MAX, ALL, COUNT, SAVE.
+    """What SEARCH is to answer (RFC 4731 §3.1, RFC 5182 §2.1, RFC 9394 §3.1): MIN, MAX, ALL, COUNT, SAVE,
+    RELEVANCY (RFC 6203 §4).
 
     `partial` are two places among the results, from 1 on, or from -1 down, which is the last. `update`: the client is
     told what changes in the results (RFC 5267 §4.3), and shown `items` of new messages in them (RFC 5465 §7).
@@ -167,11 +176,13 @@ class SearchArgs:
     modseq: bool = False  # the program asks for MODSEQ somewhere
     returns: Return | None = None
     numbered: bool = False  # it names messages by their numbers somewhere
+    fuzzy: bool = False  # it has FUZZY somewhere
 
 
 @dataclass(frozen=True, slots=True)
 class SortKey:
-    """ARRIVAL, CC, DATE, FROM, SIZE, SUBJECT, TO (RFC 5256 §3), DISPLAYFROM, DISPLAYTO (RFC 5957 §3)."""
+    """ARRIVAL, CC, DATE, FROM, SIZE, SUBJECT, TO (RFC 5256 §3), DISPLAYFROM, DISPLAYTO (RFC 5957 §3), RELEVANCY (RFC
+    6203 §6)."""
 
     name: str
     reverse: bool

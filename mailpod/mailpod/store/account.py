@@ -15,6 +15,7 @@ from operator import lt
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from ..errors import NoSuchMailbox, Unavailable
+from ..mime.likeness import Likeness
 from .annotating import annotate
 from .annotations import Annotations
 from .committer import Committer
@@ -28,7 +29,7 @@ from .message import NewMessage
 from .ops import Close, Operation
 from .page import Location
 from .rights import Guard, Who
-from .searching import Kept, Narrowed, Where
+from .searching import Kept, Narrowed, Resembling, Where
 from .settings import StoreSettings
 from .state import State
 from .uploads import Uploads
@@ -384,6 +385,12 @@ class Account:
         self._store.index_if_due(self, mailbox)
         with self._store.pace:
             return await self._store.searching.narrow(self.prefix, mailbox, text, uids, where)
+
+    async def resembling(self, mailbox: Mailbox, likeness: Likeness, uids: Sequence[int], where: Where) -> Resembling:
+        """How like `uids` (ascending) are to a string there, and which must be read for it."""
+        self._store.index_if_due(self, mailbox)
+        with self._store.pace:
+            return await self._store.searching.resembling(self.prefix, mailbox, likeness, uids, where)
 
     async def sort_keys(self, mailbox: Mailbox, uids: array[int]) -> tuple[list[Kept], Sequence[int]]:
         """What SORT and THREAD compare, as far as it is kept of `uids` (ascending), and the UIDs of which it is not."""

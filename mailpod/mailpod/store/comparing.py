@@ -9,7 +9,7 @@ Invariant: what is read or unpacked at one time in a pod is bounded, however man
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
@@ -18,7 +18,7 @@ from .objects import ObjectStore
 from .page import Location
 from .runs import runs
 from .settings import StoreSettings
-from .texts import compare, holding, octets
+from .texts import compare, holding, octets, scores
 
 _AT_ONCE: Final = 8  # batches of a pod
 _WORKERS: Final = 4  # of one question
@@ -58,6 +58,20 @@ class Comparing:
         work = [self._compare(left, string, headers) for _ in range(_WORKERS)] if unknown else []
         found = await asyncio.gather(self._among(known, string, headers), *work)
         return [uid for each in found for uid in each]
+
+    async def scored(
+        self, places: Sequence[Location], score: Callable[[list[str]], int], *, headers: bool
+    ) -> dict[int, int]:
+        """What `score` gives for each of the texts at `places`, by UID. Raises BadPage, NotFound, StorageError."""
+        out: dict[int, int] = {}
+        left = iter(runs(places, self._settings))
+        while True:
+            async with self._slots:
+                some, frames = await self._read(left)
+                if not frames:
+                    return out
+                found = await asyncio.to_thread(partial(scores, frames, score, headers=headers))
+            out |= zip((at.uid for at in some), found, strict=True)
 
     async def _among(self, known: Sequence[tuple[int, bytes]], string: bytes, headers: bool) -> list[int]:
         task = partial(holding, [text for _, text in known], string, headers=headers)

@@ -134,10 +134,11 @@ def asked(text: str, mark: str = "") -> list[bytes]:
     """
     distinct = list(dict.fromkeys(_INDEXED.findall(text)))
     step = max(1, -(-len(distinct) // _ASKED))
-    return [_key(mark + each) for each in distinct[::step]]
+    return [gram_key(mark + each) for each in distinct[::step]]
 
 
-def _key(trigram: str) -> bytes:
+def gram_key(trigram: str) -> bytes:
+    """As it stands in the blocks."""
     return trigram.encode("utf-8", "surrogatepass")
 
 
@@ -189,7 +190,7 @@ class Builder:
                     found[mark + padded[start : start + 3]] += rows
                 if at % _WORDS == 0:
                     yield None
-        trigrams = sorted((_key(trigram), trigram) for trigram in found)
+        trigrams = sorted((gram_key(trigram), trigram) for trigram in found)
         yield None
         entries = ((key, _pack_rows(BitMap(found[trigram]))) for key, trigram in trigrams)
         ends = array("I", accumulate(map(len, self._texts)))[1:]

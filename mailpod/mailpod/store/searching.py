@@ -19,12 +19,13 @@ from typing import Final, Literal, TypeAlias
 from pyroaring import BitMap
 
 from ..logs import event
+from ..mime.likeness import Likeness, Word
 from .bodies import Cache
 from .columns import Columns
 from .comparing import Comparing
 from .objects import NotFound, ObjectStore, StorageError
 from .page import BadPage
-from .postings import IN_HEADER, SearchRef, Terms, asked, exact, read_block, read_terms, unpack_rows
+from .postings import IN_HEADER, SearchRef, Terms, asked, exact, gram_key, read_block, read_terms, unpack_rows
 from .settings import StoreSettings
 from .sortkeys import SortKeys, unpack_keys
 
@@ -43,6 +44,14 @@ class Narrowed:
 
     def __or__(self, other: Narrowed) -> Narrowed:
         return Narrowed(self.found | other.found, self.left | other.left)
+
+
+@dataclass(frozen=True, slots=True)
+class Resembling:
+    """How like messages are to a string, by UID, where they are; and the UIDs of those that must be read to know it."""
+
+    scores: dict[int, int] = field(default_factory=dict)
+    left: BitMap = field(default_factory=BitMap)
 
 
 class Searching:
@@ -110,6 +119,52 @@ class Searching:
         key = f"{prefix}page/{segment.texts.id}"
         places = [at for row in rows - terms.always if (at := terms.text(key, row)).uid in likely]
         return Narrowed(BitMap(await self._comparing.holding(places, text, headers=where == "text")), left)
+
+    async def resembling(
+        self, prefix: str, box: Columns, likeness: Likeness, uids: Sequence[int], where: Where
+    ) -> Resembling:
+        """How like `uids` (ascending) are to a string there, as far as is known: RFC 6203."""
+        scores: dict[int, int] = {}
+        left = BitMap(uids)
+        for segment in list(box.search) if where != "header" else ():
+            among = BitMap(uids[bisect_left(uids, segment.terms.first) : bisect_right(uids, segment.terms.last)])
+            try:
+                found = await self._resembling(prefix, segment, likeness, where, among) if among else None
+            except (NotFound, BadPage) as error:
+                _forget(prefix, box, segment, error)
+                break
+            except StorageError:
+                continue
+            if found is not None:
+                scores |= found.scores
+                left = left - among | found.left
+        return Resembling({uid: score for uid, score in scores.items() if score}, left)
+
+    async def _resembling(
+        self, prefix: str, segment: SearchRef, likeness: Likeness, where: Where, among: BitMap
+    ) -> Resembling | None:
+        """Raises NotFound, BadPage, StorageError."""
+        if segment.texts is None:
+            return None
+        terms = await self._load_terms(prefix, segment)
+        rows = BitMap(range(len(terms.uids))) - terms.always
+        for word in likeness.words:
+            rows &= await self._with_most(prefix, segment, terms, word, where)
+        key = f"{prefix}page/{segment.texts.id}"
+        places = [at for row in rows if (at := terms.text(key, row)).uid in among]
+        scores = await self._comparing.scored(places, likeness.of, headers=where == "text")
+        return Resembling(scores, among & terms.uids_of(terms.always) | among - terms.covered)
+
+    async def _with_most(self, prefix: str, segment: SearchRef, terms: Terms, word: Word, where: Where) -> BitMap:
+        """Rows that have as many of a word's trigrams as are needed."""
+        reached = [BitMap() for _ in range(word.needed)]  # with one of them at least, with two …
+        for gram in word.grams:
+            keys = [gram_key(mark + gram) for mark in _MARKS[where]]
+            rows = BitMap.union(*[await self._rows(prefix, segment, terms, [key]) for key in keys])
+            for at in range(word.needed - 1, 0, -1):
+                reached[at] |= reached[at - 1] & rows
+            reached[0] |= rows
+        return reached[-1]
 
     async def sort_keys(self, prefix: str, box: Columns, uids: array[int]) -> tuple[list[Kept], BitMap]:
         """What SORT and THREAD compare, as far as it is kept of `uids` (ascending), and the UIDs of which it is not."""

@@ -9,7 +9,7 @@ Invariants
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import zstandard
@@ -50,6 +50,21 @@ def holding(texts: Iterable[bytes], string: bytes, *, headers: bool) -> list[boo
     if headers:
         return [string in text for text in texts]
     return [text.find(string, text.index(_HEADER_END)) >= 0 for text in texts]
+
+
+def scores(frames: Iterable[bytes], score: Callable[[list[str]], int], *, headers: bool) -> list[int]:
+    """What `score` gives for the texts of each frame, which are folded. Raises BadPage."""
+    unpack = zstandard.ZstdDecompressor().decompress
+    try:
+        return [score(_pieces(unpack(packed, max_output_size=_MOST), headers)) for packed in frames]
+    except (zstandard.ZstdError, ValueError) as error:
+        raise BadPage(str(error)) from error
+
+
+def _pieces(text: bytes, headers: bool) -> list[str]:
+    header, bodies = text.split(_HEADER_END, 1)
+    pieces = [*([header] if headers else []), *bodies.split(_PART_END)]
+    return [piece.decode("utf-8", "surrogatepass") for piece in pieces]
 
 
 def compare(frames: Iterable[bytes], string: bytes, *, headers: bool) -> tuple[list[bool], list[bytes]]:

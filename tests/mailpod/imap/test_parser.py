@@ -253,6 +253,21 @@ def test_contexts() -> None:
         bad(b"a " + wrong)
 
 
+def test_fuzzy() -> None:
+    """RFC 6203 §7."""
+    args = one(b"a SEARCH RETURN (RELEVANCY ALL) FUZZY (SUBJECT x NOT SEEN) FROM y")
+    assert isinstance(args, q.SearchArgs)
+    fuzzy = q.Fuzzy(q.And((q.Header(b"subject", "x"), q.Not(q.Flag("\\Seen", True)))))
+    assert args.key == q.And((fuzzy, q.Header(b"from", "y")))
+    assert args.fuzzy
+    args = one(b"a SORT RETURN (RELEVANCY) (RELEVANCY) UTF-8 FUZZY TEXT x")
+    assert isinstance(args, q.SortArgs)
+    assert args.criteria == (q.SortKey("RELEVANCY", False),)
+    for wrong in (b"SEARCH FUZZY", b"SEARCH RETURN (RELEVANCY) TEXT x", b"SORT (RELEVANCY) UTF-8 TEXT x"):
+        bad(b"a " + wrong)
+    bad(b"a SEARCH" + b" FUZZY" * 60 + b" ALL")
+
+
 def test_multisearch() -> None:
     """RFC 7377 §4."""
     search = q.SearchArgs(q.Flag("\\Seen", False), None, uid=True)
@@ -458,7 +473,7 @@ _WORDS = st.sampled_from(
     + b"NOTIFY SET NONE (SELECTED MESSAGENEW MESSAGEEXPUNGE SUBTREE MAILBOXNAME".split()
     + b"SETACL DELETEACL LISTRIGHTS GETACL MYRIGHTS +lr anyone".split()
     + b"SELECT x (QRESYNC (1 2 $ CHANGEDSINCE RETURN (MIN PARTIAL -1:-2) STATUS CREATE (USE SETQUOTA MODSEQ".split()
-    + b"UPDATE CONTEXT CANCELUPDATE ESEARCH IN (SUBTREE".split()
+    + b"UPDATE CONTEXT CANCELUPDATE ESEARCH IN (SUBTREE FUZZY RELEVANCY".split()
     + b' |\r\n|{3}\r\n|{3+}\r\n|\n|\r|\0|"'.split(b"|")
 )
 

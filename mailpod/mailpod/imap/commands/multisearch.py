@@ -41,13 +41,14 @@ async def run(session: Session, args: MultisearchArgs) -> None:
         view = selected if selected is not None and selected.shown == name else _other(session, name)
         if view is None:
             continue
-        positions = await begin(session, args.search, view).run(args.search.key)
+        search = begin(session, args.search, view)
+        positions = await search.run(args.search.key)
         if "SAVE" in wanted.options:
             view.saved = view.saved[:0]
             view.saved.extend(view.uids[at] for at in kept(positions, wanted))
         # RFC 7377 §2.1: no response, whatever was asked for, where nothing is found
         if positions:
-            session.send(esearch(view, _head(session, view), args.search, wanted, positions))
+            session.send(esearch(search, _head(session, view), args.search, wanted, positions))
         if context is not None and view is selected:
             keep(session, context, [view.uids[at] for at in positions])
             context = None

@@ -32,7 +32,7 @@ _SEARCH: Final = b"* SEARCH"
 async def run(session: Session, args: SearchArgs) -> Done:
     """Raises what reading messages raises."""
     check_charset(session, args)
-    return await answer(session, args, _SEARCH, lambda: begin(session, args).run(args.key))
+    return await answer(session, args, _SEARCH, lambda search: search.run(args.key))
 
 
 def check_charset(session: Session, args: SearchArgs) -> None:
@@ -45,15 +45,16 @@ async def answer(
     session: Session,
     args: SearchArgs,
     name: bytes,
-    searched: Callable[[], Awaitable[Sequence[int]]],
+    searched: Callable[[Search], Awaitable[Sequence[int]]],
     criteria: tuple[SortKey, ...] = (),
 ) -> Done:
     """SEARCH's reply, and SORT's, which has criteria: what `searched` gives, as the client asked for it."""
     view = session.view
     context = context_of(session, args, criteria) if args.returns is not None and args.returns.update else None
     saves = args.returns is not None and "SAVE" in args.returns.options
+    search = begin(session, args)
     try:
-        positions = await searched()
+        positions = await searched(search)
     except MailError as error:
         if saves and error.imap[0] == "NO":
             view.saved = array("I")  # RFC 5182 §2.1: after a NO the result is empty, a BAD leaves it
@@ -66,7 +67,7 @@ async def answer(
         return done(session, args)
     if saves:
         view.saved = array("I", [view.uids[at] for at in sorted(kept(positions, wanted))])
-    session.send(esearch(view, head(session.tag, args.uid), args, wanted, positions))
+    session.send(esearch(search, head(session.tag, args.uid), args, wanted, positions))
     if context is not None:
         keep(session, context, [view.uids[at] for at in positions])
     return done(session, args)
@@ -87,6 +88,8 @@ def keep(session: Session, context: Context, uids: Sequence[int]) -> None:
     """Or refuse to (RFC 5267 §4.3.1)."""
     contexts = session.view.contexts
     reason = b"" if steady(context.key) else b"What matches changes with time"
+    if any(key.name == "RELEVANCY" for key in context.criteria):
+        reason = b"An order by relevancy is not updated"
     if len(contexts) >= session.services.settings.imap.search_contexts:
         reason = b"Too many searches are updated"
     if reason:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mailpod.imap.commands.search import answer, begin
+from mailpod.imap.commands.search import answer
 from mailpod.imap.sortkeys import in_order
 
 if TYPE_CHECKING:
     from mailpod.imap.reply import Done
+    from mailpod.imap.search import Search
     from mailpod.imap.session import Session
     from mailpod.imap.syntax_search import SortArgs
 
 
 async def run(session: Session, args: SortArgs) -> Done:
     """Raises what reading messages raises."""
-    return await answer(session, args.search, b"* SORT", lambda: _sorted(session, args), args.criteria)
+    return await answer(session, args.search, b"* SORT", lambda search: _sorted(search, args), args.criteria)
 
 
-async def _sorted(session: Session, args: SortArgs) -> list[int]:
-    search = begin(session, args.search)
+async def _sorted(search: Search, args: SortArgs) -> list[int]:
     return await in_order(search, await search.run(args.search.key), args.criteria)
