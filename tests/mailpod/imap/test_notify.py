@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 
 import msgspec
 import pytest
@@ -394,6 +395,19 @@ async def test_with_uidonly(world: World) -> None:
     assert await told(client, 1) == [b"* 1 UIDFETCH (FLAGS (\\Flagged \\Recent \\Seen))"]
     await account.expunge(account.mailbox("INBOX"), [1])
     assert await told(client, 1) == [b"* VANISHED 1"]
+
+
+async def test_compressed(world: World) -> None:
+    """RFC 4978: what is told between commands is a part of the stream."""
+    client, account = await world.login(select="INBOX"), await world.account()
+    await client.ok(b"NOTIFY SET (selected (MessageNew (RFC822.SIZE) MessageExpunge))")
+    await client.ok(b"COMPRESS DEFLATE")
+    await account.append("INBOX", [NewMessage(b"x" * 1000)])
+    inflate, text = zlib.decompressobj(-zlib.MAX_WBITS), b""
+    async with asyncio.timeout(5):
+        while b"RFC822.SIZE 1000)\r\n" not in text:
+            text += inflate.decompress(await client.reader.read(4096))
+    assert text.startswith(b"* 1 EXISTS\r\n* 1 RECENT\r\n* 1 FETCH (UID 1 ")
 
 
 async def test_a_deleted_selected_mailbox_ends_the_connection(world: World) -> None:

@@ -278,6 +278,20 @@ async def test_a_checkpoint_that_says_something_else_than_the_log() -> None:
     assert (await planted.store().open(planted.alice)).mailbox("INBOX").uidnext == 13
 
 
+@pytest.mark.parametrize("of_account", [True, False])
+async def test_a_checkpoint_without_the_annotations_of_the_log(of_account: bool) -> None:
+    planted = await plant()
+    account = await planted.store().open(planted.alice)
+    await account.annotate("" if of_account else "INBOX", [("/private/comment", "x")])
+    await planted.checkpoint()
+    (key,) = await planted.keys("checkpoint/")
+    root = decode_root(await planted.objects.get(key))
+    (root if of_account else root.boxes[0]).annotations = []
+    await planted.objects.put(key, [encode_root(root)])
+    (found,) = await damage(planted)
+    assert (found.kind, found.object, found.repair) == ("checkpoint-differs", key, "checkpoint")
+
+
 async def test_a_gap_is_found_also_where_a_pod_has_gone_on_behind_it() -> None:
     planted = await plant()
     numbers = [6, 7, 8]
