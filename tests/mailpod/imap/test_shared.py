@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -9,6 +10,7 @@ from tests.mailpod.imap.dialogue import Client, MakeWorld, World, eventually, ot
 
 from mailpod.config import ImapSettings
 from mailpod.store import incarnations
+from mailpod.store.buckettime import BucketClock
 
 ANN = b"Other Users/ann@example.org"
 TEAM = ANN + b"/Team"
@@ -371,6 +373,36 @@ async def test_an_account_made_again_at_an_address_inherits_nothing(world: World
     again = await world.login("bob")
     assert (await again.refused(b'SELECT "%b"' % TEAM)).startswith(b"a NO [NONEXISTENT]")
     assert not [line for line in await again.ok(b'LIST "" "*"') if b"Other" in line]
+
+
+async def test_an_owner_whose_resource_is_missed_does_not_keep_others_from_listing(world: World) -> None:
+    """OPERATOR.md rule 34: the address is not available just now."""
+    await shared(world, b"lr")
+    await world.publish(user("ann", orphaned=1), user("bob"))
+    world.services.directory._present.clear()
+    bob = await world.login("bob")
+    assert [line for line in await bob.ok(b'LIST "" "*"') if b"INBOX" in line]
+    assert (await bob.refused(b'SELECT "%b"' % TEAM)).startswith(b"a NO [UNAVAILABLE]")
+
+
+async def test_what_a_suspended_owner_shares_is_found_again_however_long_that_was(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hints that lead to nothing go once they are older than GRACE; these lead to something."""
+
+    async def later(_: BucketClock) -> float:
+        return time.time() + 10 * 86400
+
+    monkeypatch.setattr(BucketClock, "now", later)
+    ann, bob = await shared(world, b"lr")
+    for suspended in (True, False):
+        await world.publish(user("ann", suspended=suspended), user("bob"))
+        world.services.directory._present.clear()
+        there = [line for line in await bob.ok(b'LIST "" "*"') if TEAM in line]
+        assert there == ([] if suspended else [b'* LIST (\\HasNoChildren) "/" "%b"' % TEAM])
+    await ann.ok(b"DELETEACL Team bob@example.org")
+    await bob.ok(b'LIST "" "*"')
+    assert await world.objects.list("shares/") == []
 
 
 async def test_everybody_of_the_domain_is_anyone(world: World) -> None:

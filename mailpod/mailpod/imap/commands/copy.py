@@ -63,7 +63,7 @@ async def carry(session: Session, uids: Sequence[int], place: Place) -> Copied:
     Raises TryCreate, NoPermission, OverQuota, Expunged, Damaged, Unavailable.
     """
     view, services = session.view, session.services
-    if place.own and place.account.mailboxes.get(place.name) is None:
+    if place.own and place.account.log.served.find(place.name) is None:
         raise TryCreate(place.name)
     target = place.mailbox("i")
     guard = every(place.guard("i"), _while_readable(view))
