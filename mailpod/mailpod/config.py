@@ -117,6 +117,8 @@ class ImapSettings(Settings):
     append_bytes: Positive = 100 * MiB
     """The largest message that APPEND takes."""
     multiappend_messages: Positive = 1000
+    progress_seconds: Seconds = 10
+    """How often a client is told that its search still runs (RFC 9585)."""
     uid_batch_messages: int = Field(default=500, ge=1, le=500)
     """The smallest batch that UIDBATCHES takes (RFC 10022: one of 500 is taken everywhere)."""
     catenate_parts: Positive = 1000

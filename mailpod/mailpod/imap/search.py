@@ -2,7 +2,7 @@
 
 Invariants: a key is only asked about the messages that are still open, cheap keys first, so a message is read only if
 everything else about it fits. Candidates are ascending positions. Between pages and between some messages the loop
-runs on (`pause`), which also ends the search of a client that went away.
+runs on (`pause`, with the messages looked at since the last), which also ends the search of a client that went away.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def cost(key: SearchKey) -> int:
 class Search:
     """One program on one view."""
 
-    def __init__(self, view: View, budget: Budget, pause: Callable[[], Awaitable[None]], now: float) -> None:
+    def __init__(self, view: View, budget: Budget, pause: Callable[[int], Awaitable[None]], now: float) -> None:
         self._view = view
         self._budget = budget
         self._pause = pause
@@ -209,12 +209,14 @@ class Search:
             uids[: self._view.exists] if len(open_) == self._view.exists else array("I", map(uids.__getitem__, open_))
         )
 
-    async def pages(self, open_: Positions) -> AsyncIterator[tuple[Page, Sequence[int], Positions]]:
+    async def pages(
+        self, open_: Positions, *, counted: bool = True
+    ) -> AsyncIterator[tuple[Page, Sequence[int], Positions]]:
         """The pages with these messages: rows, and the positions they have. What is gone or damaged is passed over."""
         async for page, rows in self._view.mailbox.pages(self.uids(open_), damaged=[]):
             parts = positions_of(self._view, row_uids(page, rows))
             yield page, rows, parts[0] if len(parts) == 1 else [at for part in parts for at in part]
-            await self._pause()
+            await self._pause(len(rows) if counted else 0)
 
     async def _by_page(self, test: Test, open_: Positions) -> Positions:
         out: list[int] = []
@@ -263,7 +265,7 @@ class Search:
         self, judge: Callable[[bytes, Sequence[int], int], _T], open_: Positions
     ) -> AsyncGenerator[tuple[int, _T], None]:
         """The same of whole messages, their parts and the size of their header."""
-        async for page, rows, positions in self.pages(open_):
+        async for page, rows, positions in self.pages(open_, counted=False):
             reader = Reader(self._view.account, self._budget, [page.location(row) for row in rows])
             async with aclosing(reader):
                 for read, (row, position) in enumerate(zip(rows, positions, strict=True), 1):
@@ -273,7 +275,7 @@ class Search:
                         continue
                     yield position, judge(data, page.parts[row], page.header_sizes[row])
                     if read % _MESSAGES == 0:
-                        await self._pause()
+                        await self._pause(_MESSAGES)
 
 
 def _minus(open_: Positions, found: Positions) -> Positions:

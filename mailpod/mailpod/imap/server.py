@@ -28,6 +28,7 @@ from mailpod.imap.enabled import UidRequired
 from mailpod.imap.lexer import BadCommand
 from mailpod.imap.notified import own_change
 from mailpod.imap.parser import NeedLiteral, Rejected
+from mailpod.imap.progress import Progress
 from mailpod.imap.reply import Done, Held
 from mailpod.imap.session import Leaving, Session
 from mailpod.imap.states import Rule
@@ -268,6 +269,7 @@ class ImapSession(Session):
         clock = self.services.clock
         started = clock.elapsed()
         self.tag = command.tag
+        self.progress = Progress(command.tag, started, self.services.settings.imap.progress_seconds)
         try:
             if self.state not in rule.states:
                 raise self._wrong_state(command.name)

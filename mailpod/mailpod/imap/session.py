@@ -16,6 +16,7 @@ from mailpod.imap import reply
 from mailpod.imap.enabled import Enabled
 from mailpod.imap.notified import Notified
 from mailpod.imap.parser import Limits, Parser
+from mailpod.imap.progress import Progress
 from mailpod.imap.states import State
 from mailpod.imap.syntax_notify import NotifyArgs
 from mailpod.imap.updating import updates
@@ -43,7 +44,7 @@ class Session(Wire):
 
     __slots__ = (
         "_account", "_bye", "_cut", "_failures", "_identity", "_line", "_out", "_parser", "_queued", "_renewal",
-        "_selected", "annotates", "enabled", "notified", "shares", "tag",
+        "_selected", "annotates", "enabled", "notified", "progress", "shares", "tag",
     )  # fmt: skip
 
     protocol: ClassVar[str] = "imap"
@@ -57,6 +58,7 @@ class Session(Wire):
         self.notified: Notified | None = None
         self.shares = False  # ACL is offered
         self.tag = b""  # of the running command
+        self.progress = Progress(b"", 0.0, services.settings.imap.progress_seconds)  # its
         self._identity: Identity | None = None
         self._account: Account | None = None
         self._parser = Parser(_BEFORE_LOGIN)

@@ -36,7 +36,7 @@ async def updates(view: View, services: Services, wanted: Callable[[], bool]) ->
                 yield found
 
 
-async def _pause() -> None:
+async def _pause(_messages: int) -> None:
     await asyncio.sleep(0)
 
 

@@ -19,6 +19,7 @@ from mailpod.imap.commands import append, copy, expunge, fetch, move, replace, s
 from mailpod.imap.enabled import Enabled
 from mailpod.imap.lexer import Frame
 from mailpod.imap.parser import parse
+from mailpod.imap.progress import Progress
 from mailpod.imap.reply import Done, accepted
 from mailpod.imap.view import View
 from mailpod.net.budget import Budget
@@ -84,6 +85,7 @@ class Client:
             quota=SimpleNamespace(grown=lambda account, entry: None),
         )
         self.tag = b"a"
+        self.progress = Progress(b"a", 0.0, float("inf"))
         self.notified = None
         self.read_only = read_only
         self.out: list[bytes] = []

@@ -118,7 +118,10 @@ def begin(session: Session, args: SearchArgs, view: View | None = None) -> Searc
     """A search of the selected mailbox, or another, that lets others run, and ends when the client is gone."""
     session.enabled.condstore = session.enabled.condstore or args.modseq  # RFC 7162 §3.1
 
-    async def pause() -> None:
+    async def pause(messages: int) -> None:
+        due = session.progress.add(messages, session.services.clock.elapsed())
+        if due:
+            session.send(due)
         await session.drained()
         await asyncio.sleep(0)
 
