@@ -13,19 +13,27 @@ if TYPE_CHECKING:
 _INBOXES: Final = ("INBOX", "Junk")  # RFC 5465 §6.3: what mail is delivered to
 
 
-def chosen(filters: Sequence[MailboxFilter], names: Collection[str], subscribed: Collection[str]) -> list[str]:
-    """Those of `names` that the filters choose, but for "selected"; each once, in the order of the filters. What does
-    not exist is passed over."""
-    found = (name for each in filters for name in _of(each, names, subscribed) if name in names)
+def chosen(
+    filters: Sequence[MailboxFilter],
+    own: Collection[str],
+    subscribed: Collection[str],
+    others: Collection[str] = frozenset(),
+) -> list[str]:
+    """The names that the filters choose of one's own and others' mailboxes, but for "selected"; each once, in the order
+    of the filters. What does not exist is passed over."""
+    names = {*own, *others}
+    found = (name for each in filters for name in _of(each, own, names, subscribed) if name in names)
     return list(dict.fromkeys(found))
 
 
-def _of(each: MailboxFilter, names: Collection[str], subscribed: Collection[str]) -> Iterator[str]:
+def _of(
+    each: MailboxFilter, own: Collection[str], names: Collection[str], subscribed: Collection[str]
+) -> Iterator[str]:
     match each.kind:
         case "INBOXES":
             yield from _INBOXES
         case "PERSONAL":
-            yield from sorted(names, key=order)
+            yield from sorted(own, key=order)
         case "SUBSCRIBED":
             yield from sorted(subscribed, key=order)
         case "MAILBOXES":

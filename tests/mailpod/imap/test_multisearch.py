@@ -179,3 +179,24 @@ async def test_what_another_pod_did_is_found(world: World) -> None:
     await pod.services.store.close()
     pod.server.close()
     pod.services.auth.close()
+
+
+async def test_mailboxes_that_others_share(world: World) -> None:
+    """RFC 7377 §2.2: with the right "r", and "l" where they are not named; "personal" has none of them."""
+    ann, account = await filled(world)
+    bob = await world.login("bob")
+    for name, rights in ((b"a", b"lr"), (b"a/b", b"l"), (b"ab", b"r")):
+        await ann.ok(b"SETACL %b bob@example.org %b" % (name, rights))
+    top = "Other Users/ann@example.org/"
+    named = b'"%ba" "%ba/b" "%bab" "%bz"' % ((top.encode(),) * 4)
+    assert list(await found(bob, b"ESEARCH IN (mailboxes (%b)) ALL" % named)) == [f'"{top}a"', f'"{top}ab"']
+    assert list(await found(bob, b'ESEARCH IN (subtree "Other Users") ALL')) == [f'"{top}a"']
+    assert await bob.ok(b"ESEARCH IN (personal) ALL") == []
+    assert await bob.ok(b'ESEARCH IN (mailboxes "Other Users/nobody@example.org/a") ALL') == []
+    await bob.ok(b'SUBSCRIBE "%ba"' % top.encode())
+    assert await found(bob, b"ESEARCH IN (subscribed) SUBJECT a") == {f'"{top}a"': b"ALL 1"}
+    await bob.ok(b'EXAMINE "%ba"' % top.encode())
+    assert await found(bob, b"ESEARCH IN (selected personal) SUBJECT a") == {f'"{top}a"': b"ALL 1"}
+    await ann.ok(b"DELETEACL ab bob@example.org")
+    assert list(await found(bob, b"ESEARCH IN (mailboxes (%b)) ALL" % named)) == [f'"{top}a"']
+    assert account.mailboxes.keys() >= {"a", "ab"}

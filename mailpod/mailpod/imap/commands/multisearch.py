@@ -1,4 +1,4 @@
-"""ESEARCH (RFC 7377): one search in many mailboxes of the account.
+"""ESEARCH (RFC 7377): one search in many mailboxes of the account, and in those that others share.
 
 Invariants: what is found is named by UIDs; a mailbox in which nothing is found is not told of. The selected mailbox is
 searched as the client was told of it, the others as they are; of these only what is being searched is held.
@@ -6,6 +6,8 @@ searched as the client was told of it, the others as they are; of these only wha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from mailpod.errors import LimitReached
@@ -13,11 +15,13 @@ from mailpod.imap import wire
 from mailpod.imap.commands.search import begin, check_charset, context_of, keep
 from mailpod.imap.filters import chosen
 from mailpod.imap.lexer import BadCommand
+from mailpod.imap.places import own_place, sharing
 from mailpod.imap.results import esearch, head, kept
 from mailpod.imap.syntax_search import SELECTED, Return
 from mailpod.imap.view import View
 
 if TYPE_CHECKING:
+    from mailpod.imap.places import Place
     from mailpod.imap.session import Session
     from mailpod.imap.syntax_search import MultisearchArgs
 
@@ -32,13 +36,22 @@ async def run(session: Session, args: MultisearchArgs) -> None:
     _check(session, args, wanted, only_selected)
     if not only_selected:
         await session.account.refresh()
-    names = _names(session, args)
+    places = [] if only_selected else await sharing(session, _named(session, args))
+    try:
+        await _search(session, args, wanted, _others(places, args))
+    finally:
+        for place in places:
+            place.account.release()
+
+
+async def _search(session: Session, args: MultisearchArgs, wanted: Return, others: dict[str, Place]) -> None:
+    names = _names(session, args, others)
     selected = session.selected
     context = None
     if wanted.update and selected is not None:
         context = context_of(session, args.search, (), _head(session, selected))
     for name in names:
-        view = selected if selected is not None and selected.shown == name else _other(session, name)
+        view = selected if selected is not None and selected.shown == name else _other(session, name, others)
         if view is None:
             continue
         search = begin(session, args.search, view)
@@ -66,9 +79,27 @@ def _check(session: Session, args: MultisearchArgs, wanted: Return, only_selecte
         raise BadCommand("Message numbers are of the selected mailbox only")
 
 
-def _names(session: Session, args: MultisearchArgs) -> list[str]:
+def _named(session: Session, args: MultisearchArgs) -> set[str]:
+    """Names that may lead to others' mailboxes."""
+    names = {name for each in args.filters for name in each.names}
+    return names | session.account.subscriptions if any(each.kind == "SUBSCRIBED" for each in args.filters) else names
+
+
+def _others(places: Sequence[Place], args: MultisearchArgs) -> dict[str, Place]:
+    """Others' mailboxes that may be searched. RFC 7377 §2.2: with "r", and "l" where the client did not name them."""
+    named = {name for each in args.filters for name in each.names}
+    found: dict[str, Place] = {}
+    for place in places:
+        for name, mailbox in place.account.mailboxes.items():
+            shown = place.access.shown + name
+            if place.access.may(mailbox, "r") and (shown in named or place.access.may(mailbox, "l")):
+                found[shown] = replace(place, name=name)
+    return found
+
+
+def _names(session: Session, args: MultisearchArgs, others: dict[str, Place]) -> list[str]:
     account = session.account
-    names = chosen(args.filters, account.mailboxes.keys(), account.subscriptions)
+    names = chosen(args.filters, account.mailboxes.keys(), account.subscriptions, others.keys())
     if session.selected is not None and any(each.kind == SELECTED for each in args.filters):
         names = list(dict.fromkeys((session.selected.shown, *names)))
     most = session.services.settings.imap.multisearch_mailboxes
@@ -77,10 +108,13 @@ def _names(session: Session, args: MultisearchArgs) -> list[str]:
     return names
 
 
-def _other(session: Session, name: str) -> View | None:
-    """None where it was deleted meanwhile."""
-    mailbox = session.account.mailboxes.get(name)
-    return View(session.account, mailbox, read_only=True, enabled=session.enabled) if mailbox is not None else None
+def _other(session: Session, name: str, others: dict[str, Place]) -> View | None:
+    """None where it was deleted, or may not be read any more."""
+    place = others.get(name) or own_place(session, name)
+    mailbox = place.account.mailboxes.get(place.name)
+    if mailbox is None or not place.access.may(mailbox, "r"):
+        return None
+    return View(place.account, mailbox, read_only=True, enabled=session.enabled, access=place.access)
 
 
 def _head(session: Session, view: View) -> bytes:
