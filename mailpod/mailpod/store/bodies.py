@@ -75,7 +75,8 @@ class Bodies:
     """Messages' bytes of all accounts of a pod, checked against their checksums.
 
     What lies together in an object is asked for together: by `stream` for the messages given, and by `read` for a
-    client that takes one after the other, further and further ahead.
+    client that takes one after the other, further and further ahead. Streams from a folder are not kept: its files are
+    in the system's cache already, and a download of much would only push out what others read.
     """
 
     def __init__(self, objects: ObjectStore, settings: StoreSettings) -> None:
@@ -206,6 +207,8 @@ class Bodies:
         return asyncio.ensure_future(self._read_run(prefix, run))
 
     def _piece(self, prefix: str, at: Location, data: bytes, start: int) -> bytes:
+        if self._ahead <= 1:
+            return _checked(at, data[at.offset - start : at.offset - start + at.length])
         known = self.peek(prefix, at)
         if known is not None:
             return known
