@@ -117,6 +117,8 @@ class ImapSettings(Settings):
     append_bytes: Positive = 100 * MiB
     """The largest message that APPEND takes."""
     multiappend_messages: Positive = 1000
+    save_limit: int | None = Field(default=None, ge=1000)
+    """How many messages one COPY or APPEND may store (RFC 9738's SAVELIMIT); without it none is announced."""
     progress_seconds: Seconds = 10
     """How often a client is told that its search still runs (RFC 9585)."""
     uid_batch_messages: int = Field(default=500, ge=1, le=500)

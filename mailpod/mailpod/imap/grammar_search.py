@@ -15,6 +15,7 @@ from mailpod.errors import MailError
 from mailpod.imap.dates import parse_date
 from mailpod.imap.grammar_return import returns
 from mailpod.imap.lexer import BadCommand, Cursor
+from mailpod.imap.syntax import SequenceSet
 from mailpod.imap.syntax_search import (
     Age,
     All,
@@ -43,6 +44,7 @@ from mailpod.imap.syntax_search import (
 _MAX_DEPTH: Final = 50
 _OBJECT_ID: Final = re.compile(rb"[A-Za-z0-9_-]{1,255}")  # RFC 8474 §7
 _MAX_KEYS: Final = 1000
+_MAX_UID: Final = 2**32 - 1
 _MAX_TAGS: Final = 1000
 
 # Python's own names for charsets: a lookup never imports, and what is no charset of text in mail is left out
@@ -269,6 +271,23 @@ class _Program:
         self._cursor.space()
         return Uid(self._cursor.sequence_set())
 
+    def uid_after(self) -> SearchKey:
+        """RFC 9738 §3.2: greater, so nothing above the highest there can be."""
+        first = self._bound() + 1
+        return Uid(SequenceSet(((first, _MAX_UID),))) if first <= _MAX_UID else Not(All())
+
+    def uid_before(self) -> SearchKey:
+        """RFC 9738 §3.2: the empty set below 1."""
+        last = self._bound() - 1
+        return Uid(SequenceSet(((1, last),))) if last else Not(All())
+
+    def _bound(self) -> int:
+        self._cursor.space()
+        uid = self._cursor.number()
+        if not uid:
+            raise BadCommand("A UID is not zero")
+        return uid
+
 
 _WITH_ARGUMENT: Final[dict[str, Callable[[_Program], SearchKey]]] = {
     "BODY": _Program.body,
@@ -283,5 +302,7 @@ _WITH_ARGUMENT: Final[dict[str, Callable[[_Program], SearchKey]]] = {
     "SMALLER": lambda program: program.size("smaller"),
     "TEXT": _Program.text,
     "UID": _Program.uid,
+    "UIDAFTER": _Program.uid_after,
+    "UIDBEFORE": _Program.uid_before,
     "UNKEYWORD": lambda program: program.keyword(False),
 }

@@ -15,6 +15,7 @@ from mailpod.imap.catenate import whole
 from mailpod.imap.fetchbody import UnknownCte
 from mailpod.imap.places import opened
 from mailpod.imap.reply import Done
+from mailpod.imap.savelimit import check_appended
 from mailpod.imap.sets import wire
 from mailpod.mime.encoding import CannotEncode, without_nuls
 from mailpod.store import NewMessage
@@ -29,6 +30,7 @@ _HEADER_END: Final = re.compile(rb"(?:\A|\n)\r?\n")
 
 async def run(session: Session, args: AppendArgs) -> Done:
     """Raises TryCreate, NoPermission, OverQuota, CannotDo for an empty message, and what `whole` does."""
+    check_appended(session, len(args.messages))
     async with opened(session, args.mailbox) as place, whole(session, place, args.messages) as given:
         messages = [permitted(place, new_message(session, each)) for each in given]
         added = await place.account.append(place.name, messages, limits=place.limits, guard=place.guard("i"))

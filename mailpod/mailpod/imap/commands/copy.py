@@ -14,6 +14,7 @@ from mailpod.imap import junk
 from mailpod.imap.permanent import FLAG_RIGHTS
 from mailpod.imap.places import opened
 from mailpod.imap.reply import Done
+from mailpod.imap.savelimit import check_copied
 from mailpod.imap.sequence import resolve, uids_of
 from mailpod.imap.sets import wire
 from mailpod.store.bringing import bring
@@ -35,6 +36,7 @@ async def run(session: Session, args: CopyArgs) -> Done | None:
     uids = chosen(session, args)
     if not uids:
         return Done(None, b"No messages to copy")
+    check_copied(session, uids)
     async with opened(session, args.mailbox) as place:
         if is_within(view, place):
             copied = await view.account.copy(
