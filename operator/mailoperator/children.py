@@ -43,17 +43,6 @@ class Running:
         return is_rolling(self.deployment)
 
     @property
-    def image(self) -> str:
-        """Of its latest pods."""
-        return str(self.deployment["spec"]["template"]["spec"]["containers"][0]["image"])
-
-    @property
-    def alone(self) -> bool:
-        """Whether there are no pods but those of the latest template."""
-        status = self.deployment.get("status") or {}
-        return not self.rolling and status.get("replicas", 0) == status.get("updatedReplicas", 0) > 0
-
-    @property
     def addresses(self) -> list[str]:
         """Where the Service is reached: the load balancer's addresses, else the cluster's own."""
         given = ((self.service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []

@@ -10,12 +10,14 @@ import asyncio
 from typing import Any, Final, TypeAlias
 
 from mailoperator import conditions as c
+from mailoperator.build import names
 from mailoperator.context import API, APPROVE, PAUSED, Context, StorageFailed
 from mailoperator.entries import address_of, domain_entries, entries_of, postmaster
 from mailoperator.gather import Unusable, condition_of, domain_of, holds, members_of, precedence, told_bytes
 from mailoperator.manifests import Manifests
 from mailoperator.model import Mailbox, MailDomain
 from mailoperator.references import domain_key
+from mailoperator.rollouts import is_all_of
 from mailoperator.withdrawing import notice_gone
 from mailoperator.world import Key
 from mailpod.directory import Entry
@@ -46,6 +48,7 @@ async def reconcile_directory(ctx: Context, key: Key) -> float | None:
     found = members_of(host, sorted(domains, key=precedence), sorted(mailboxes, key=precedence), ctx.world)
     try:
         await notice_gone(ctx, key[0], uids)  # whose deletion is known is not missed
+        await _look_at_pods(ctx, host)
         entries = await _entries(ctx, found, ctx.reads(key))
         ctx.leader.check()
         stopped = await ctx.plane.compare(host, entries, annotations.get(APPROVE), uids.__contains__)
@@ -54,6 +57,14 @@ async def reconcile_directory(ctx: Context, key: Key) -> float | None:
         return None  # the MailDomain's own reconciliation says so
     _note_brake(ctx, key, stopped)
     return None
+
+
+async def _look_at_pods(ctx: Context, host: MailDomain) -> None:
+    """After a start this may come before the host's own reconciliation, and takes back nothing that still holds."""
+    if host.key not in ctx.current:
+        deployment = await ctx.kube.get("apps/v1", "Deployment", host.key[0], names.base(host))
+        if deployment is not None and is_all_of(deployment, ctx.settings.pod_image):
+            ctx.current.add(host.key)
 
 
 async def _entries(ctx: Context, found: Manifests, reads: tuple[str, ...]) -> list[Entry]:

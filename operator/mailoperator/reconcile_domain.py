@@ -31,6 +31,7 @@ from mailoperator.keyedqueue import Retry
 from mailoperator.kube import ApiError
 from mailoperator.model import MailDomain
 from mailoperator.offered import Refused, offered, value
+from mailoperator.rollouts import image_of, is_all_of
 from mailoperator.status import write_status
 from mailoperator.withdrawing import withdraw_gone
 from mailoperator.world import Key, key_of
@@ -146,9 +147,9 @@ class _Visit:
     def _note_version(self, domain: MailDomain, members: list[MailDomain], done: Running) -> None:
         """What its pods read is told in the entries of all that it serves; while they roll, what was known stays."""
         ctx = self.ctx
-        if done.image != ctx.settings.pod_image:  # one of its own: nobody knows which version that is
+        if image_of(done.deployment) != ctx.settings.pod_image:  # one of its own: nobody knows which version that is
             ctx.current.discard(domain.key)
-        elif done.alone and domain.key not in ctx.current:
+        elif is_all_of(done.deployment, ctx.settings.pod_image) and domain.key not in ctx.current:
             ctx.current.add(domain.key)
             for member in members:
                 if member.key != domain.key:

@@ -44,6 +44,18 @@ def is_rolling(deployment: Raw) -> bool:
     return bool(status.get("updatedReplicas", 0) < wanted or status.get("availableReplicas", 0) < wanted)
 
 
+def image_of(deployment: Raw) -> str:
+    """Of its latest pods."""
+    return str(deployment["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
+def is_all_of(deployment: Raw, image: str) -> bool:
+    """Whether there are pods, and none but of `image`."""
+    status = deployment.get("status") or {}
+    alone = status.get("replicas", 0) == status.get("updatedReplicas", 0) > 0
+    return alone and not is_rolling(deployment) and image_of(deployment) == image
+
+
 def would_roll(wanted: Raw, live: Raw) -> bool:
     """Whether applying `wanted` replaces pods: its template is another, or somebody changed the one that is there."""
     same = wanted["metadata"]["annotations"][TEMPLATE] == (live["metadata"].get("annotations") or {}).get(TEMPLATE)
