@@ -56,7 +56,8 @@ async def in_order(search: Search, positions: Sequence[int], criteria: Sequence[
     """These positions, sorted. A message whose page is gone is left out."""
     names = [name for name in dict.fromkeys(key.name for key in criteria) if name != "RELEVANCY"]
     found, columns = await gathered(search, positions, names)
-    columns["RELEVANCY"] = [-search.relevancy(at) for at in found]  # RFC 6203 §6: the highest first
+    if any(key.name == "RELEVANCY" for key in criteria):
+        columns["RELEVANCY"] = [-search.relevancy(at) for at in found]  # RFC 6203 §6: the highest first
     order = list(range(len(found)))
     # the first key counts most, and equals stay in the order of the mailbox (RFC 5256 §3), reversed or not
     for key in reversed(criteria):
