@@ -24,6 +24,8 @@ async def run(session: Session, args: RenameArgs) -> None:
     if args.old != "INBOX" and args.new.startswith(args.old + DELIMITER):
         raise CannotDo("A mailbox cannot be moved below itself")
     async with opened(session, args.old) as old, opened(session, args.new) as new:
+        if not old.own:
+            old.mailbox("x")
         if old.account is not new.account or (old.name == "INBOX" and not old.own):
             raise CannotDo("A mailbox cannot be moved into another account")
         await old.account.rename(old.name, new.name, guard=every(old.guard_tree("x"), new.guard_new()))
