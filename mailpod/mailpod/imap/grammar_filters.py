@@ -15,7 +15,7 @@ _MAX_NAMES: Final = 1000
 
 
 def esearch(cursor: Cursor) -> MultisearchArgs:
-    """RFC 7377 §2.1: without IN it is the selected mailbox that is searched."""
+    """RFC 7377 §2.2: without IN it is the selected mailbox that is searched."""
     start = cursor.at
     cursor.space()
     filters: tuple[MailboxFilter, ...] = (MailboxFilter(SELECTED),)
