@@ -125,9 +125,9 @@ class ImapSettings(Settings):
     """The smallest batch that UIDBATCHES takes (RFC 10022: one of 500 is taken everywhere)."""
     catenate_parts: Positive = 1000
     """Of all messages of one APPEND (RFC 4469)."""
-    append_8bit_headers: bool = False
-    """Whether APPEND takes 8-bit octets in header fields from clients that enabled neither UTF8=ACCEPT nor IMAP4rev2
-    (RFC 9755 §4 refuses them): for the time that old mail is moved here."""
+    append_8bit_headers: bool = True
+    """Whether APPEND takes 8-bit octets in header fields from clients that enabled neither UTF8=ACCEPT nor IMAP4rev2.
+    RFC 9755 §4 refuses them; but old mail has them, and what moves it here copies each letter or stops."""
     sessions_per_account: Positive = 2000
     write_batch: Positive = MiB
     """About how much a FETCH writes before it waits for the client to read."""

@@ -80,7 +80,7 @@ class Client:
         self.services = SimpleNamespace(
             budget=Budget(quota.get("budget", 1 << 20)),
             clock=SystemClock(),
-            settings=SimpleNamespace(imap=ImapSettings(append_8bit_headers=True)),
+            settings=SimpleNamespace(imap=ImapSettings()),
             teacher=Untaught(),
             quota=SimpleNamespace(grown=lambda account, entry: None),
         )

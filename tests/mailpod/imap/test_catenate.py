@@ -159,7 +159,9 @@ async def test_limits(make: MakeWorld) -> None:
     assert world.services.budget.used == 0
 
 
-async def test_refusals(client: Client, world: World) -> None:
+async def test_refusals(make: MakeWorld) -> None:
+    world = await make(imap={"append_8bit_headers": False})
+    client = await world.login()
     await world.publish(user("ann", quota_messages=1))
     world.services.directory.forget("ann@example.org")
     assert (await client.refused(b'APPEND None CATENATE (URL "x")')).startswith(b"a NO [TRYCREATE] ")

@@ -69,9 +69,9 @@ async def test_a_search_has_no_charset(client: Client, world: World) -> None:
     assert await client.ok(b"SORT (DATE) UTF-8 ALL") == [b"* SORT 1"]
 
 
-async def test_a_header_in_utf8_needs_that_it_was_enabled(world: World) -> None:
-    """RFC 9755 §4: a NO to who did not; the body may be of any octets."""
-    client = await world.login()
+async def test_a_header_in_utf8_needs_that_it_was_enabled(make: MakeWorld) -> None:
+    """RFC 9755 §4, where it is kept to: a NO to who did not; the body may be of any octets."""
+    client = await (await make(imap={"append_8bit_headers": False})).login()
     assert await appended(client, LETTER) == REFUSED
     assert await appended(client, LETTER, b"UTF8 (~{%d+}\r\n%b)") == REFUSED
     assert await appended(client, b"\r\n" + LETTER) != REFUSED
@@ -101,13 +101,15 @@ async def test_several_in_one_append(client: Client) -> None:
     assert b" 1:3] Stored" in (await client.until(b"a"))[-1]
 
 
-async def test_old_mail_may_be_moved_here(make: MakeWorld) -> None:
-    client = await (await make(imap={"append_8bit_headers": True})).login()
+async def test_old_mail_may_be_moved_here(world: World) -> None:
+    client = await world.login()
     assert (await appended(client, b"Subject: caf\xe9\r\n\r\n")).startswith(b"a OK [APPENDUID ")
 
 
-async def test_of_one_connection(client: Client, world: World) -> None:
+async def test_of_one_connection(make: MakeWorld) -> None:
     """RFC 5161 §3.1, RFC 8437 §4.1."""
+    client = await (await make(imap={"append_8bit_headers": False})).login()
+    await client.ok(b"ENABLE UTF8=ACCEPT")
     await client.ok('CREATE "Entwürfe"'.encode())
     await client.ok(b"UNAUTHENTICATE")
     await client.ok(b"LOGIN ann@example.org secret")
