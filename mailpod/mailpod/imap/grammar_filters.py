@@ -34,7 +34,7 @@ def _sources(cursor: Cursor) -> tuple[MailboxFilter, ...]:
         if filters:
             cursor.space()
         if filters and cursor.peek() == b"(":
-            raise BadCommand("There are no scope options")  # RFC 7377 §2.2: none is defined
+            raise BadCommand("There are no scope options")  # RFC 7377 §4: none is defined
         filters.append(mailbox_filter(cursor))
         if sum(len(each.names) + 1 for each in filters) > _MAX_NAMES:
             raise BadCommand(f"More than {_MAX_NAMES} mailboxes")

@@ -1,4 +1,4 @@
-"""RETURN (…) of SEARCH and its kin: RFC 4731 §5, RFC 5182 §3, RFC 5267 §5, RFC 5465 §8, RFC 6203 §7, RFC 9394 §4."""
+"""RETURN (…) of SEARCH and its kin: RFC 4731 §4, RFC 5182 §3, RFC 5267 §5, RFC 5465 §8, RFC 6203 §7, RFC 9394 §4."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SORT and THREAD: RFC 5256 §5, RFC 5957 §6, RFC 6203 §7; SORT RETURN: RFC 5267 §3."""
+"""SORT and THREAD: RFC 5256 §5, RFC 5957 §5, RFC 6203 §7; SORT RETURN: RFC 5267 §3."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ class SearchArgs:
 
 @dataclass(frozen=True, slots=True)
 class SortKey:
-    """ARRIVAL, CC, DATE, FROM, SIZE, SUBJECT, TO (RFC 5256 §3), DISPLAYFROM, DISPLAYTO (RFC 5957 §3), RELEVANCY (RFC
+    """ARRIVAL, CC, DATE, FROM, SIZE, SUBJECT, TO (RFC 5256 §3), DISPLAYFROM, DISPLAYTO (RFC 5957 §4), RELEVANCY (RFC
     6203 §6)."""
 
     name: str

@@ -196,7 +196,7 @@ async def test_search_modseq(at: Desk) -> None:
     )
     assert await ann.say(f"SORT (REVERSE SUBJECT) UTF-8 MODSEQ {two}") == (
         b"* SORT 3 2 (MODSEQ %d)\r\nOK SORT completed\r\n" % three
-    ), "RFC 7162 §3.1.6"
+    ), "RFC 7162 §3.1.9"
     assert await ann.say(f"SEARCH MODSEQ {three + 1}") == b"* SEARCH\r\nOK SEARCH completed\r\n"
     assert ann.view.enabled.condstore
 

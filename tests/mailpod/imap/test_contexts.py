@@ -126,7 +126,7 @@ async def test_many_are_sorted_at_once(world: World) -> None:
 async def test_a_tag_is_used_once(world: World) -> None:
     """RFC 5267 §4.3: SHALL be rejected with BAD."""
     client, _ = await filled(world, "one")
-    await client.ok(b"SEARCH RETURN (UPDATE) ALL")
+    assert await client.ok(b"SEARCH RETURN (UPDATE) ALL") == [b'* ESEARCH (TAG "a")'], "UPDATE alone is not ALL"
     assert await client.refused(b"SORT RETURN (UPDATE) (DATE) UTF-8 ALL") == b"a BAD Tag reuse"
     assert await client.ok(b"SEARCH RETURN (COUNT) ALL") == [b'* ESEARCH (TAG "a") COUNT 1']
 

@@ -52,11 +52,14 @@ async def test_return(at: Desk) -> None:
 
 
 async def test_partial(at: Desk) -> None:
+    """RFC 9394 §3.1: the range comes back as it was asked for; §4: its ends may be swapped."""
     ann = at.select()
     for places, found in {
         "1:2": b"2:3",
+        "2:1": b"2:3",
         "9:9": b"10",
         "-1:-2": b"9:10",
+        "-2:-1": b"9:10",
         "-9:-20": b"2",
         "-10:-20": b"NIL",
         "10:11": b"NIL",

@@ -76,6 +76,8 @@ async def test_sorted_by_relevancy(at: Desk) -> None:
     assert (await ann.say("SORT (RELEVANCY SUBJECT) UTF-8 FUZZY SUBJECT hello")).startswith(b"* SORT 1 6 2\r\n")
     answer = await ann.say("SORT RETURN (RELEVANCY ALL) (RELEVANCY) UTF-8 FUZZY SUBJECT helo")
     assert answer.startswith(b'* ESEARCH (TAG "a") ALL 2,1 RELEVANCY (100 56)\r\n')
+    answer = await ann.say("SORT RETURN (PARTIAL 2:9 RELEVANCY) (RELEVANCY) UTF-8 FUZZY SUBJECT helo")
+    assert answer.startswith(b'* ESEARCH (TAG "a") PARTIAL (2:9 1) RELEVANCY (56)\r\n')
 
 
 WORDS = "invoice invoices invoiced meeting meetings meting quarterly budget caf\u00e9 cafe stra\u00dfe \u6771\u4eac hello helo".split()  # noqa: E501, SIM905

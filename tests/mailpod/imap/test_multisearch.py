@@ -6,6 +6,8 @@ import pytest
 from tests.mailpod.imap.dialogue import Client, MakeWorld, World, other_pod
 from tests.mailpod.imap.selected import letter
 
+from mailpod.errors import Unavailable
+from mailpod.imap.search import Search
 from mailpod.store import Account, NewMessage
 
 NAMES = ("a", "a/b", "a/b/c", "ab", "z", "\u00e4 b")
@@ -91,13 +93,23 @@ async def test_the_selected_mailbox(world: World) -> None:
     await client.ok(b"SEARCH RETURN (SAVE) 2")
     assert await found(client, b"ESEARCH $") == {"INBOX": b"ALL 2"}
     assert await found(client, b"ESEARCH IN (mailboxes a selected) ALL") == {"INBOX": b"ALL 1:2", "a": b"ALL 1"}
-    assert (await client.refused(b"ESEARCH IN (personal) 1:*")).startswith(b"a BAD ")
     await account.expunge(account.mailbox("INBOX"), [1])
     assert len(await client.ok(b"ESEARCH 2")) == 1, "RFC 3501 §7.4.1: no EXPUNGE after message numbers"
     assert (await client.ok(b"ESEARCH UID 2"))[1:] == [b"* 1 EXPUNGE", b"* 1 RECENT"]
 
 
-async def test_saving(world: World) -> None:
+async def test_message_numbers(world: World) -> None:
+    """RFC 7377 §2: those of each mailbox, and none is too high."""
+    client, _ = await filled(world)
+    command = b"ESEARCH IN (mailboxes (INBOX a/b)) "
+    assert await found(client, command + b"1:100") == {"INBOX": b"ALL 1:2", "a/b": b"ALL 2"}
+    await client.ok(b"SELECT a/b")
+    assert await found(client, command + b"2:100") == {"INBOX": b"ALL 2"}
+    for beyond in (command, b"ESEARCH "):
+        assert await client.ok(beyond + b"101:200") == []
+
+
+async def test_saving(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """RFC 7377 §2.2: only where the selected mailbox is the only one."""
     client, _ = await filled(world)
     await client.ok(b"SELECT INBOX")
@@ -108,6 +120,15 @@ async def test_saving(world: World) -> None:
     assert (await client.refused(b"ESEARCH IN (inboxes) RETURN (SAVE) ALL")).startswith(b"a BAD ")
     assert await client.ok(b"ESEARCH RETURN (SAVE) SUBJECT none") == []
     assert await client.ok(b"FETCH $ UID") == []
+    await client.ok(b"ESEARCH RETURN (SAVE) ALL")
+
+    async def away(*_: object) -> None:
+        raise Unavailable
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Search, "run", away)
+        assert (await client.refused(b"ESEARCH RETURN (SAVE) ALL")).startswith(b"a NO [UNAVAILABLE]")
+    assert await client.ok(b"FETCH $ UID") == [], "RFC 5182 §2.1: empty after a NO"
 
 
 async def test_updates(world: World) -> None:
@@ -125,11 +146,14 @@ async def test_updates(world: World) -> None:
     assert await client.refused(command) == b"a BAD Tag reuse"
     answer = await client.ask(b"ESEARCH IN (mailboxes a) RETURN (UPDATE COUNT) SUBJECT none", b"b")
     assert answer[0] == b'* NO [NOUPDATE "b"] The selected mailbox was not searched'
+    assert len(await client.ask(b"ESEARCH RETURN (UPDATE COUNT) SUBJECT four", b"c")) == 1, "nothing is found yet"
+    await append(account, "INBOX", "four")
+    assert b'* ESEARCH (TAG "c" MAILBOX INBOX ' in (await client.ok(b"NOOP"))[-1]
 
 
 async def test_partial_is_of_each(world: World) -> None:
     client, _ = await filled(world)
-    assert await found(client, b"ESEARCH IN (inboxes subtree-one a) RETURN (PARTIAL 2:3) ALL") == {
+    assert await found(client, b"ESEARCH IN (inboxes subtree-one a) RETURN (CONTEXT PARTIAL 2:3) ALL") == {
         "INBOX": b"PARTIAL (2:3 2)",
         "a": b"PARTIAL (2:3 NIL)",
         "a/b": b"PARTIAL (2:3 NIL)",
@@ -158,7 +182,8 @@ async def test_names_in_utf8_and_no_numbers(world: World) -> None:
     assert await found(client, 'ESEARCH IN (mailboxes "ä b") ALL'.encode()) == {'"ä b"': b"ALL 6"}
     await client.ok(b"SELECT INBOX")
     assert await found(client, b"ESEARCH ALL") == {"INBOX": b"ALL 1:2"}
-    assert b"UIDREQUIRED" in await client.refused(b"ESEARCH 1")
+    for sources in (b"", b"IN (personal) "):
+        assert b"UIDREQUIRED" in await client.refused(b"ESEARCH %bOR UID 1 2" % sources)
 
 
 async def test_as_many_as_a_setting_says(make: MakeWorld) -> None:

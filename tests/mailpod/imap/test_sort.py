@@ -1,4 +1,4 @@
-"""SORT and UID SORT: RFC 5256 §3, RFC 5957 §3."""
+"""SORT and UID SORT: RFC 5256 §3, RFC 5957 §4."""
 
 from __future__ import annotations
 

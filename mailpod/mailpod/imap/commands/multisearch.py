@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from mailpod.errors import LimitReached
 from mailpod.imap import wire
-from mailpod.imap.commands.search import begin, check_charset, context_of, keep
+from mailpod.imap.commands.search import begin, check_charset, context_of, keep, saved
+from mailpod.imap.enabled import UidRequired
 from mailpod.imap.filters import chosen
 from mailpod.imap.lexer import BadCommand
 from mailpod.imap.places import own_place, sharing
-from mailpod.imap.results import esearch, head, kept
+from mailpod.imap.results import esearch, head
 from mailpod.imap.syntax_search import SELECTED, Return
 from mailpod.imap.view import View
 
@@ -55,10 +56,7 @@ async def _search(session: Session, args: MultisearchArgs, wanted: Return, other
         if view is None:
             continue
         search = begin(session, args.search, view)
-        positions = await search.run(args.search.key)
-        if "SAVE" in wanted.options:
-            view.saved = view.saved[:0]
-            view.saved.extend(view.uids[at] for at in kept(positions, wanted))
+        positions = await saved(view, wanted, search.run(args.search.key))
         # RFC 7377 §2.1: no response, whatever was asked for, where nothing is found
         if positions:
             session.send(esearch(search, _head(session, view), args.search, wanted, positions))
@@ -75,8 +73,8 @@ def _check(session: Session, args: MultisearchArgs, wanted: Return, only_selecte
         raise BadCommand("No mailbox is selected")
     if "SAVE" in wanted.options and not only_selected:
         raise BadCommand("Only of the selected mailbox a result is saved")  # RFC 7377 §2.2
-    if args.search.numbered and not only_selected:
-        raise BadCommand("Message numbers are of the selected mailbox only")
+    if args.search.numbered and session.enabled.uidonly:
+        raise UidRequired
 
 
 def _named(session: Session, args: MultisearchArgs) -> set[str]:

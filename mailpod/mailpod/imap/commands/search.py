@@ -51,26 +51,32 @@ async def answer(
     """SEARCH's reply, and SORT's, which has criteria: what `searched` gives, as the client asked for it."""
     view = session.view
     context = context_of(session, args, criteria) if args.returns is not None and args.returns.update else None
-    saves = args.returns is not None and "SAVE" in args.returns.options
     search = begin(session, args)
-    try:
-        positions = await searched(search)
-    except MailError as error:
-        if saves and error.imap[0] == "NO":
-            view.saved = array("I")  # RFC 5182 §2.1: after a NO the result is empty, a BAD leaves it
-        raise
+    positions = await saved(view, args.returns, searched(search))
     wanted = args.returns
     if wanted is None and view.enabled.rev2 and name == _SEARCH:
         wanted = Return(frozenset(("ALL",)))  # RFC 9051 §6.4.4, which does not know SORT
     if wanted is None:
         session.send(found(view, args, name, positions))
         return done(session, args)
-    if saves:
-        view.saved = array("I", [view.uids[at] for at in sorted(kept(positions, wanted))])
     session.send(esearch(search, head(session.tag, args.uid), args, wanted, positions))
     if context is not None:
         keep(session, context, [view.uids[at] for at in positions])
     return done(session, args)
+
+
+async def saved(view: View, wanted: Return | None, searched: Awaitable[Sequence[int]]) -> Sequence[int]:
+    """What `searched` gives, and `$` has from then on where SAVE asks for it. Raises what `searched` raises."""
+    if wanted is None or "SAVE" not in wanted.options:
+        return await searched
+    try:
+        positions = await searched
+    except MailError as error:
+        if error.imap[0] == "NO":
+            view.saved = array("I")  # RFC 5182 §2.1: after a NO the result is empty, a BAD leaves it
+        raise
+    view.saved = array("I", [view.uids[at] for at in sorted(kept(positions, wanted))])
+    return positions
 
 
 def context_of(session: Session, args: SearchArgs, criteria: tuple[SortKey, ...], start: bytes = b"") -> Context:
@@ -107,7 +113,7 @@ def done(session: Session, args: SearchArgs) -> Done:
 
 
 def found(view: View, args: SearchArgs, name: bytes, positions: Sequence[int]) -> bytes:
-    """`* SEARCH 2 3 (MODSEQ n)`, and SORT's (RFC 7162 §3.1.5, §3.1.6)."""
+    """`* SEARCH 2 3 (MODSEQ n)`, and SORT's (RFC 7162 §3.1.6, §3.1.9)."""
     numbers = tuple(numbers_of(view, args.uid, positions))
     line = (b" %d" * len(numbers)) % numbers  # one formatting for all
     code = b" (MODSEQ %d)" % highest(view, positions) if args.modseq and positions else b""

@@ -1,4 +1,4 @@
-"""SORT and UID SORT (RFC 5256 §3, RFC 7162 §3.1.6), with RETURN (RFC 5267 §3)."""
+"""SORT and UID SORT (RFC 5256 §3, RFC 7162 §3.1.9), with RETURN (RFC 5267 §3)."""
 
 from __future__ import annotations
 
