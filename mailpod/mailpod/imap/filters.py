@@ -10,7 +10,7 @@ from mailpod.imap.names import DELIMITER, order, superiors
 if TYPE_CHECKING:
     from mailpod.imap.syntax_search import MailboxFilter
 
-_INBOXES: Final = ("INBOX", "Junk")  # RFC 5465 §6.3: what mail is delivered to
+INBOXES: Final = ("INBOX", "Junk")  # RFC 5465 §6.3: what mail is delivered to
 
 
 def chosen(
@@ -31,7 +31,7 @@ def _of(
 ) -> Iterator[str]:
     match each.kind:
         case "INBOXES":
-            yield from _INBOXES
+            yield from INBOXES
         case "PERSONAL":
             yield from sorted(own, key=order)
         case "SUBSCRIBED":

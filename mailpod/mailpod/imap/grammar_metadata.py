@@ -17,14 +17,15 @@ _SCOPE: Final = re.compile(rb"/(?:private|shared)", re.IGNORECASE)
 
 
 def get_metadata(cursor: Cursor) -> GetMetadataArgs:
-    """The options stand before the mailbox in §5's grammar, and behind it in §4.2's examples: clients do either."""
+    """The options stand before the mailbox in §5's grammar, and behind it in §4.2's examples: clients do either.
+    §4.4.1's examples leave out the parentheses around entries that the grammar has: they are read either way."""
     cursor.space()
     depth, most = _options(cursor)
     name = cursor.mailbox()
     cursor.space()
     if (depth, most) == (0, None):
         depth, most = _options(cursor)
-    return GetMetadataArgs(name, Entries(_names(cursor), depth, most))
+    return GetMetadataArgs(name, Entries(_names(cursor, bare=True), depth, most))
 
 
 def list_entries(cursor: Cursor) -> Entries:
@@ -78,12 +79,13 @@ def _options(cursor: Cursor) -> tuple[int | None, int | None]:
     return depth, most
 
 
-def _names(cursor: Cursor) -> tuple[str, ...]:
-    if not cursor.take(b"("):
-        return (_name(cursor, scope=True),)
+def _names(cursor: Cursor, bare: bool = False) -> tuple[str, ...]:
+    """`bare`: several may come without parentheses."""
+    inner = cursor.take(b"(")
     names = [_name(cursor, scope=True)]
-    while not cursor.take(b")"):
-        cursor.space()
+    while not cursor.take(b")") if inner else bare and cursor.take(b" "):
+        if inner:
+            cursor.space()
         names.append(_name(cursor, scope=True))
         _check_count(len(names))
     return tuple(dict.fromkeys(names))

@@ -6,7 +6,7 @@ delayed. New messages that were told by EXISTS are the view's to be fetched, but
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from mailpod.imap.syntax import Command, CreateArgs, MailboxArgs, RenameArgs
@@ -88,8 +88,10 @@ class Notified:
         self._made.clear()
         return out
 
-    def made(self, name: str, uids: Iterable[int]) -> None:
+    def made(self, name: str, uids: Sequence[int]) -> None:
         """The client brought these itself: RFC 5465 §5.2 wants no FETCH of them."""
+        for watch in self.watches:
+            watch.made(name, uids)
         if self._view is not None and self._view.shown == name:
             self._made.update(uids)
 

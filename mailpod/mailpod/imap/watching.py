@@ -10,12 +10,13 @@ Invariants
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mailpod.imap.annotations import SPECIAL_USE, names, of_mailbox
 from mailpod.imap.commands import listing, status
+from mailpod.imap.filters import INBOXES
 from mailpod.imap.names import DELIMITER, order
 from mailpod.imap.places import Listed, is_own
 from mailpod.imap.syntax import ListArgs
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from mailpod.store import Account, Mailbox
 
 ANNOTATIONS: Final = (EventGroup("PERSONAL", (), frozenset(("MAILBOXMETADATACHANGE", "SERVERMETADATACHANGE"))),)
-_JUNK: Final = "\\Junk"
 _LIST: Final = ListArgs("", (), returns=frozenset(("SUBSCRIBED", "SPECIAL-USE", "CHILDREN")), extended=True)
 
 
@@ -133,13 +133,12 @@ class Watch:
         match group.mailboxes:
             case "PERSONAL":
                 return self.own and is_own(self._session, name)
-            case "INBOXES":  # RFC 5465 §6.3: where mail is delivered to
-                box = self._account.mailboxes.get(name) if self.own else None
-                return (self.own and name == "INBOX") or (box is not None and box.special_use == _JUNK)
+            case "INBOXES":
+                return self.own and name in INBOXES
             case "SUBSCRIBED":
                 return subscribed or name in self._session.account.subscriptions
             case "SUBTREE":
-                return any(name == top or name.startswith(top + DELIMITER) for top in group.names)
+                return any(top in ("", name) or name.startswith(top + DELIMITER) for top in group.names)
             case _:
                 return name in group.names
 
@@ -165,6 +164,17 @@ class Watch:
 
     def _status(self, seen: _Seen, items: Iterable[str]) -> bytes:
         return status.response(self._session, seen.box, items, self._access.shown)
+
+    def made(self, name: str, uids: Sequence[int]) -> None:
+        """The client brought these itself: RFC 5465 §5 wants no STATUS of their mailbox, where nothing else changed."""
+        shown = self._access.shown
+        box = self._account.mailboxes.get(name.removeprefix(shown)) if name.startswith(shown) else None
+        told = self._boxes.get(box.id) if box is not None else None
+        if box is None or told is None or box.id == self._id():
+            return
+        more = box.uidnext - told.uidnext, box.exists - told.exists
+        if more == (len(uids), len(uids)) and set(uids) == set(box.modified_since(told.modseq)):
+            told.take(box)
 
     def poll(self, own: Own | None = None) -> list[bytes]:
         """Responses for what changed since the last one, but for `own`."""
@@ -214,7 +224,16 @@ class Watch:
         yield from ((name, "") for name in dict.fromkeys((*came, *near)) if self._names_wanted(name, own))
 
     def _names_wanted(self, name: str, own: Own | None) -> bool:
-        return "MAILBOXNAME" in self.events(name) and not self._is_own(own, "MAILBOXNAME", name)
+        if "MAILBOXNAME" not in self.events(name) or self._is_own(own, "MAILBOXNAME", name):
+            return False
+        return own is None or not self._is_above(name, own)
+
+    def _is_above(self, name: str, own: Own) -> bool:
+        """The name is above what this client's own command made or deleted: it came along, or has other children."""
+        if own.event != "MAILBOXNAME" or not own.name.startswith(name + DELIMITER):
+            return False
+        there = any(seen.name == name for seen in self._seen().values())
+        return there or all(told.name != name for told in self._boxes.values())
 
     def _is_own(self, own: Own | None, event: str, name: str) -> bool:
         """Whether the name is as this client's own command left it."""
@@ -248,13 +267,18 @@ class Watch:
             changed = _changed(self._server, self._account.annotations)
             yield from self._changes("", changed, own)
         for number, seen in boxes.items():
-            told = self._boxes.get(number) or _Told(seen.name, {}, seen.use)
+            told = self._boxes.get(number) or self._came(seen, own)
             if not seen.reads or (told.annotations is seen.annotations and told.use == seen.use):
                 continue
             changed = _changed(told.annotations, seen.annotations)
             changed |= {SPECIAL_USE} if told.use != seen.use else set()
             if "MAILBOXMETADATACHANGE" in self.events(seen.name):
                 yield from self._changes(seen.name, changed, own)
+
+    def _came(self, seen: _Seen, own: Own | None) -> _Told:
+        """RFC 5464 §4.1: a mailbox that INBOX was renamed to comes with annotations."""
+        mine = self._is_own(own, "MAILBOXNAME", seen.name)
+        return _Told(seen.name, seen.annotations if mine else {}, seen.use)
 
     def _wants_server(self) -> bool:
         return any("SERVERMETADATACHANGE" in group.events for group in self._groups)

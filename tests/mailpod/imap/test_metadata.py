@@ -26,6 +26,21 @@ async def test_set_get_and_remove(world: World) -> None:
     ]
 
 
+async def test_entries_without_parentheses(world: World) -> None:
+    """As in RFC 5464 §4.4.1's examples; in one set of parentheses, or without any."""
+    client = await world.login()
+    await client.ok(b'SETMETADATA INBOX (/private/comment "x" /shared/comment "y")')
+    assert await client.ok(b"GETMETADATA INBOX /private/comment /shared/comment") == [
+        b'* METADATA INBOX (/private/comment "x" /shared/comment "y")'
+    ]
+    for bad in (
+        b"GETMETADATA INBOX (/private/comment) /shared/comment",
+        b'LIST "" INBOX RETURN (METADATA /private/comment /shared/comment)',
+        b'SETMETADATA INBOX /private/comment "x"',
+    ):
+        assert (await client.refused(bad)).startswith(b"a BAD"), bad
+
+
 async def test_any_octets(world: World) -> None:
     client = await world.login()
     await client.ok(b'SETMETADATA INBOX (/private/bin ~{4+}\r\n\x00\xff\r\n /private/empty "")')

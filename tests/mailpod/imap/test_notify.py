@@ -194,6 +194,7 @@ async def test_status_with_flags_and_condstore(world: World) -> None:
         (b"subscribed", {"Sent", "ab"}),
         (b"subtree a", {"a", "a/b"}),
         (b"subtree (a sent Sent)", {"a", "a/b", "Sent"}),
+        (b'subtree ""', {"INBOX", "Sent", "Junk", "a", "a/b", "ab"}),
         (b'mailboxes (a inbox "%")', {"a", "INBOX"}),
         (b"personal NONE) (mailboxes a", set()),
     ],
@@ -210,6 +211,19 @@ async def test_which_mailboxes(world: World, mailboxes: bytes, watched: set[str]
     await account.subscribe("ab")
     found = await client.ok(b"NOTIFY SET STATUS (%b %b)" % (mailboxes, MESSAGES))
     assert {line.split()[2].decode() for line in found} == watched
+
+
+async def test_inboxes_are_where_mail_goes(world: World) -> None:
+    """RFC 5465 §6.3; spam goes to the mailbox of that name."""
+    client, account = await world.login(), await world.account()
+    await account.rename("Junk", "Spam")
+    (inbox,) = await client.ok(b"NOTIFY SET STATUS (inboxes %b)" % MESSAGES)
+    assert inbox.startswith(b"* STATUS INBOX ")
+    await account.create("Junk")
+    for name in ("Spam", "Junk"):
+        await account.append(name, [NewMessage(b"x")])
+    assert (await client.line()).startswith(b"* STATUS Junk ")
+    await nothing_more(client)
 
 
 async def test_names(world: World) -> None:
@@ -286,6 +300,35 @@ async def test_the_clients_own_changes_are_not_told(world: World) -> None:
     own = (b"CREATE x", b"RENAME x y", b"SUBSCRIBE y", b'SETMETADATA y (/private/a "")', b"UNSUBSCRIBE y", b"DELETE y")
     for command in own:
         assert await client.ok(command) == [], command
+
+
+async def test_nor_of_what_is_above_them_nor_of_messages_that_the_client_brought(world: World) -> None:
+    """RFC 5465 §5; but of the changes of others that lie between."""
+    client, account = await world.login(select="INBOX"), await world.account()
+    await client.ok(b"NOTIFY SET (personal (MailboxMetadataChange MailboxName MessageNew MessageExpunge FlagChange))")
+    await client.ok(b'SETMETADATA INBOX (/private/comment "x")')
+    own = (b"CREATE x", b"CREATE x/y/z", b"RENAME x/y/z p/q", b"DELETE x/y", b"RENAME INBOX old/inbox")
+    messages = (
+        b"APPEND x {1+}\r\nx",
+        b"SELECT x",
+        b"COPY 1 p",
+        b"APPEND p {1+}\r\ny",
+        b"MOVE 1 p/q",
+        b"APPEND x {1+}\r\nx",
+    )
+    for command in (*own, *messages):
+        assert not [line for line in await client.ok(command) if line.split()[1] in (b"LIST", b"METADATA", b"STATUS")]
+    session = world.sessions()[0]
+    for change in (
+        account.append("p", [NewMessage(b"x")]),
+        account.expunge(account.mailbox("p"), [1]),
+        account.store_flags(account.mailbox("p"), [2], "add", ["\\Seen"]),
+    ):
+        session._busy = True  # as a command does
+        await change
+        session._busy = False
+        (status,) = await client.ok(b"APPEND p {1+}\r\nz")
+        assert status.startswith(b"* STATUS p (MESSAGES %d UIDNEXT " % account.mailbox("p").exists)
 
 
 async def test_a_mailbox_that_is_selected_no_more(world: World) -> None:
@@ -467,6 +510,19 @@ async def test_a_mailbox_of_anothers_that_may_not_be_read(world: World) -> None:
     await nothing_more(bob)
     bob.close()
     await eventually(lambda: not world.services.registry._guests and not len(world.services.followers))
+
+
+async def test_of_anothers_selected_mailbox_set_is_a_noop_too(world: World) -> None:
+    """RFC 5465 §3.1: as fresh as NOOP."""
+    ann, bob = await (await other_pod(world)).login(), await world.login("bob")
+    for command in (b"CREATE Team", b"SETACL Team bob@example.org lr"):
+        await ann.ok(command)
+    await bob.ok(b"SELECT %b" % TEAM)
+    await ann.ok(b"APPEND Team {1+}\r\nx")
+    assert (await bob.ok(b"NOTIFY SET (selected %b)" % MESSAGES))[0] == b"* 1 EXISTS"
+    await ann.ok(b"DELETEACL Team bob@example.org")
+    await bob.send(b"a NOTIFY SET (selected %b)\r\n" % MESSAGES)
+    assert (await bob.line()).startswith(b"* BYE")
 
 
 async def test_a_suspended_owner_ends_it(world: World) -> None:

@@ -28,6 +28,9 @@ class TooMuch(MailError):
 async def run(session: Session, args: NotifyArgs) -> None:
     """Raises TooMuch, Unavailable."""
     await session.account.refresh()
+    if session.watched is not session.account:
+        await session.watched.refresh()
+        await session.drained()  # not where the right to read was taken
     if not args.none and session.selected is not None and not session.selected.mailbox.deleted:
         session.send(session.selected.poll(allow_expunge=True))  # RFC 5465 §3.1: an implicit NOOP
     places = await sharing(session, [name for group in args.groups for name in _named(session, group)])
