@@ -122,7 +122,7 @@ class ImapSettings(Settings):
     progress_seconds: Seconds = 10
     """How often a client is told that its search still runs (RFC 9585)."""
     uid_batch_messages: int = Field(default=500, ge=1, le=500)
-    """The smallest batch that UIDBATCHES takes (RFC 10022: one of 500 is taken everywhere)."""
+    """The smallest batch that UIDBATCHES takes (RFC 10022 §3.1.3.2: one of 500 is taken everywhere)."""
     catenate_parts: Positive = 1000
     """Of all messages of one APPEND (RFC 4469)."""
     append_8bit_headers: bool = True

@@ -12,17 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from mailpod.errors import (
-    Busy,
-    Damaged,
-    Expunged,
-    LimitReached,
-    MailError,
-    NoPermission,
-    NoSuchMailbox,
-    TooBig,
-    TryCreate,
-)
+from mailpod.errors import Busy, Damaged, Expunged, LimitReached, MailError, NoPermission, NoSuchMailbox, TooBig
 from mailpod.imap.grammar_fetch import section_text
 from mailpod.imap.lexer import BadCommand
 from mailpod.imap.places import opened
@@ -74,7 +64,7 @@ async def whole(
     session: Session, place: Place, messages: Sequence[AppendMessage]
 ) -> AsyncIterator[Sequence[AppendMessage]]:
     """The messages with their octets, to be stored at `place` before they are left. Raises BadUrl, TooBig, Busy,
-    LimitReached, TryCreate, Unavailable."""
+    LimitReached, TryCreate, NoPermission, Unavailable."""
     count = sum(len(message.parts) for message in messages)
     if not count:
         yield messages
@@ -82,8 +72,7 @@ async def whole(
     most = session.services.settings.imap.catenate_parts
     if count > most:
         raise LimitReached(f"One APPEND may catenate {most} parts")
-    if place.own and place.name not in place.account.mailboxes:
-        raise TryCreate(place.name)
+    place.target()
     held = _Held(session.services.budget)
     try:
         yield [await _put_together(session, message, held) if message.parts else message for message in messages]

@@ -27,7 +27,7 @@ def resume(segment: bytes, inside: tuple[str, ...], more: bool) -> Incomplete:
         if cursor.inside:
             _more_parts(cursor)
         if not more:
-            raise BadCommand("One message replaces one message")  # RFC 8508 §3.1
+            raise BadCommand("One message replaces one message")  # RFC 8508 §4.7
         while True:
             append_message(cursor)
     except Incomplete as incomplete:
@@ -38,7 +38,7 @@ def replace(cursor: Cursor, uid: bool = False) -> ReplaceArgs:
     cursor.space()
     number = None if cursor.take(b"*") else cursor.number()
     if number == 0:
-        raise BadCommand("A message number is not zero")  # RFC 8508 §6: seq-number is an nz-number
+        raise BadCommand("A message number is not zero")  # RFC 8508 §5: seq-number is an nz-number
     cursor.space()
     return ReplaceArgs(number, cursor.mailbox(), append_message(cursor), uid)
 

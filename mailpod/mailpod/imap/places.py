@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from mailpod.errors import AccountClosed, AccountMissing, CannotDo, NoPermission, NoSuchMailbox, Unavailable
+from mailpod.errors import AccountClosed, AccountMissing, CannotDo, NoPermission, NoSuchMailbox, TryCreate, Unavailable
 from mailpod.imap.names import DELIMITER, canonical
 from mailpod.store import Access, Guard, Limits, Who
 from mailpod.store.rights import nearest_above
@@ -58,6 +58,21 @@ class Place:
         assert box is not None
         return box
 
+    def target(self) -> Mailbox:
+        """What messages are put into. Raises as `mailbox`, and TryCreate where CREATE might help (RFC 3501 §6.3.11)."""
+        try:
+            return self.mailbox("i")
+        except NoSuchMailbox:
+            if self.own or self._may_create(self.account.log.served):
+                raise TryCreate(self.shown) from None
+            raise
+
+    @property
+    def tells_uids(self) -> bool:
+        """RFC 4315 §3: no APPENDUID or COPYUID of what the user may not select."""
+        box = self.account.log.served.find(self.name)
+        return self.own or (box is not None and self.access.may(box, "r"))
+
     def guard(self, needed: str) -> Guard | None:
         """For a commit that changes the mailbox of this name."""
         return self.access.guard(self.name, needed)
@@ -71,8 +86,9 @@ class Place:
             top = state.find(self.name)
             self.access.check(top, needed, self.name)
             for name, box in state.names.items():
-                if top is not None and name.startswith(top.name + DELIMITER):
-                    self.access.check(box, needed, self.name)
+                below = top is not None and name.startswith(top.name + DELIMITER)
+                if below and not all(self.access.may(box, right) for right in needed):
+                    raise NoPermission  # also of one that may not be looked up: what was named is there
 
         return check
 
@@ -82,13 +98,15 @@ class Place:
             return None
 
         def check(state: State) -> None:
-            above, there = nearest_above(state, self.name), state.find(self.name)
-            if above is None or not self.access.may(above, "k"):
-                raise NoPermission
-            if there is not None and not self.access.may(there, "l"):
+            there = state.find(self.name)
+            if not self._may_create(state) or (there is not None and not self.access.may(there, "l")):
                 raise NoPermission
 
         return check
+
+    def _may_create(self, state: State) -> bool:
+        above = nearest_above(state, self.name)
+        return above is not None and self.access.may(above, "k")
 
     @property
     def limits(self) -> Limits:

@@ -26,6 +26,6 @@ class Progress:
         if now - self.told < self.every:
             return b""
         self.told = now
-        # a code ends at its first bracket for some clients; the goal is not known before all keys of a search are asked
+        # RFC 9585 §4: no tag with a bracket; the goal is not known before all keys of a search are asked
         tag = b"NIL" if b"]" in self.tag else wire.string(self.tag)
         return b"* OK [INPROGRESS (%b %d NIL)] Messages looked at: %d\r\n" % (tag, self.looked, self.looked)

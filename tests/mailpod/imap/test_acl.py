@@ -44,10 +44,23 @@ async def test_what_is_no_right_and_who_is_nobody(world: World) -> None:
         assert (await ann.refused(b"SETACL INBOX bob@example.org " + rights)).startswith(b"a BAD ")
     for who in (b"nobody@example.org", b"bob", b"bob@elsewhere.org", b"info@example.org"):
         assert (await ann.refused(b"SETACL INBOX %b l" % who)).startswith(b"a NO [CANNOT] There is no such user")
-    assert (await ann.refused(b'SETACL INBOX "" l')).startswith(b"a BAD ")  # RFC 4314 §3
+    for who in (b'""', b"{5+}\r\nbob\x01@"):  # RFC 4314 §3
+        assert (await ann.refused(b"SETACL INBOX %b l" % who)).startswith(b"a BAD ")
     assert (await ann.refused(b"SETACL INBOX -bob@example.org l")).startswith(b"a NO [CANNOT] Negative rights")
     assert (await ann.refused(b"SETACL None bob@example.org l")).startswith(b"a NO [NONEXISTENT]")
     assert (await ann.refused(b"SETACL INBOX bob@example.org")).startswith(b"a BAD ")
+
+
+async def test_deleted_with_its_mailbox(world: World) -> None:
+    """RFC 4314 §4, DELETE; and RENAME, which takes it along."""
+    ann = await world.login()
+    await ann.ok(b"CREATE a")
+    await ann.ok(b"SETACL a bob@example.org lr")
+    await ann.ok(b"RENAME a b")
+    assert await ann.ok(b"GETACL b") == [b"* ACL b ann@example.org " + ALL + b" bob@example.org lr"]
+    await ann.ok(b"DELETE b")
+    await ann.ok(b"CREATE b")
+    assert await ann.ok(b"GETACL b") == [b"* ACL b ann@example.org " + ALL]
 
 
 async def test_the_owner_has_all_rights_always(world: World) -> None:
@@ -56,6 +69,7 @@ async def test_the_owner_has_all_rights_always(world: World) -> None:
     assert await ann.ok(b"LISTRIGHTS INBOX bob@example.org") == [
         b'* LISTRIGHTS INBOX bob@example.org "" l r s w i p k x t e a c d'
     ]
+    assert await ann.ok(b"LISTRIGHTS INBOX Anyone") == [b'* LISTRIGHTS INBOX Anyone "" l r s w i p k x t e a c d']
     assert await ann.ok(b"MYRIGHTS Sent") == [b"* MYRIGHTS Sent " + ALL]
     for command in (
         b"SETACL INBOX ann@example.org lr",

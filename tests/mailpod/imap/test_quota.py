@@ -40,6 +40,17 @@ async def test_a_warning_at_a_threshold(world: World) -> None:
     assert b"Your mailbox is 100 % full" in (await client.ok(fetch))[0]
 
 
+async def test_a_warning_when_the_new_one_is_larger(world: World) -> None:
+    """RFC 8508 §3.4: the quota counts what REPLACE adds beyond what it removes."""
+    await world.publish(user("ann", quota_bytes=10_000))
+    await (await world.account()).append("Sent", [NewMessage(b"m" * 7000)])
+    client = await world.login(select="Sent")
+    await client.ok(b"REPLACE 1 Sent {8500+}\r\n" + b"m" * 8500)
+    await world.services.quota.idle()
+    await client.ok(b"SELECT INBOX")
+    assert b"Your mailbox is 85 % full" in (await client.ok(b"FETCH * (BODY[HEADER.FIELDS (SUBJECT)])"))[0]
+
+
 async def test_without_limits(world: World) -> None:
     client = await world.login()
     assert await client.ok(b"GETQUOTAROOT INBOX") == [b"* QUOTAROOT INBOX"]

@@ -26,7 +26,7 @@ async def test_one_comes_and_one_goes_in_one_commit(at: Desk) -> None:
     assert answer == (
         b"* OK [APPENDUID %d 4] Replacement message ready\r\n* 2 EXPUNGE\r\n* 3 EXISTS\r\n* 1 RECENT\r\nOK Replaced\r\n"
         % inbox.uidvalidity
-    ), "RFC 8508 §3.3"
+    ), "RFC 8508 §4.3"
     assert at.account.head == head + 1, "never both, never neither"
     assert list(inbox.uids) == [1, 3, 4]
     assert b"FLAGS (\\Draft \\Recent \\Seen)" in (seen := await ann.say("FETCH 3 (FLAGS BODY.PEEK[])"))

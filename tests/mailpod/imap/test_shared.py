@@ -159,12 +159,43 @@ async def test_reading_with_s_sets_seen_for_all(world: World) -> None:
 async def test_append_keeps_the_flags_that_may_be_set(world: World) -> None:
     """RFC 4314 §4, the example; i alone lets one append into what one cannot see."""
     ann, bob = await shared(world, b"i", messages=0)
-    assert b"APPENDUID" in (await append(bob, TEAM, b"\\Draft \\Deleted \\Seen x"))[-1]
+    assert await append(bob, TEAM, b"\\Draft \\Deleted \\Seen x") == [b"a OK Stored"]
     await ann.ok(b"SETACL Team bob@example.org rwis")
     await append(bob, TEAM, b"\\Draft \\Deleted \\Seen x")
     await ann.ok(b"SETACL Team bob@example.org rsti")
     await append(bob, TEAM, b"\\Draft \\Deleted \\Seen x")
     assert await flags(ann, b"Team") == [b"", b"\\Draft \\Seen x", b"\\Deleted \\Seen"]
+
+
+async def test_no_uids_are_told_of_what_one_may_not_select(world: World) -> None:
+    """RFC 4315 §3; with r they are."""
+    ann, bob = await shared(world, b"i", messages=0)
+    for rights, told in ((b"li", 0), (b"lir", 4)):
+        await ann.ok(b"SETACL Team bob@example.org " + rights)
+        for _ in range(3):
+            await append(bob, b"INBOX")
+        await bob.ok(b"SELECT INBOX")
+        answers = await append(bob, TEAM)
+        for command in (b'COPY 1 "%b"', b'MOVE 1 "%b"', b'REPLACE 1 "%b" {1+}\r\nx'):
+            answers += await bob.ask(command % TEAM)
+        assert sum(b"UID " in answer for answer in answers) == told
+        assert sum(answer.startswith(b"a OK") for answer in answers) == 4
+    assert len(await flags(ann, b"Team")) == 8
+
+
+async def test_what_one_may_make_is_to_be_tried(world: World) -> None:
+    """RFC 3501 §6.3.11, by the right k above it; hidden or not there is one answer."""
+    ann, bob = await shared(world, b"lrk")
+    await ann.ok(b"CREATE Team/hidden")
+    await ann.ok(b"DELETEACL Team/hidden bob@example.org")
+    await append(bob, b"INBOX")
+    await bob.ok(b"SELECT INBOX")
+    targets = (b'APPEND "%b" {1+}\r\nx', b'COPY 1 "%b"', b'MOVE 1 "%b"', b'REPLACE 1 "%b" {1+}\r\nx')
+    for command in (*targets, b'APPEND "%b" CATENATE (TEXT {1+}\r\nx)'):
+        for name in (TEAM + b"/new", TEAM + b"/hidden"):
+            assert (await bob.refused(command % name)).startswith(b"a NO [TRYCREATE]"), command
+        assert (await bob.refused(command % (ANN + b"/new"))).startswith(b"a NO [NONEXISTENT]"), command
+        assert (await bob.refused(command % TEAM)).startswith(b"a NO [NOPERM]"), command
 
 
 async def test_expunge_needs_e_and_close_goes_without(world: World) -> None:
@@ -236,6 +267,8 @@ async def test_mailboxes_are_made_renamed_and_deleted_as_far_as_allowed(world: W
     assert (await bob.refused(b'RENAME "%b/new" "%b/old"' % (TEAM, TEAM))).startswith(
         b"a NO [NOPERM]"
     )  # new/er has no x
+    await ann.ok(b"DELETEACL Team/new/er bob@example.org")
+    assert (await bob.refused(b'RENAME "%b/new" "%b/old"' % (TEAM, TEAM))).startswith(b"a NO [NOPERM]")
     await ann.ok(b"SETACL Team/new/er bob@example.org +x")
     await bob.ok(b'RENAME "%b/new" "%b/old"' % (TEAM, TEAM))
     assert (await bob.refused(b'RENAME "%b/old" Mine' % TEAM)).startswith(b"a NO [CANNOT]")

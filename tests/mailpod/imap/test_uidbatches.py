@@ -73,4 +73,6 @@ async def test_refusals(client: Client, world: World) -> None:
     await client.ok(b"UNSELECT")
     assert (await client.refused(b"UIDBATCHES 2")).startswith(b"a BAD ")
     other = await world.login(select="INBOX")
-    assert await other.refused(b"UIDBATCHES 499") == b"a NO [TOOFEW] Minimum batch size is 500"
+    for words in (b"1", b"1 100:100", b"499"):  # RFC 10022 §3.1.3.2
+        assert await other.refused(b"UIDBATCHES " + words) == b"a NO [TOOFEW] Minimum batch size is 500"
+    assert await other.ok(b"UIDBATCHES 500 100:100") == [b'* UIDBATCHES (TAG "a")']  # §3.1.6

@@ -58,7 +58,7 @@ async def test_what_is_not_utf8_is_bad(client: Client, world: World, command: by
 
 
 async def test_a_search_has_no_charset(client: Client, world: World) -> None:
-    """RFC 9755 §3; in SORT, which must name one, it may be."""
+    """RFC 9755 §3; SORT and THREAD, which must name one, name UTF-8."""
     await (await world.account()).append("INBOX", [NewMessage(LETTER)])
     await client.ok(b"SELECT INBOX")
     assert await client.ok('SEARCH SUBJECT "GRÖßER"'.encode()) == [b"* SEARCH 1"]
@@ -66,7 +66,9 @@ async def test_a_search_has_no_charset(client: Client, world: World) -> None:
         assert (await client.refused(b"SEARCH CHARSET %b ALL" % charset)).startswith(b"a BAD CHARSET")
         assert (await client.refused(b"UID SEARCH CHARSET %b ALL" % charset)).startswith(b"a BAD CHARSET")
         assert (await client.refused(b"ESEARCH IN (personal) CHARSET %b ALL" % charset)).startswith(b"a BAD CHARSET")
-    assert await client.ok(b"SORT (DATE) UTF-8 ALL") == [b"* SORT 1"]
+    for command in (b"SORT (DATE) %b ALL", b"UID SORT (DATE) %b ALL", b"THREAD REFS %b ALL"):
+        assert (await client.ok(command % b"utf-8"))[0].rpartition(b" ")[2] in (b"1", b"(1)")
+        assert (await client.refused(command % b"US-ASCII")).startswith(b"a BAD CHARSET is UTF-8")
 
 
 async def test_a_header_in_utf8_needs_that_it_was_enabled(make: MakeWorld) -> None:

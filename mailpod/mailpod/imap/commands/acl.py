@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -137,7 +138,7 @@ async def _who(session: Session, place: Place, identifier: str) -> Who | None:
 
 def _canonical(identifier: str) -> str:
     """RFC 4314 §3: what cannot be an identifier is a BAD. Raises BadCommand, CannotDo."""
-    if not identifier.strip():
+    if not identifier.strip() or any(unicodedata.category(char) == "Cc" for char in identifier):
         raise BadCommand("An identifier is an address, or anyone")
     if identifier.startswith("-"):
         raise CannotDo("Negative rights are not supported")

@@ -37,14 +37,15 @@ async def run(session: Session, args: AppendArgs) -> Done:
         session.services.quota.grown(place.account, place.owner)
         if session.notified is not None:
             session.notified.made(place.shown, added.uids)
-    return Done(b"APPENDUID %d %b" % (added.uidvalidity, wire(added.uids)), b"Stored")
+        code = b"APPENDUID %d %b" % (added.uidvalidity, wire(added.uids)) if place.tells_uids else None
+    return Done(code, b"Stored")
 
 
 def permitted(place: Place, message: NewMessage) -> NewMessage:
-    """With those of its flags that may be set there (RFC 4314 §4). Raises NoSuchMailbox, NoPermission."""
+    """With those of its flags that may be set there (RFC 4314 §4). Raises TryCreate, NoSuchMailbox, NoPermission."""
     if place.own:
         return message
-    return replace(message, flags=frozenset(place.access.allowed(place.mailbox("i"), message.flags)))
+    return replace(message, flags=frozenset(place.access.allowed(place.target(), message.flags)))
 
 
 def new_message(session: Session, message: AppendMessage) -> NewMessage:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mailpod.errors import Expunged, TryCreate
+from mailpod.errors import Expunged
 from mailpod.imap import junk
 from mailpod.imap.permanent import FLAG_RIGHTS
 from mailpod.imap.places import opened
@@ -49,14 +49,15 @@ async def run(session: Session, args: CopyArgs) -> Done | None:
             session.notified.made(place.shown, copied.target)
         if copied.source and view.access.who is None and place.own:
             junk.moved(session, view.mailbox, args.mailbox, copied)
-    return Done(copyuid(copied), b"Copied") if copied.source else Done(None, b"No messages copied")
+        code = copyuid(copied) if copied.source and place.tells_uids else None
+    return Done(code, b"Copied" if copied.source else b"No messages copied")
 
 
 def is_within(view: View, place: Place) -> bool:
     """Whether messages stay in their account, and may keep their flags: then bytes are not written again."""
     if view.account is not place.account:
         return False
-    return place.own or not FLAG_RIGHTS - set(place.access.rights(place.mailbox("i")))
+    return place.own or not FLAG_RIGHTS - set(place.access.rights(place.target()))
 
 
 async def carry(session: Session, uids: Sequence[int], place: Place) -> Copied:
@@ -65,9 +66,7 @@ async def carry(session: Session, uids: Sequence[int], place: Place) -> Copied:
     Raises TryCreate, NoPermission, OverQuota, Expunged, Damaged, Unavailable.
     """
     view, services = session.view, session.services
-    if place.own and place.account.log.served.find(place.name) is None:
-        raise TryCreate(place.name)
-    target = place.mailbox("i")
+    target = place.target()
     guard = every(place.guard("i"), _while_readable(view))
     share = min(place.account.settings.commit_bytes, services.budget.total)
     await services.budget.take(share)

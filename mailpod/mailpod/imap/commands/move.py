@@ -41,9 +41,11 @@ async def run(session: Session, args: CopyArgs) -> Done | None:
             session.notified.made(place.shown, moved.target)
         if moved.source and view.access.who is None and place.own:
             junk.moved(session, view.mailbox, args.mailbox, moved)
+        tells_uids = place.tells_uids
     if not moved.source:
         return Done(None, b"No messages moved")
     # RFC 6851 §4.3: COPYUID in an untagged OK, before the EXPUNGEs
-    session.send(b"* OK [%b] Moved\r\n" % copyuid(moved))
+    if tells_uids:
+        session.send(b"* OK [%b] Moved\r\n" % copyuid(moved))
     session.send(view.poll(allow_expunge=True))
     return Done(highest_modseq(view), b"Done")

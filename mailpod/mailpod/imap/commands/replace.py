@@ -32,7 +32,7 @@ async def run(session: Session, args: ReplaceArgs) -> Done:
     view.check_writable(_NEEDED)
     uids = uids_of(view, resolve(SequenceSet(((args.number, args.number),)), view, args.uid))
     if not uids:
-        raise Expunged  # a UID that is not there (any more): RFC 8508 §3.3, nothing is appended then
+        raise Expunged  # a UID that is not there (any more): RFC 8508 §3.4, nothing is appended then
     async with opened(session, args.mailbox) as place, whole(session, place, [args.message]) as [given]:
         message = permitted(place, new_message(session, given))
         if place.account is view.account:
@@ -43,9 +43,10 @@ async def run(session: Session, args: ReplaceArgs) -> Done:
         else:
             added = await place.account.append(place.name, [message], limits=place.limits, guard=place.guard("i"))
             await view.account.expunge(view.mailbox, uids, guard=view.guard(_NEEDED))
+        session.services.quota.grown(place.account, place.owner)
         if session.notified is not None:
             session.notified.made(place.shown, added.uids)
-    # RFC 8508 §3.3: APPENDUID in an untagged OK, before the EXPUNGE
-    session.send(b"* OK [APPENDUID %d %d] Replacement message ready\r\n" % (added.uidvalidity, added.uids[0]))
+        if place.tells_uids:  # RFC 8508 §4.3: APPENDUID in an untagged OK, before the EXPUNGE
+            session.send(b"* OK [APPENDUID %d %d] Replacement message ready\r\n" % (added.uidvalidity, added.uids[0]))
     session.send(view.poll(allow_expunge=True))
     return Done(highest_modseq(view), b"Replaced")

@@ -41,6 +41,12 @@ def check_charset(session: Session, args: SearchArgs) -> None:
         raise BadCommand("CHARSET cannot be given once UTF8=ACCEPT is enabled")  # RFC 9755 §3
 
 
+def check_utf8(session: Session, args: SearchArgs) -> None:
+    """The same for SORT and THREAD, which must name a charset. Raises BadCommand."""
+    if session.enabled.utf8 and args.charset is not None and args.charset.upper() != b"UTF-8":
+        raise BadCommand("CHARSET is UTF-8 once UTF8=ACCEPT is enabled")  # RFC 9755 §3
+
+
 async def answer(
     session: Session,
     args: SearchArgs,

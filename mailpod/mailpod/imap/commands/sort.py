@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mailpod.imap.commands.search import answer
+from mailpod.imap.commands.search import answer, check_utf8
 from mailpod.imap.sortkeys import in_order
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 async def run(session: Session, args: SortArgs) -> Done:
     """Raises what reading messages raises."""
+    check_utf8(session, args.search)
     return await answer(session, args.search, b"* SORT", lambda search: _sorted(search, args), args.criteria)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from mailpod.imap.commands.search import begin, done
+from mailpod.imap.commands.search import begin, check_utf8, done
 from mailpod.imap.sortkeys import gathered
 from mailpod.imap.threads import by_latest, by_references, by_subject
 
@@ -37,6 +37,7 @@ class _Known:
 
 async def run(session: Session, args: ThreadArgs) -> Done:
     """Raises what reading messages raises."""
+    check_utf8(session, args.search)
     view, search = session.view, begin(session, args.search)
     positions = await search.run(args.search.key)
     whole = len(positions) == view.exists and view.uids is view.mailbox.uids

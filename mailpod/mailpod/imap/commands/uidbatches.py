@@ -1,6 +1,7 @@
 """UIDBATCHES (RFC 10022): the ranges of UIDs that cut the selected mailbox into batches of one size, the newest first.
 
-Invariant: the ranges leave no UID out between the highest there is and 1, whichever batches are asked for.
+Invariant: the ranges leave no UID out between the highest there is and 1, whichever batches are asked for. It costs a
+look at two UIDs a batch, so nobody counts how often it is asked for (RFC 10022 §6), nor for how many batches (§3.1.5).
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
 
 
 class TooFew(MailError):
-    """So that batches cannot stand for message numbers (RFC 10022)."""
+    """So that batches cannot stand for message numbers (RFC 10022 §3.1.3.2)."""
 
     imap = ("NO", "TOOFEW")
 
 
 class Reversed(MailError):
+    """RFC 10022 §3.1.5."""
+
     imap = ("BAD", "CLIENTBUG")
     text = "The first batch comes before the last one"
 
