@@ -38,7 +38,8 @@ class BadUrl(MailError):
     def __init__(self, url: bytes) -> None:
         super().__init__()
         shown = _NOT_IN_A_CODE.sub(lambda found: b"%%%02X" % found[0][0], url[:_SHOWN])
-        self.imap = ("NO", f"BADURL {shown.decode('ascii')}")
+        # RFC 4469 §5: the code has a character at least, and the empty URL (RFC 5092 §11 ipath-empty) none
+        self.imap = ("NO", f"BADURL {shown.decode('ascii')}" if shown else "CANNOT")
 
 
 class _Held:

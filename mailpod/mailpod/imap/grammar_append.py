@@ -44,7 +44,7 @@ def replace(cursor: Cursor, uid: bool = False) -> ReplaceArgs:
 
 
 def append_message(cursor: Cursor) -> AppendMessage:
-    """` [(flags)] ["date"] literal`: RFC 3502 §6.3.11 append-message, with RFC 4466 §2.4's data."""
+    """` [(flags)] ["date"] literal`: RFC 3502 §6.3.11 append-message, with RFC 4466 §2.7's data."""
     cursor.space()
     flags: tuple[str, ...] = ()
     if cursor.peek() == b"(":
@@ -58,7 +58,7 @@ def append_message(cursor: Cursor) -> AppendMessage:
     if not cursor.peek().isalpha():
         data, binary = _octets(cursor)
         return AppendMessage(kept, date, data, binary, zone)
-    extension = cursor.word()  # RFC 4466 §2.4: append-data-ext
+    extension = cursor.word()  # RFC 4466 §2.7: append-data-ext
     cursor.space()
     if extension == "UTF8":
         data, binary = _utf8(cursor)

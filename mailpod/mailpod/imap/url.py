@@ -51,7 +51,10 @@ class MessageUrl:
 
 
 def parse(url: bytes, selected: str | None = None) -> MessageUrl:
-    """`selected` is the mailbox that a relative URL starts at (RFC 4469 §3). Raises BadSyntax."""
+    """`selected` is the mailbox that a relative URL starts at (RFC 4469 §3). Raises BadSyntax.
+
+    References by a relative path are taken, as RFC 5092 §9.1 and its grammar have them; its §7.2 would not.
+    """
     found = _URL.fullmatch(url.decode("latin-1")) if len(url) <= _LONGEST else None
     if found is None:
         raise BadSyntax

@@ -97,6 +97,7 @@ async def test_relative_to_the_selected_mailbox(client: Client) -> None:
 async def test_the_first_bad_url_is_named(client: Client, world: World, url: bytes, shown: bytes) -> None:
     """RFC 4469 §4.1; nothing is stored."""
     head = (await world.account()).head
+    assert (await client.refused(b'APPEND Sent CATENATE (URL "" URL "%b")' % url)).startswith(b"a NO [CANNOT] The URL")
     refused = await client.refused(b'APPEND Sent CATENATE (URL /Drafts/;UID=1 URL "%b" URL "worse")' % url)
     assert refused == b"a NO [BADURL %b] The URL names no message or part of one" % shown
     assert (await world.account()).head == head
