@@ -13,17 +13,16 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
+from tests.harness.ports import free_ports
 
 _LIBC = ctypes.CDLL(None)
 _READY = 60.0  # seconds; it takes two or three
@@ -39,7 +38,7 @@ class Seaweed:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         names = ("master", "volume", "filer", "s3")
-        self._ports = dict(zip([*names, *(f"{name}.grpc" for name in names)], _free_ports(8), strict=True))
+        self._ports = dict(zip([*names, *(f"{name}.grpc" for name in names)], free_ports(8), strict=True))
         self.endpoint = f"http://127.0.0.1:{self._ports['s3']}"
         self.bucket = "mail"
         self._numbers = itertools.count(1)
@@ -168,14 +167,6 @@ def _die_with_parent() -> None:
 def _weed() -> str:
     beside = Path(sys.executable).with_name("weed")
     return str(beside) if beside.exists() else shutil.which("weed") or "weed"
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ import pytest
 from tests.cluster import binaries
 from tests.fixtures_seaweed import _die_with_parent
 from tests.harness.need import missing
+from tests.harness.ports import free_port
 
 VERSITYGW = binaries.Part("versitygw", "1.8.0", ("versitygw",), "github.com/versity/versitygw/cmd/versitygw")
 _READY = 60.0  # seconds; it takes one
@@ -36,9 +37,7 @@ class Versity:
     def __init__(self, folder: Path, program: Path) -> None:
         self.folder = folder
         self._program = program
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            self._port = int(one.getsockname()[1])
+        self._port = free_port()
         self.endpoint = f"http://127.0.0.1:{self._port}"
         self.bucket = "mail"
         self._numbers = itertools.count(1)

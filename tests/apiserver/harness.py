@@ -13,12 +13,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,6 +24,7 @@ from urllib.request import Request, urlopen
 
 from tests.cluster import binaries
 from tests.cluster.components import ControlPlane
+from tests.harness.ports import free_ports
 
 _READY = 60.0  # seconds; it takes three
 
@@ -39,7 +38,7 @@ class ApiServer:
         (folder / "bin").mkdir(parents=True)
         for name, path in self._programs.items():
             (folder / "bin" / name).symlink_to(path)
-        port, etcd, peer = _free_ports(3)
+        port, etcd, peer = free_ports(3)
         self.plane = ControlPlane(folder, folder / "bin", "127.0.0.1", port, etcd, peer)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -176,11 +175,3 @@ def _text(manifests: str | dict[str, Any] | Sequence[dict[str, Any]]) -> str:
 
 def _tail(path: Path) -> str:
     return "\n".join(path.read_text(errors="replace").splitlines()[-15:]) if path.exists() else ""
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]

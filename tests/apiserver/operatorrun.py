@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Any, TypeAlias
 import yaml
 from tests.apiserver.harness import ApiServer
 from tests.fixtures_seaweed import Seaweed
+from tests.harness.ports import free_port
 
 Raw: TypeAlias = dict[str, Any]
 API = "mailpod.dev/v1alpha1"
@@ -30,9 +30,7 @@ class OperatorRun:
         self.server, self.bucket, self.namespace = server, bucket, namespace
         folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / "operator.log"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
+        self.port = free_port()
         self._config = folder / "operator.yaml"
         self._config.write_text(yaml.safe_dump(self._settings()))
         self._process: subprocess.Popen[bytes] | None = None

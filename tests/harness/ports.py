@@ -45,8 +45,17 @@ def free_offset(pods: int = 1) -> int:
 
 
 def free_port() -> int:
-    """One free port, from the ephemeral range."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """One that is free for TCP and UDP, below all offsets and the ephemeral range: no client's own port takes it."""
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """As many of them, all different."""
+    chooser, found = random.SystemRandom(), set[int]()
+    for _ in range(500):
+        port = chooser.randrange(3_000, 10_000)
+        if is_free(port):
+            found.add(port)
+        if len(found) == count:
+            return list(found)
+    raise RuntimeError("no port is free")

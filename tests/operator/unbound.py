@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.harness.need import need
+from tests.harness.ports import free_port
 
 
 @contextlib.contextmanager
@@ -21,9 +22,7 @@ def running(
     It fails at once for names in `refused`.
     """
     program = need("unbound")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     lines = [f"local-data: '{record}'" for record in records]
     zone_lines = [f'local-zone: "{zone}" static' for zone in zones]
     zone_lines += [f'local-zone: "{zone}" always_refuse' for zone in refused]

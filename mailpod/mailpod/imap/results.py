@@ -40,7 +40,7 @@ def esearch(search: Search, start: bytes, args: SearchArgs, wanted: Return, posi
     if "COUNT" in wanted.options:
         words.append(b"COUNT %d" % len(numbers))
     if wanted.partial is not None:
-        some = set_wire(slice_of(numbers, wanted.partial))  # RFC 9394 §3.1: with the range as it was asked for
+        some = set_wire(slice_of(numbers, wanted.partial))
         words.append(b"PARTIAL (%d:%d %b)" % (*wanted.partial, some or b"NIL"))
     if "RELEVANCY" in wanted.options:  # RFC 6203 §4, and §6 with PARTIAL: of what is told, in its order
         ranked = slice_of(positions, wanted.partial) if wanted.partial is not None else positions

@@ -52,7 +52,7 @@ async def test_return(at: Desk) -> None:
 
 
 async def test_partial(at: Desk) -> None:
-    """RFC 9394 §3.1: the range comes back as it was asked for; §4: its ends may be swapped."""
+    """RFC 9394 §4: the ends of a range may be swapped, which means the same; imaptest wants it back in order."""
     ann = at.select()
     for places, found in {
         "1:2": b"2:3",
@@ -65,7 +65,8 @@ async def test_partial(at: Desk) -> None:
         "10:11": b"NIL",
     }.items():
         answer = await result(ann, f"UID SEARCH RETURN (PARTIAL {places}) ALL")
-        assert answer == b'* ESEARCH (TAG "a") UID PARTIAL (%b %b)\r\n' % (places.encode(), found)
+        told = {"2:1": "1:2", "-2:-1": "-1:-2"}.get(places, places)
+        assert answer == b'* ESEARCH (TAG "a") UID PARTIAL (%b %b)\r\n' % (told.encode(), found)
     assert await ann.say("UID FETCH 1:* (FLAGS) (PARTIAL -1:-2)") == (
         b"* 8 FETCH (UID 9 FLAGS ())\r\n* 9 FETCH (UID 10 FLAGS ())\r\nOK UID FETCH completed\r\n"
     )
