@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from mailpod.imap.places import is_own
 from mailpod.imap.syntax import Command, CreateArgs, MailboxArgs, RenameArgs
 from mailpod.imap.syntax_metadata import SetMetadataArgs
 from mailpod.imap.watching import ANNOTATIONS, Own, Watch
@@ -18,12 +19,16 @@ if TYPE_CHECKING:
     from mailpod.imap.session import Session
     from mailpod.imap.syntax_notify import EventGroup, SelectedEvents
     from mailpod.imap.view import View
+    from mailpod.store import Account
 
 
 class Notified:
     """`plain`: NOTIFY was not given, and the selected mailbox is told of as ever; only annotations are watched."""
 
-    __slots__ = ("_end", "_groups", "_last", "_made", "_places", "_selected", "_view", "_wanted", "plain", "watches")
+    __slots__ = (
+        "_end", "_groups", "_last", "_made", "_places", "_selected", "_subscribed", "_view", "_wanted", "plain",
+        "watches",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -35,7 +40,8 @@ class Notified:
     ) -> None:
         self.plain = plain
         self._selected = selected
-        self._places = places  # of others whose mailboxes are watched: held
+        self._places = [*places]  # of others whose mailboxes are watched: held
+        self._subscribed = _of_others(session)
         self._groups = groups + ANNOTATIONS if session.enabled.metadata else groups
         self.watches = [Watch(session, self._groups), *(Watch(session, self._groups, place) for place in places)]
         self._view = session.selected
@@ -47,12 +53,38 @@ class Notified:
     def begin(self, session: Session) -> None:
         """From now on the session is called when something may have changed."""
         if self._wanted:
-            refresh = session.services.settings.imap.idle_refresh_seconds
-            for account in (session.account, *(place.account for place in self._places)):
-                self._end.append(account.watch(session.news))
-                self._end.append(session.services.followers.follow(account, refresh))
+            self._follow(session, session.account)
         for place in self._places:
-            self._end += (place.account.release, session.services.registry.add_guest(session, place.owner))
+            self._keep(session, place)
+
+    def _keep(self, session: Session, place: Place) -> None:
+        self._end.append(place.account.release)
+        self._follow(session, place.account)
+        self._end.append(session.services.registry.add_guest(session, place.owner))
+
+    def _follow(self, session: Session, account: Account) -> None:
+        refresh = session.services.settings.imap.idle_refresh_seconds
+        self._end += (account.watch(session.news), session.services.followers.follow(account, refresh))
+
+    def missed(self, session: Session) -> set[str]:
+        """Others' mailboxes that were subscribed to since `add` was given those before (RFC 5465 §6.4)."""
+        if all(group.mailboxes != "SUBSCRIBED" for group in self._groups):
+            return set()
+        now = _of_others(session)
+        self._subscribed &= now
+        return now - self._subscribed
+
+    def add(self, session: Session, names: set[str], places: Sequence[Place]) -> None:
+        """It owns the hold of `places`, those that these names lead into."""
+        self._subscribed |= names
+        held = [place.account for place in self._places]
+        for place in places:
+            if place.account in held:
+                place.account.release()
+            else:
+                self._places.append(place)
+                self.watches.append(Watch(session, self._groups, place))
+                self._keep(session, place)
 
     def end(self) -> None:
         """Nobody calls the session any more."""
@@ -94,6 +126,10 @@ class Notified:
             watch.made(name, uids)
         if self._view is not None and self._view.shown == name:
             self._made.update(uids)
+
+
+def _of_others(session: Session) -> set[str]:
+    return {name for name in session.account.subscriptions if not is_own(session, name)}
 
 
 def own_change(command: Command) -> Own | None:

@@ -23,7 +23,7 @@ from mailpod import logs, metrics
 from mailpod.errors import AccountClosed, Busy, MailError, TooBig
 from mailpod.imap import reply
 from mailpod.imap.capability import capabilities
-from mailpod.imap.commands import COMMANDS, fetch
+from mailpod.imap.commands import COMMANDS, fetch, notify
 from mailpod.imap.enabled import UidRequired
 from mailpod.imap.lexer import BadCommand
 from mailpod.imap.notified import own_change
@@ -48,7 +48,7 @@ _GO_AHEAD: Final = b"+ Ready for literal data\r\n"
 
 @dataclass(frozen=True, slots=True)
 class NewMessages:
-    """Work between commands: messages came that are to be fetched unasked (RFC 5465)."""
+    """Work between commands: messages came that are to be fetched unasked, or mailboxes to be watched (RFC 5465)."""
 
 
 _NEW_MESSAGES: Final = NewMessages()
@@ -146,8 +146,13 @@ class ImapSession(Session):
         self.fetch_new()
 
     def fetch_new(self) -> None:
-        if not self._busy and not self.closing and self.selected is not None and self.selected.unfetched:
+        if not self._busy and not self.closing and self._has_work():
             self._start(_NEW_MESSAGES)
+
+    def _has_work(self) -> bool:
+        if self.notified is not None and self.notified.missed(self):
+            return True
+        return self.selected is not None and bool(self.selected.unfetched)
 
     # From input to commands.
 
@@ -202,6 +207,7 @@ class ImapSession(Session):
         self.news()
 
     async def _fetch_new(self) -> None:
+        await notify.widen(self)
         if self.selected is not None and self.selected.unfetched:
             await fetch.run_unasked(self, self.selected)
 

@@ -76,7 +76,8 @@ class Watch:
     """One session's, of one account: the user's own, or one that shares mailboxes. `groups` are NOTIFY's."""
 
     __slots__ = (
-        "_access", "_account", "_boxes", "_groups", "_heads", "_selected", "_server", "_session", "_subscribed",
+        "_access", "_account", "_boxes", "_groups", "_heads", "_lost", "_selected", "_server", "_session",
+        "_subscribed",
     )  # fmt: skip
 
     def __init__(self, session: Session, groups: tuple[EventGroup, ...], place: Place | None = None) -> None:
@@ -89,6 +90,7 @@ class Watch:
         self._subscribed = frozenset(self._session.account.subscriptions)
         self._server = self._account.annotations
         self._boxes = {number: seen.told() for number, seen in self._seen().items()}
+        self._lost = set[int]()  # others' mailboxes that were told of, are there, and may not be looked up
 
     @property
     def own(self) -> bool:
@@ -183,6 +185,8 @@ class Watch:
             return []
         self._heads, self._selected = self._now(), selected
         boxes = self._seen()
+        self._lost |= self._boxes.keys() - boxes.keys()
+        self._lost &= {box.id for box in self._account.mailboxes.values()}
         lists = list(self._names(boxes, own))
         known = {name for name, _ in lists}
         lists += ((name, "") for name in self._subscriptions(own) if name not in known)
@@ -195,6 +199,7 @@ class Watch:
     def _remember(self, boxes: Mapping[int, _Seen], selected: int) -> None:
         for gone in self._boxes.keys() - boxes.keys():
             del self._boxes[gone]
+        self._lost -= boxes.keys()
         for number, seen in boxes.items():
             told = self._boxes.setdefault(number, _Told(seen.name, seen.annotations, seen.use))
             told.name = seen.name
@@ -215,13 +220,20 @@ class Watch:
         went = [told.name for number, told in self._boxes.items() if number not in boxes]
         came = [seen.name for number, seen in boxes.items() if number not in self._boxes]
         near = (name.rpartition(DELIMITER)[0] for name in (*went, *came) if DELIMITER in name)  # direct parents, too
-        yield from ((name, "") for name in went if self._names_wanted(name, own))
+        back = {seen.name for number, seen in boxes.items() if number in self._lost}
+        lost = {name for name in self._shut() | back if self.events(name)}  # RFC 5465 §5.9: whatever is told of them
+        yield from ((name, "") for name in went if name in lost or self._names_wanted(name, own))
         renamed = ((told.name, boxes[number].name) for number, told in self._boxes.items() if number in boxes)
         for old, new in _in_order({old: new for old, new in renamed if old != new}):
             wanted = self.events(old) | self.events(new)
             if "MAILBOXNAME" in wanted and not self._is_own(own, "MAILBOXNAME", new):
                 yield new, old
-        yield from ((name, "") for name in dict.fromkeys((*came, *near)) if self._names_wanted(name, own))
+        come = dict.fromkeys((*came, *near))
+        yield from ((name, "") for name in come if name in lost or self._names_wanted(name, own))
+
+    def _shut(self) -> set[str]:
+        """Names of those that are there, and may be looked up no more since the last poll."""
+        return {told.name for number, told in self._boxes.items() if number in self._lost}
 
     def _names_wanted(self, name: str, own: Own | None) -> bool:
         if "MAILBOXNAME" not in self.events(name) or self._is_own(own, "MAILBOXNAME", name):
@@ -258,6 +270,8 @@ class Watch:
         utf8 = self._session.enabled.utf8_names
         there = {seen.name: Listed(seen.box, self._access) for seen in self._seen().values()}
         attributes = listing.Listing(there, self._session.account.subscriptions, _LIST, utf8).attributes(name)
+        if name not in there and name in self._shut():
+            attributes.append(b"\\NoAccess")  # RFC 5465 §5.9
         return listing.line(b"LIST", attributes, name, old=old, utf8=utf8)
 
     # RFC 5465 §5.6 and §5.7; RFC 5464 §4.4.2: names without values

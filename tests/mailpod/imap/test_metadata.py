@@ -27,7 +27,7 @@ async def test_set_get_and_remove(world: World) -> None:
 
 
 async def test_entries_without_parentheses(world: World) -> None:
-    """As in RFC 5464 §4.4.1's examples; in one set of parentheses, or without any."""
+    """As in RFC 5464 §4.4.1's examples before erratum 3868; in one set of parentheses, or without any."""
     client = await world.login()
     await client.ok(b'SETMETADATA INBOX (/private/comment "x" /shared/comment "y")')
     assert await client.ok(b"GETMETADATA INBOX /private/comment /shared/comment") == [

@@ -498,6 +498,44 @@ async def test_mailboxes_of_others(world: World, mailboxes: bytes) -> None:
     assert not world.services.registry._guests and not len(world.services.followers)
 
 
+async def test_mailboxes_of_others_that_are_subscribed_to_later(world: World) -> None:
+    """RFC 5465 §6.4: by this client, or between its commands."""
+    ann, bob, account = await world.login(), await world.login("bob"), await world.account("bob")
+    for command in (b"CREATE Team", b"SETACL Team bob@example.org lr"):
+        await ann.ok(command)
+    for subscribe in (bob.ok(b"SUBSCRIBE %b" % TEAM), account.subscribe(TEAM.decode().strip('"'))):
+        await bob.ok(b"UNSUBSCRIBE %b" % TEAM)
+        await bob.ok(b"NOTIFY SET (subscribed %b)" % MESSAGES)
+        assert not world.services.registry._guests
+        await subscribe
+        await eventually(lambda: len(world.services.registry._guests) == 1)
+        await ann.ok(b"APPEND Team {1+}\r\nx")
+        assert (await bob.line()).startswith(b"* STATUS %b (MESSAGES " % TEAM)
+        await bob.ok(b"UNSUBSCRIBE %b" % TEAM)
+        await ann.ok(b"APPEND Team {1+}\r\nx")
+        await nothing_more(bob)
+    await bob.ok(b"NOTIFY NONE")
+    assert not world.services.registry._guests and not len(world.services.followers)
+
+
+async def test_the_right_to_look_up_goes_and_comes_back(world: World) -> None:
+    """RFC 5465 §5.9: told whatever the events; and no word of what was never to be seen."""
+    ann, bob = await world.login(), await world.login("bob")
+    for command in (b"CREATE Team", b"CREATE Mine", b"SETACL Team bob@example.org lr"):
+        await ann.ok(command)
+    await bob.ok(b'NOTIFY SET (mailboxes %b %b) (subtree "Other Users" (SubscriptionChange))' % (TEAM, MESSAGES))
+    await ann.ok(b"DELETEACL Team bob@example.org")
+    assert await bob.line() == b'* LIST (\\NonExistent \\HasNoChildren \\NoAccess) "/" %b' % TEAM
+    await (await world.account("bob")).subscribe("Other Users/ann@example.org/Mine")
+    secret = b'"Other Users/ann@example.org/Mine"'
+    assert await bob.line() == b'* LIST (\\NonExistent \\HasNoChildren \\Subscribed) "/" %b' % secret
+    await ann.ok(b"APPEND Team {1+}\r\nx")
+    await ann.ok(b"SETACL Team bob@example.org lr")
+    again = await told(bob, 2)
+    assert again[0] == b'* LIST (\\HasNoChildren) "/" %b' % TEAM
+    assert again[1].startswith(b"* STATUS %b (MESSAGES 1 " % TEAM)
+
+
 async def test_a_mailbox_of_anothers_that_may_not_be_read(world: World) -> None:
     """RFC 5465 §3.1: \\NoAccess where it may be looked up, and not a word where it may not."""
     ann, bob = await world.login(), await world.login("bob")

@@ -7,6 +7,7 @@ arrive by Account.watch, those of others by the look that all watchers of an acc
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from mailpod.errors import MailError
@@ -50,6 +51,22 @@ async def run(session: Session, args: NotifyArgs) -> None:
             place.account.release()
         raise
     session.notify(notified)
+
+
+async def widen(session: Session) -> None:
+    """RFC 5465 §6.4: others' mailboxes that were subscribed to since are watched, too, as far as they can be had."""
+    notified = session.notified
+    names = notified.missed(session) if notified is not None else None
+    if notified is None or not names:
+        return
+    notified.add(session, names, ())
+    with suppress(MailError):
+        places = await sharing(session, names)
+        if session.notified is notified:
+            notified.add(session, names, places)
+            return
+        for place in places:
+            place.account.release()
 
 
 def _named(session: Session, group: EventGroup) -> Collection[str]:
