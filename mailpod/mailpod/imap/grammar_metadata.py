@@ -17,7 +17,7 @@ _SCOPE: Final = re.compile(rb"/(?:private|shared)", re.IGNORECASE)
 
 
 def get_metadata(cursor: Cursor) -> GetMetadataArgs:
-    """The options stand before the mailbox in §5's grammar, and behind it in §4.2's examples: clients do either.
+    """The options stand before the mailbox, and behind it in §4.2's examples (erratum 2785): clients do either.
     §4.4.1's examples leave out the parentheses around entries (erratum 3868): they are read either way."""
     cursor.space()
     depth, most = _options(cursor)

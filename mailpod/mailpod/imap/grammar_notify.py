@@ -1,6 +1,6 @@
 """NOTIFY (RFC 5465 §8).
 
-§3.1's examples leave out the parentheses around events that the grammar has: they are read either way.
+§3.1's examples leave out the parentheses around events (erratum 1804): they are read either way.
 """
 
 from __future__ import annotations

@@ -104,13 +104,18 @@ class Notified:
         """EXPUNGEs are told between commands, too (RFC 5465 §6.1.1)."""
         return self._selected is not None and not self._selected.delayed
 
+    @property
+    def tells_flags(self) -> bool:
+        """Those that others change in the selected mailbox."""
+        return self.plain or (self._selected is not None and "FLAGCHANGE" in self._selected.events)
+
     def poll(self, view: View, expunge: bool) -> list[bytes]:
         """Of the selected mailbox."""
         if self.plain:
             return view.poll(expunge)
         if self._selected is None or not self._selected.events:
             return []  # RFC 5465 §3.1
-        out = view.poll(expunge, "FLAGCHANGE" in self._selected.events)
+        out = view.poll(expunge, self.tells_flags)
         if view is not self._view:
             self._view = view
         elif self._selected.items:

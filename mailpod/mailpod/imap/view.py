@@ -112,7 +112,7 @@ class View:
     def modseq(self) -> int:
         """HIGHESTMODSEQ as the client may be told it: STORE.md has none above a change that is still owed. To be asked
         for after a poll that allows EXPUNGE."""
-        return self._modseq
+        return self._told
 
     @property
     def last_uid(self) -> int:

@@ -112,6 +112,33 @@ async def test_flags_are_told_only_where_they_are_asked_for(world: World) -> Non
     await nothing_more(client)
 
 
+@pytest.mark.parametrize("events", [b"NONE", b"SET (selected (MessageNew MessageExpunge))"])
+@pytest.mark.parametrize("command", [b"EXPUNGE", b"MOVE 2 Trash", b"REPLACE 2 Trash {1+}\r\nx"])
+async def test_what_the_client_expunges_is_told(world: World, events: bytes, command: bytes) -> None:
+    """RFC 5465 §1: it is no notification; and still no flags that others changed."""
+    account = await world.account()
+    await account.append("INBOX", [NewMessage(b"x"), NewMessage(b"y", frozenset(["\\Deleted"]))])
+    client = await world.login(select="INBOX")
+    await client.ok(b"NOTIFY " + events)
+    await account.store_flags(account.mailbox("INBOX"), [1], "add", ["\\Seen"])
+    expunged = [line for line in await client.ok(command) if not line.startswith(b"* OK")]
+    assert expunged == [b"* 2 EXPUNGE", b"* 1 RECENT"]
+
+
+async def test_flags_that_are_not_told_are_below_no_highest_modseq(world: World) -> None:
+    """RFC 7162 §3.2.7: what the reply to EXPUNGE says is known in full."""
+    client, account = await world.login(), await world.account()
+    inbox = account.mailbox("INBOX")
+    await account.append("INBOX", [NewMessage(b"x"), NewMessage(b"y", frozenset(["\\Deleted"]))])
+    await client.ok(b"ENABLE QRESYNC")
+    await client.ok(b"SELECT INBOX")
+    await client.ok(b"NOTIFY SET (selected %b)" % MESSAGES)
+    before = inbox.highest_modseq
+    await account.store_flags(inbox, [1], "add", ["\\Seen"])
+    *_, tagged = await client.ask(b"EXPUNGE")
+    assert tagged.startswith(b"a OK [HIGHESTMODSEQ %d]" % before)
+
+
 async def test_delayed_expunges_wait_for_a_command(world: World) -> None:
     account = await world.account()
     await account.append("INBOX", [NewMessage(b"x"), NewMessage(b"y")])

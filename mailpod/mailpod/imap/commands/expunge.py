@@ -30,8 +30,14 @@ async def run(session: Session, args: ExpungeArgs) -> Done | None:
     if not uids:
         return None
     await view.account.expunge(view.mailbox, uids, guard=view.guard("e"))
-    session.send(view.poll(allow_expunge=True))
+    tell_expunged(session, view)
     return Done(highest_modseq(view))
+
+
+def tell_expunged(session: Session, view: View) -> None:
+    """What the client's own command expunged is told whatever NOTIFY says (RFC 5465 §1); flags are as it says."""
+    notified = session.notified
+    session.send(view.poll(allow_expunge=True, tell_flags=notified is None or notified.tells_flags))
 
 
 def highest_modseq(view: View) -> bytes | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from mailpod.imap import junk
 from mailpod.imap.commands.copy import carry, chosen, copyuid, is_within
-from mailpod.imap.commands.expunge import highest_modseq
+from mailpod.imap.commands.expunge import highest_modseq, tell_expunged
 from mailpod.imap.places import opened
 from mailpod.imap.reply import Done
 from mailpod.store.rights import every
@@ -47,5 +47,5 @@ async def run(session: Session, args: CopyArgs) -> Done | None:
     # RFC 6851 §4.3: COPYUID in an untagged OK, before the EXPUNGEs
     if tells_uids:
         session.send(b"* OK [%b] Moved\r\n" % copyuid(moved))
-    session.send(view.poll(allow_expunge=True))
+    tell_expunged(session, view)
     return Done(highest_modseq(view), b"Done")

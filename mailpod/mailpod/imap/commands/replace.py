@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from mailpod.errors import Expunged
 from mailpod.imap.catenate import whole
 from mailpod.imap.commands.append import new_message, permitted
-from mailpod.imap.commands.expunge import highest_modseq
+from mailpod.imap.commands.expunge import highest_modseq, tell_expunged
 from mailpod.imap.places import opened
 from mailpod.imap.reply import Done
 from mailpod.imap.sequence import resolve, uids_of
@@ -48,5 +48,5 @@ async def run(session: Session, args: ReplaceArgs) -> Done:
             session.notified.made(place.shown, added.uids)
         if place.tells_uids:  # RFC 8508 §4.3: APPENDUID in an untagged OK, before the EXPUNGE
             session.send(b"* OK [APPENDUID %d %d] Replacement message ready\r\n" % (added.uidvalidity, added.uids[0]))
-    session.send(view.poll(allow_expunge=True))
+    tell_expunged(session, view)
     return Done(highest_modseq(view), b"Replaced")
