@@ -32,6 +32,12 @@ class BadEvent(MailError):
     text = "Unsupported event"
 
 
+class TooMuch(MailError):
+    """RFC 5465 §3.1: too complex or expensive."""
+
+    imap = ("NO", "NOTIFICATIONOVERFLOW")
+
+
 def notify(cursor: Cursor) -> NotifyArgs:
     cursor.space()
     verb = cursor.word()
@@ -60,7 +66,7 @@ def _groups(cursor: Cursor, status: bool) -> NotifyArgs:
         else:
             raise BadCommand("The selected mailbox is specified twice")  # RFC 5465 §6.1
         if len(groups) > _MAX_GROUPS:
-            raise BadCommand(f"More than {_MAX_GROUPS} event groups")
+            raise TooMuch(f"More than {_MAX_GROUPS} event groups")
         if not cursor.take(b" "):
             return NotifyArgs(chosen, tuple(groups), status)
 
@@ -90,7 +96,7 @@ def _names(cursor: Cursor) -> tuple[str, ...]:
         cursor.space()
         names.append(cursor.mailbox())
         if len(names) > _MAX_NAMES:
-            raise BadCommand(f"More than {_MAX_NAMES} mailboxes")
+            raise TooMuch(f"More than {_MAX_NAMES} mailboxes")
     return tuple(names)
 
 

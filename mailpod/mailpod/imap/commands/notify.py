@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from mailpod.errors import MailError
+from mailpod.imap.grammar_notify import TooMuch
 from mailpod.imap.places import sharing
 
 if TYPE_CHECKING:
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
     from mailpod.imap.syntax_notify import EventGroup, NotifyArgs
 
 _BATCH: Final = 500
-
-
-class TooMuch(MailError):
-    """RFC 5465 §3.1."""
-
-    imap = ("NO", "NOTIFICATIONOVERFLOW")
 
 
 async def run(session: Session, args: NotifyArgs) -> None:
