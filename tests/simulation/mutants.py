@@ -27,6 +27,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "a look counts however late its answer is", "2",
         ((_LOG + "_looked", "self._clock.elapsed() - self._looked_at < self._settings.grace / 2", "True"),),
+        seeds=(178, 197, 212),
     ),
     Mutation(
         "a look dates from its answer", "2",
@@ -138,6 +139,7 @@ MUTATIONS: tuple[Mutation, ...] = (
             ("mailpod.store.columns:Columns.relocate", "at < 0 or self.homes[at] != self.ledger.find(old_key)", "at < 0"),
             ("mailpod.store.draft:Draft.relocate", " and mailbox.homes[at] == homes.find(move[1])", ""),
         ),
+        seeds=(121, 154, 224),
     ),
     Mutation(
         "bytes are moved though their checksum does not fit", "10",

@@ -21,7 +21,7 @@ _QUICK = 40  # seeds, or as many of them as _QUICK_SECONDS of CPU allow
 _AT_LEAST = 20
 _QUICK_SECONDS = 15.0
 _SLOW_SECONDS = 60.0  # of CPU, in each of two processes
-_HUNT = 120  # seeds that may pass before a mutation has survived
+_HUNT = 400  # seeds that may pass before a mutation has survived
 
 
 def _first() -> int:
