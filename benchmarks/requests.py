@@ -2,15 +2,16 @@
 
     python -m benchmarks.requests [--idle SECONDS] [--json] [--write docs/costs.md]
 
-One pod on a folder. The counts are those of S3: a folder answers the same calls, and no request here has more than one
-page, part or batch. Checkpoints that an operation brings about are counted with it, shared out over many. Requests that
-the pod makes of itself (its look at the bucket, at the queue, at who is logged in) are measured apart and taken off.
+One pod on SeaweedFS; no request here has more than one page, part or batch. Checkpoints that an operation brings about
+are counted with it, shared out over many. Requests that the pod makes of itself (its look at the bucket, at the queue,
+at who is logged in) are measured apart and taken off.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from tests.fixtures_seaweed import Seaweed
 from tests.harness import manifest
 from tests.harness.imap import Imap
 from tests.harness.pop3 import Pop3
@@ -311,12 +313,15 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="a page whose two tables are to be these, docs/costs.md")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mailpod-requests-") as folder:
-        server = Mailpod(Path(folder), manifest.accounts(3 + CROWD)).start()
+        seaweed = Seaweed(Path(folder) / "seaweed").start()
+        os.environ |= seaweed.environment
+        server = Mailpod(Path(folder) / "mailpod", manifest.accounts(3 + CROWD), bucket=seaweed.url("costs"))
         try:
-            bench = Bench(server, options.idle)
+            bench = Bench(server.start(), options.idle)
             bench.run()
         finally:
             server.stop()
+            seaweed.stop()
     if options.json:
         rows = {name: {**row.requests, "read": row.read, "written": row.written} for name, row in bench.rows.items()}
         print(json.dumps(rows, indent=1))
