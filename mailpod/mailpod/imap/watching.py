@@ -185,13 +185,14 @@ class Watch:
             return []
         self._heads, self._selected = self._now(), selected
         boxes = self._seen()
+        there = {seen.name: Listed(seen.box, self._access) for seen in boxes.values()}
         self._lost |= self._boxes.keys() - boxes.keys()
         self._lost &= {box.id for box in self._account.mailboxes.values()}
-        lists = list(self._names(boxes, own))
+        lists = list(self._names(boxes, there, own))
         known = {name for name, _ in lists}
-        lists += ((name, "") for name in self._subscriptions(own) if name not in known)
-        out = [self._list(name, old) for name, old in lists]
-        out += self._annotations(boxes, own)
+        lists += ((name, "") for name in self._subscriptions(there, own) if name not in known)
+        out = [self._list(there, name, old) for name, old in lists]
+        out += self._annotations(boxes, there, own)
         out += self._messages(boxes, selected)
         self._remember(boxes, selected)
         return out
@@ -212,7 +213,9 @@ class Watch:
 
     # RFC 5465 §5.4
 
-    def _names(self, boxes: Mapping[int, _Seen], own: Own | None) -> Iterator[tuple[str, str]]:
+    def _names(
+        self, boxes: Mapping[int, _Seen], there: Mapping[str, Listed], own: Own | None
+    ) -> Iterator[tuple[str, str]]:
         """Names whose mailboxes went, were renamed or came, with the old name of those renamed.
 
         In this order, a client that moves what it knows along with each name knows in the end what is so.
@@ -222,53 +225,51 @@ class Watch:
         near = (name.rpartition(DELIMITER)[0] for name in (*went, *came) if DELIMITER in name)  # direct parents, too
         back = {seen.name for number, seen in boxes.items() if number in self._lost}
         lost = {name for name in self._shut() | back if self.events(name)}  # RFC 5465 §5.9: whatever is told of them
-        yield from ((name, "") for name in went if name in lost or self._names_wanted(name, own))
+        yield from ((name, "") for name in went if name in lost or self._names_wanted(there, name, own))
         renamed = ((told.name, boxes[number].name) for number, told in self._boxes.items() if number in boxes)
         for old, new in _in_order({old: new for old, new in renamed if old != new}):
             wanted = self.events(old) | self.events(new)
-            if "MAILBOXNAME" in wanted and not self._is_own(own, "MAILBOXNAME", new):
+            if "MAILBOXNAME" in wanted and not self._is_own(there, own, "MAILBOXNAME", new):
                 yield new, old
         come = dict.fromkeys((*came, *near))
-        yield from ((name, "") for name in come if name in lost or self._names_wanted(name, own))
+        yield from ((name, "") for name in come if name in lost or self._names_wanted(there, name, own))
 
     def _shut(self) -> set[str]:
         """Names of those that are there, and may be looked up no more since the last poll."""
         return {told.name for number, told in self._boxes.items() if number in self._lost}
 
-    def _names_wanted(self, name: str, own: Own | None) -> bool:
-        if "MAILBOXNAME" not in self.events(name) or self._is_own(own, "MAILBOXNAME", name):
+    def _names_wanted(self, there: Mapping[str, Listed], name: str, own: Own | None) -> bool:
+        if "MAILBOXNAME" not in self.events(name) or self._is_own(there, own, "MAILBOXNAME", name):
             return False
-        return own is None or not self._is_above(name, own)
+        return own is None or not self._is_above(there, name, own)
 
-    def _is_above(self, name: str, own: Own) -> bool:
+    def _is_above(self, there: Mapping[str, Listed], name: str, own: Own) -> bool:
         """The name is above what this client's own command made or deleted: it came along, or has other children."""
         if own.event != "MAILBOXNAME" or not own.name.startswith(name + DELIMITER):
             return False
-        there = any(seen.name == name for seen in self._seen().values())
-        return there or all(told.name != name for told in self._boxes.values())
+        return name in there or all(told.name != name for told in self._boxes.values())
 
-    def _is_own(self, own: Own | None, event: str, name: str) -> bool:
+    def _is_own(self, there: Mapping[str, Listed], own: Own | None, event: str, name: str) -> bool:
         """Whether the name is as this client's own command left it."""
         if own is None or own.event != event or own.name != name:
             return False
         if event == "SUBSCRIPTIONCHANGE":
             return (name in self._session.account.subscriptions) == own.there
-        return any(seen.name == name for seen in self._seen().values()) == own.there
+        return (name in there) == own.there
 
     # RFC 5465 §5.5
 
-    def _subscriptions(self, own: Own | None) -> Iterator[str]:
+    def _subscriptions(self, there: Mapping[str, Listed], own: Own | None) -> Iterator[str]:
         """Of names in this account; the list is the user's own."""
         for name in sorted(self._subscribed ^ self._session.account.subscriptions):
             mine = self.own == is_own(self._session, name) and name.startswith(self._access.shown)
-            if not mine or self._is_own(own, "SUBSCRIPTIONCHANGE", name):
+            if not mine or self._is_own(there, own, "SUBSCRIPTIONCHANGE", name):
                 continue
             if "SUBSCRIPTIONCHANGE" in self.events(name, subscribed=True):
                 yield name
 
-    def _list(self, name: str, old: str) -> bytes:
+    def _list(self, there: Mapping[str, Listed], name: str, old: str) -> bytes:
         utf8 = self._session.enabled.utf8_names
-        there = {seen.name: Listed(seen.box, self._access) for seen in self._seen().values()}
         attributes = listing.Listing(there, self._session.account.subscriptions, _LIST, utf8).attributes(name)
         if name not in there and name in self._shut():
             attributes.append(b"\\NoAccess")  # RFC 5465 §5.9
@@ -276,12 +277,12 @@ class Watch:
 
     # RFC 5465 §5.6 and §5.7; RFC 5464 §4.4.2: names without values
 
-    def _annotations(self, boxes: Mapping[int, _Seen], own: Own | None) -> Iterator[bytes]:
+    def _annotations(self, boxes: Mapping[int, _Seen], there: Mapping[str, Listed], own: Own | None) -> Iterator[bytes]:
         if self.own and self._server is not self._account.annotations and self._wants_server():
             changed = _changed(self._server, self._account.annotations)
             yield from self._changes("", changed, own)
         for number, seen in boxes.items():
-            told = self._boxes.get(number) or self._came(seen, own)
+            told = self._boxes.get(number) or self._came(there, seen, own)
             if not seen.reads or (told.annotations is seen.annotations and told.use == seen.use):
                 continue
             changed = _changed(told.annotations, seen.annotations)
@@ -289,9 +290,9 @@ class Watch:
             if "MAILBOXMETADATACHANGE" in self.events(seen.name):
                 yield from self._changes(seen.name, changed, own)
 
-    def _came(self, seen: _Seen, own: Own | None) -> _Told:
+    def _came(self, there: Mapping[str, Listed], seen: _Seen, own: Own | None) -> _Told:
         """RFC 5464 §4.1: a mailbox that INBOX was renamed to comes with annotations."""
-        mine = self._is_own(own, "MAILBOXNAME", seen.name)
+        mine = self._is_own(there, own, "MAILBOXNAME", seen.name)
         return _Told(seen.name, seen.annotations if mine else {}, seen.use)
 
     def _wants_server(self) -> bool:
