@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -257,10 +257,15 @@ async def sharing(session: Session, names: Collection[str]) -> list[Place]:
             with suppress(NoSuchMailbox):
                 found.append(await hold(session, f"{_PREFIX}{address}{DELIMITER}INBOX"))
     except BaseException:
-        for place in found:
-            place.account.release()
+        release(found)
         raise
     return found
+
+
+def release(places: Iterable[Place]) -> None:
+    """Each is held once."""
+    for place in places:
+        place.account.release()
 
 
 def keep(session: Session, place: Place, mailbox: Mailbox) -> Callable[[], None]:

@@ -16,7 +16,7 @@ from mailpod.imap.commands.search import begin, check_charset, context_of, keep,
 from mailpod.imap.enabled import UidRequired
 from mailpod.imap.filters import chosen
 from mailpod.imap.lexer import BadCommand
-from mailpod.imap.places import own_place, sharing
+from mailpod.imap.places import own_place, release, sharing
 from mailpod.imap.results import esearch, head
 from mailpod.imap.syntax_search import SELECTED, Return
 from mailpod.imap.view import View
@@ -41,8 +41,7 @@ async def run(session: Session, args: MultisearchArgs) -> None:
     try:
         await _search(session, args, wanted, _others(places, args))
     finally:
-        for place in places:
-            place.account.release()
+        release(places)
 
 
 async def _search(session: Session, args: MultisearchArgs, wanted: Return, others: dict[str, Place]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from mailpod.errors import MailError
 from mailpod.imap.grammar_notify import TooMuch
-from mailpod.imap.places import sharing
+from mailpod.imap.places import release, sharing
 
 if TYPE_CHECKING:
     from mailpod.imap.session import Session
@@ -42,8 +42,7 @@ async def run(session: Session, args: NotifyArgs) -> None:
             session.send(states[start : start + _BATCH])
             await session.drained()
     except BaseException:
-        for place in places:
-            place.account.release()
+        release(places)
         raise
     session.notify(notified)
 
@@ -60,8 +59,7 @@ async def widen(session: Session) -> None:
         if session.notified is notified:
             notified.add(session, names, places)
             return
-        for place in places:
-            place.account.release()
+        release(places)
 
 
 def _named(session: Session, group: EventGroup) -> Collection[str]:
