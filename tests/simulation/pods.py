@@ -121,7 +121,6 @@ class SimSpool(Spool):
     @relay.setter
     def relay(self, relay: Relay) -> None:
         self._relay = relay
-        relay.destinations.on_room = self._on_room
 
     async def _first(self, *args: Any) -> None:
         with activity("hand out"):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Collection
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
@@ -23,9 +24,10 @@ from mailpod.errors import MailError
 from mailpod.queue.census import Census
 from mailpod.queue.due import Due
 from mailpod.queue.handout import HandOut
+from mailpod.queue.places import Places
 from mailpod.queue.reporting import Reporting
 from mailpod.queue.schedule import Known, Schedule
-from mailpod.queue.waiting import Waiting
+from mailpod.queue.sorting import sort
 from mailpod.relay.relay import Relay
 from mailpod.store.outbound import Outbound, SpoolEntry, Standing, merged
 from mailpod.store.outcome import Outcome
@@ -45,16 +47,12 @@ class Spool:
     def __init__(self, services: Services, rng: random.Random | None = None) -> None:
         self._services = services
         self._rng = rng or random.Random()  # noqa: S311  ids are to be unique, not secret
-        self._outbound: Outbound | None = None
         self._relay: Relay | None = None
         self._due = Due(services.clock)
         self._watched: dict[str, Known | None] = {}  # ids that are due, waiting or being handed out
-        self._stopping = False
         self._running: set[str] = set()  # ids of attempts of this pod that are not over
-        self._waiting = Waiting()
-        self._firsts: dict[str, asyncio.Event] = {}  # first attempts that wait for a place, which is then told
         self._tasks: set[asyncio.Task[None]] = set()
-        self._first_slots: asyncio.Semaphore | None = None
+        self._first_slots = asyncio.Semaphore(services.settings.queue.parallel)
         self._runner: asyncio.Task[None] | None = None
         self._reporting = Reporting(services, self)
 
@@ -62,19 +60,20 @@ class Spool:
         """A queue id: unique, and in the order of time."""
         return self.outbound.new_id()
 
-    @property
+    @cached_property
     def outbound(self) -> Outbound:
-        if self._outbound is None:
-            services = self._services
-            self._outbound = Outbound(services.store.objects, clock=services.clock, rng=self._rng)
-        return self._outbound
+        return Outbound(self._services.store.objects, clock=self._services.clock, rng=self._rng)
 
     @property
     def relay(self) -> Relay:
         if self._relay is None:
             self._relay = Relay(self._services, self._rng)
-            self._relay.destinations.on_room = self._on_room
         return self._relay
+
+    @cached_property
+    def _places(self) -> Places:
+        services = self._services
+        return Places(self.relay.destinations, self._due, services.settings.outbound, services.clock)
 
     @property
     def _schedule(self) -> Schedule:
@@ -103,20 +102,13 @@ class Spool:
         if self._runner is not None:
             self._runner.cancel()
             self._runner = None
-        self._stopping = True
-        for room in self._firsts.values():
-            room.set()
-        cut = asyncio.get_running_loop().call_later(self._services.settings.queue.finish_seconds, self._cut)
+        self._places.stop()
+        cut = asyncio.get_running_loop().call_later(self._services.settings.queue.finish_seconds, self.relay.cut)
         try:
             await self.idle()
         finally:
             cut.cancel()
-        if self._relay is not None:
-            await self._relay.destinations.close()
-
-    def _cut(self) -> None:
-        if self._relay is not None:
-            self._relay.cut()
+        await self.relay.destinations.close()
 
     async def idle(self) -> None:
         """Wait until no hand-out is under way."""
@@ -126,15 +118,19 @@ class Spool:
     # the accepting pod's part
 
     async def _accept(self, entry: SpoolEntry, message: bytes, *, once: bool) -> bool:
-        known = await self._sort(entry, outward=None)
+        known = await sort(entry, self._services.directory, self.relay, outward=None)
         began, budget = self._services.clock.elapsed(), self._services.budget
         held = budget.try_take(len(message))
-        at_once = held and self._at_once(known)
+        at_once = held and self._places.at_once(known)
         known.holder = self._services.pod_name if at_once and known.outward else ""
         entry = msgspec.structs.replace(entry, outward=known.outward, holder=known.holder)
         created = False
         try:
-            created = await self._create(entry, message, once=once)
+            if once:
+                created = await self.outbound.create_once(entry, message)
+            else:
+                await self.outbound.create(entry, message)
+                created = True
         finally:
             if held and not (created and at_once):
                 budget.give(len(message))
@@ -148,23 +144,10 @@ class Spool:
             self._due.add(entry.id, 0, 0.0)
         return True
 
-    def _at_once(self, known: Known) -> bool:
-        """Whether the first attempt begins now, or as soon as one of the few before it leaves its place."""
-        closed = any(map(self.relay.destinations.closed_for, known.destinations)) if known.destinations else False
-        return not closed and not self._stopping and len(self._firsts) < self._services.settings.outbound.waiting
-
-    async def _create(self, entry: SpoolEntry, message: bytes, *, once: bool) -> bool:
-        if once:
-            return await self.outbound.create_once(entry, message)
-        await self.outbound.create(entry, message)
-        return True
-
     async def _first(self, entry: SpoolEntry, message: bytes, known: Known, began: float) -> None:
         """The accepting pod's own attempt, without a claim or by the one that is the entry's creation."""
-        if self._first_slots is None:
-            self._first_slots = asyncio.Semaphore(self._services.settings.queue.parallel)
         self._running.add(entry.id)
-        places = await self._first_places(entry.id, known)
+        places = await self._places.first(entry.id, known)
         handout = self._hand_out(entry, message, {}, places, began)
         try:
             if known.destinations and not places and not known.local:  # not begun: whoever has room may
@@ -186,23 +169,6 @@ class Spool:
             handout.leave()
             self._services.budget.give(len(message))
 
-    async def _first_places(self, entry_id: str, known: Known) -> list[str]:
-        """Places at destinations, waited for in turn, but not for long: the claim runs."""
-        until = self._services.clock.elapsed() + self._services.settings.outbound.dot_within / 3
-        while not (places := self._enter(known)) and known.destinations and not known.local:
-            left = until - self._services.clock.elapsed()
-            if self._stopping or left <= 0 or any(map(self.relay.destinations.closed_for, known.destinations)):
-                break
-            room = self._firsts[entry_id] = asyncio.Event()
-            self._waiting.add(entry_id, 0, known.destinations)
-            try:
-                await asyncio.wait_for(room.wait(), left)
-            except TimeoutError:
-                self._waiting.discard(entry_id, known.destinations)
-            finally:
-                del self._firsts[entry_id]
-        return places
-
     # what is due
 
     async def _run(self) -> None:
@@ -220,11 +186,11 @@ class Spool:
             woken, known = self._watched.get(entry_id), await self._look(standing, seen)
             if known is None:
                 for name in woken.destinations if woken else ():
-                    self._on_room(name)  # the place that this one was woken for, if it was, is the next one's
+                    self._places.on_room(name)  # the place that this one was woken for, if it was, is the next one's
                 return
-            places = self._enter(known)
+            places = self._places.enter(known)
             if known.destinations and not places and not known.local:
-                self._wait_for_room(entry_id, seen, known)
+                self._places.wait(entry_id, seen, known)
                 return
             await self._claim(standing, known, places)
         except Exception as error:
@@ -253,10 +219,10 @@ class Spool:
         try:
             claimed = await self.outbound.claim(standing.id, number, self._services.pod_name)
         except BaseException:
-            self._give_back(0, places)
+            self._places.leave(places)
             raise
         if not claimed:
-            self._give_back(0, places)
+            self._places.leave(places)
             self._due.add(standing.id, number, self._schedule.claim(outward=False))
             return
         unended = standing.claimed or bool(known.holder and not standing.attempts and not standing.results)
@@ -294,7 +260,8 @@ class Spool:
         finally:
             self._running.discard(entry_id)
             if handout is None:
-                self._give_back(taken, places)
+                self._services.budget.give(taken)
+                self._places.leave(places)
             else:
                 handout.leave()
                 self._services.budget.give(taken)
@@ -365,34 +332,6 @@ class Spool:
         known = self._watched.get(entry.id)
         return self._schedule.limit(entry, local=known is None or known.local)
 
-    # places at destinations
-
-    def _enter(self, known: Known) -> list[str]:
-        """The destinations at which there is a place, taken."""
-        return [name for name in known.destinations if self.relay.destinations.enter(name)]
-
-    def _give_back(self, octets: int, places: Collection[str]) -> None:
-        if octets:
-            self._services.budget.give(octets)
-        for name in places:
-            self.relay.destinations.leave(name)
-
-    def _wait_for_room(self, entry_id: str, seen: int, known: Known) -> None:
-        """No destination takes more of ours now: until one does, or is not left alone any more."""
-        closed = min(map(self.relay.destinations.closed_for, known.destinations))
-        if closed:
-            self._due.add(entry_id, seen, closed)
-        else:
-            self._waiting.add(entry_id, seen, known.destinations)
-            self._due.add(entry_id, seen, self._services.settings.outbound.retry_first)  # at the latest
-
-    def _on_room(self, name: str) -> None:
-        for entry_id, seen in self._waiting.next(name, self.relay.destinations.has_room):
-            if first := self._firsts.get(entry_id):
-                first.set()
-            else:
-                self._due.add(entry_id, seen, 0.0)
-
     # sweeps
 
     async def _sweep(self) -> None:
@@ -414,11 +353,8 @@ class Spool:
 
     def _due_at(self, standing: Standing) -> float | None:
         """When its next attempt is due; None where that is not known yet, or its destinations take no more just now."""
-        known, lanes = self._watched.get(standing.id), self.relay.destinations
-        if known is None or self._waiting.line(known.destinations):
-            return None
-        free = [name for name in known.destinations if lanes.has_room(name) and not lanes.closed_for(name)]
-        return self._schedule.due(standing, known) if free or known.local else None
+        known = self._watched.get(standing.id)
+        return None if known is None or not self._places.open_to(known) else self._schedule.due(standing, known)
 
     def _watch(self, standing: Standing) -> None:
         """Somebody may be at it: look again when they have had their time."""
@@ -443,18 +379,9 @@ class Spool:
         entry = await self.outbound.header(entry_id)
         if entry is None:
             return None
-        known = self._watched[entry_id] = await self._sort(entry, outward=entry.outward)
+        known = await sort(entry, self._services.directory, self.relay, outward=entry.outward)
+        self._watched[entry_id] = known
         return known
-
-    async def _sort(self, entry: SpoolEntry, *, outward: bool | None) -> Known:
-        """Recipients here and elsewhere. `outward` is the entry's, None before it is made. Raises Unavailable."""
-        domains = {recipient.rpartition("@")[2] for recipient in entry.recipients}
-        served = {name for name in domains if await self._services.directory.domain(name) is not None}
-        away = [recipient for recipient in entry.recipients if recipient.rpartition("@")[2] not in served]
-        if outward is False:
-            away = []
-        destinations = frozenset(map(self.relay.destination, away)) if away else frozenset()
-        return Known(bool(away), entry.holder, destinations, len(away) < len(entry.recipients))
 
     def _forget(self, entry_id: str) -> None:
         self._watched.pop(entry_id, None)

@@ -97,7 +97,6 @@ def send(answer: Callable[[float], Outcome], hours: float, kind: type[FakeRelay]
         )  # fmt: skip
         spool = Spool(services, random.Random(2))
         relay: Any = kind(clock, answer)
-        relay.destinations.on_room = spool._on_room
         spool._relay = relay
         spool.start()
         entry = SpoolEntry(spool.new_id(), "a@home.test", ("b@far.test",), clock.now(), user="a@home.test")
