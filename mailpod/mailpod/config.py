@@ -119,6 +119,8 @@ class ImapSettings(Settings):
     multiappend_messages: Positive = 1000
     save_limit: int | None = Field(default=None, ge=1000)
     """How many messages one COPY or APPEND may store (RFC 9738's SAVELIMIT); without it none is announced."""
+    message_limit: int | None = Field(default=None, ge=1000)
+    """How many messages one command may process (RFC 9738's MESSAGELIMIT); without it there is no limit."""
     progress_seconds: Seconds = 10
     """How often a client is told that its search still runs (RFC 9585)."""
     uid_batch_messages: int = Field(default=500, ge=1, le=500)
@@ -146,6 +148,12 @@ class ImapSettings(Settings):
     """Mailboxes beside the selected one of whose messages NOTIFY tells."""
     notify_messages: Positive = 500
     """New messages that are fetched unasked at once for NOTIFY; of more it tells no more."""
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> ImapSettings:
+        if self.save_limit is not None and self.message_limit is not None:
+            raise ValueError("`message_limit` is of COPY and APPEND too: without `save_limit`")  # RFC 9738 §3
+        return self
 
 
 class Pop3Settings(Settings):

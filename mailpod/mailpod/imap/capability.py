@@ -32,6 +32,8 @@ def capabilities(session: Session) -> bytes:
     words = [_ALWAYS, _LOGGED_IN, b"APPENDLIMIT=%d" % session.services.settings.imap.append_bytes]
     if session.services.settings.imap.save_limit is not None:
         words.append(b"SAVELIMIT=%d" % session.services.settings.imap.save_limit)
+    if session.services.settings.imap.message_limit is not None:
+        words.append(b"MESSAGELIMIT=%d" % session.services.settings.imap.message_limit)
     if session.state is State.NOT_AUTHENTICATED:
         if may_start_tls(session):
             words.append(b"STARTTLS")

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from mailpod import logs, metrics
@@ -275,6 +275,7 @@ class ImapSession(Session):
         clock = self.services.clock
         started = clock.elapsed()
         self.tag = command.tag
+        self.limited = None
         self.progress = Progress(command.tag, started, self.services.settings.imap.progress_seconds)
         try:
             if self.state not in rule.states:
@@ -309,6 +310,9 @@ class ImapSession(Session):
         with suppress(MailError):  # the command is done; what its answer lacks comes with the next change
             await self.renew()
         await self._fetch_new()
+        if self.limited is not None and done.code is None:
+            done, self.limited = replace(done, code=self.limited.code), None
+        self._tell_limited()
         self._answer(command.name, "ok", reply.accepted(command.tag, command.name, done))
         if done.after is not None:
             await done.after()
@@ -317,10 +321,15 @@ class ImapSession(Session):
         # RFC 7162 §3.2.10.2: a UID command may be answered with VANISHED, but not a search that has message numbers
         self.poll(rule.expunge and not searches_by_number(command.args), own)
 
+    def _tell_limited(self) -> None:
+        if self.limited is not None:
+            self.send(self.limited.untagged)
+
     def _fail(self, command: Command, rule: Rule, error: MailError) -> None:
         if isinstance(error, AccountClosed):
             self.leave(b"The mailbox was closed; log in again")
         self._poll_after(command, rule)
+        self._tell_limited()
         self._answer(command.name, error.imap[0].lower(), reply.refused(command.tag, error))
         self._count_bad(error)
 

@@ -24,6 +24,7 @@ from mailpod.net.wire import Wire
 
 if TYPE_CHECKING:
     from mailpod.auth.identity import Identity
+    from mailpod.imap.messagelimit import Limited
     from mailpod.imap.places import Place
     from mailpod.imap.view import View
     from mailpod.imap.watching import Own
@@ -44,7 +45,7 @@ class Session(Wire):
 
     __slots__ = (
         "_account", "_bye", "_cut", "_failures", "_identity", "_line", "_out", "_parser", "_queued", "_renewal",
-        "_selected", "annotates", "enabled", "notified", "progress", "shares", "tag",
+        "_selected", "annotates", "enabled", "limited", "notified", "progress", "shares", "tag",
     )  # fmt: skip
 
     protocol: ClassVar[str] = "imap"
@@ -55,6 +56,7 @@ class Session(Wire):
         self._selected: View | None = None
         self.enabled = Enabled()
         self.annotates = False  # METADATA is offered
+        self.limited: Limited | None = None  # what the running command did not process of its messages
         self.notified: Notified | None = None
         self.shares = False  # ACL is offered
         self.tag = b""  # of the running command

@@ -90,6 +90,17 @@ def _run(first: int, last: int) -> bytes:
     return b"%d" % first if first == last else b"%d:%d" % (first, last)
 
 
+def last(parts: Sequence[range], most: int) -> list[range]:
+    """The highest `most` numbers of `parts`."""
+    out: list[range] = []
+    for part in reversed(parts):
+        if most <= 0:
+            break
+        out.append(part[-most:])
+        most -= len(part)
+    return out[::-1]
+
+
 def without(parts: Sequence[range], positions: Sequence[int]) -> list[range]:
     """`parts` without these positions (ascending)."""
     out: list[range] = []

@@ -27,7 +27,7 @@ async def test_it_is_announced(client: Client, world: World) -> None:
 
 async def test_copy_is_refused_whole(client: Client) -> None:
     """RFC 9738 §3.1: with the lowest UID of those that would do."""
-    refused = b"a NO [MESSAGELIMIT 1000 10] Too many messages, at most 1000 are stored at once"
+    refused = b"a NO [MESSAGELIMIT 1000 10] Too many messages, at most 1000 at once"
     assert await client.refused(b"UID COPY 1:* Sent") == refused
     assert await client.refused(b"COPY 1:* Sent") == refused
     assert await client.ok(b"STATUS Sent (MESSAGES)") == [b"* STATUS Sent (MESSAGES 0)"]

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 from mailpod.errors import CannotDo
 from mailpod.imap.catenate import whole
 from mailpod.imap.fetchbody import UnknownCte
+from mailpod.imap.messagelimit import check_appended
 from mailpod.imap.places import opened
 from mailpod.imap.reply import Done
-from mailpod.imap.savelimit import check_appended
 from mailpod.imap.sets import wire
 from mailpod.mime.encoding import CannotEncode, without_nuls
 from mailpod.store import NewMessage

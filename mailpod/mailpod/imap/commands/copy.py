@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from mailpod.errors import Expunged
 from mailpod.imap import junk
+from mailpod.imap.messagelimit import check_copied
 from mailpod.imap.permanent import FLAG_RIGHTS
 from mailpod.imap.places import opened
 from mailpod.imap.reply import Done
-from mailpod.imap.savelimit import check_copied
 from mailpod.imap.sequence import resolve, uids_of
 from mailpod.imap.sets import wire
 from mailpod.store.bringing import bring

@@ -5,9 +5,11 @@ Invariant: exactly the messages that carry \\Deleted at the time of the command 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import compress
 from typing import TYPE_CHECKING
 
+from mailpod.imap.messagelimit import newest_uids
 from mailpod.imap.reply import Done
 from mailpod.imap.sequence import resolve, uids_of
 
@@ -24,12 +26,15 @@ async def run(session: Session, args: ExpungeArgs) -> Done | None:
     """Raises CannotDo after EXAMINE, NoPermission."""
     view = session.view
     view.check_writable("e")
-    uids = deleted(view.mailbox)
+    uids: Sequence[int] = deleted(view.mailbox)
+    limited = None
     if args.set is not None:
         uids = sorted(set(uids).intersection(uids_of(view, resolve(args.set, view, uid=True))))
+        uids, limited = newest_uids(session, uids)  # RFC 9738 §3.1: EXPUNGE itself has no limit
     if not uids:
         return None
     await view.account.expunge(view.mailbox, uids, guard=view.guard("e"))
+    session.limited = limited
     tell_expunged(session, view)
     return Done(highest_modseq(view))
 

@@ -18,6 +18,7 @@ from mailpod.imap import resync
 from mailpod.imap.fetchbody import PageSections, Values
 from mailpod.imap.fetchwire import Lines, add_metadata, flags_of, modseqs_of, positions_of, row_uids
 from mailpod.imap.lexer import BadCommand
+from mailpod.imap.messagelimit import check_page, newest
 from mailpod.imap.results import slice_of
 from mailpod.imap.sections import Section, marks_seen, section_of
 from mailpod.imap.sequence import resolve, uids_of
@@ -47,8 +48,9 @@ class _Plan:
         return not self.sections and set(self.names) <= {"FLAGS", "UID", "MODSEQ"}
 
 
-async def run(session: Session, args: FetchArgs) -> None:
-    """Raises Expunged at the end when messages asked for by number could not be had, and what the store raises.
+async def run(session: Session, args: FetchArgs, *, asked: bool = True) -> None:
+    """Raises Expunged at the end when messages asked for by number could not be had, MessageLimit, and what the store
+    raises.
 
     A message that another session expunged is answered as long as its data is there (RFC 2180 §4.1.1).
     """
@@ -58,15 +60,20 @@ async def run(session: Session, args: FetchArgs) -> None:
     plan = _plan(args, view.enabled)
     if "MODSEQ" in plan.names:
         session.enabled.condstore = True  # RFC 7162 §3.1
+    if args.partial is not None:
+        check_page(session, args.partial)
     positions = resolve(args.set, view, args.uid)
     if args.partial is not None:  # RFC 9394 §3.3; §3.4: of all in the set, before those that changed are chosen
         positions = runs(slice_of([at for part in positions for at in part], args.partial))
     if args.changed_since is not None:
         positions = _changed(session, view, args, args.changed_since, positions)
+    positions, limited = newest(session, view, positions) if asked else (positions, None)
     if plan.arrays_only:
+        session.limited = limited
         await _flags(session, view, plan, positions)
         return
     seen = await _mark_seen(view, positions) if plan.seen and not view.read_only and view.may("s") else frozenset()
+    session.limited = limited
     failure = await _Fetch(session, view, plan, seen).stream(positions)
     # RFC 3501 §6.4.8: UIDs that do not exist are no error, and the EXPUNGE follows at once. RFC 5530 §3 for numbers.
     if failure is not None and not (args.uid and isinstance(failure, Expunged)):
@@ -79,7 +86,7 @@ async def run_unasked(session: Session, view: View) -> None:
     for items, group in groupby(sorted(wanted), key=wanted.__getitem__):
         ranges = tuple((uid, uid) for uid in group)
         with suppress(MailError):
-            await run(session, FetchArgs(SequenceSet(ranges), items, uid=True))
+            await run(session, FetchArgs(SequenceSet(ranges), items, uid=True), asked=False)
 
 
 def _changed(session: Session, view: View, args: FetchArgs, since: int, positions: Sequence[range]) -> list[range]:

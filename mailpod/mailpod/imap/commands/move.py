@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from mailpod.imap import junk
 from mailpod.imap.commands.copy import carry, chosen, copyuid, is_within
 from mailpod.imap.commands.expunge import highest_modseq, tell_expunged
+from mailpod.imap.messagelimit import newest_uids
 from mailpod.imap.places import opened
 from mailpod.imap.reply import Done
 from mailpod.store.rights import every
@@ -26,7 +27,7 @@ async def run(session: Session, args: CopyArgs) -> Done | None:
     """Raises CannotDo after EXAMINE, TryCreate, NoPermission, OverQuota, and Expunged as COPY does."""
     view = session.view
     view.check_writable(_NEEDED)
-    uids = chosen(session, args)
+    uids, limited = newest_uids(session, chosen(session, args))
     if not uids:
         return Done(None, b"No messages to move")
     async with opened(session, args.mailbox) as place:
@@ -42,6 +43,7 @@ async def run(session: Session, args: CopyArgs) -> Done | None:
         if moved.source and view.access.who is None and place.own:
             junk.moved(session, view.mailbox, args.mailbox, moved)
         tells_uids = place.tells_uids
+    session.limited = limited
     if not moved.source:
         return Done(None, b"No messages moved")
     # RFC 6851 §4.3: COPYUID in an untagged OK, before the EXPUNGEs

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 from mailpod.errors import LimitReached
 from mailpod.imap import wire
-from mailpod.imap.commands.search import begin, check_charset, context_of, keep, saved
+from mailpod.imap.commands.search import begin, check_charset, context_of, find, keep, saved
 from mailpod.imap.enabled import UidRequired
 from mailpod.imap.filters import chosen
 from mailpod.imap.lexer import BadCommand
+from mailpod.imap.messagelimit import check_together
 from mailpod.imap.places import own_place, release, sharing
 from mailpod.imap.results import esearch, head
 from mailpod.imap.syntax_search import SELECTED, Return
@@ -30,7 +31,7 @@ _ALL: Final = Return(frozenset(("ALL",)))
 
 
 async def run(session: Session, args: MultisearchArgs) -> None:
-    """Raises LimitReached, and what reading messages raises."""
+    """Raises LimitReached, MessageLimit, and what reading messages raises."""
     check_charset(session, args.search)
     wanted = args.search.returns or _ALL
     only_selected = all(each.kind == SELECTED for each in args.filters)
@@ -47,15 +48,19 @@ async def run(session: Session, args: MultisearchArgs) -> None:
 async def _search(session: Session, args: MultisearchArgs, wanted: Return, others: dict[str, Place]) -> None:
     names = _names(session, args, others)
     selected = session.selected
+    whole = names != [session.selected.shown] if session.selected is not None else True
+    if whole:
+        await _check_messages(session, args, names, others)
     context = None
     if wanted.update and selected is not None:
         context = context_of(session, args.search, (), _head(session, selected))
     for name in names:
-        view = selected if selected is not None and selected.shown == name else _other(session, name, others)
+        view = _view(session, name, others)
         if view is None:
             continue
         search = begin(session, args.search, view)
-        positions = await saved(view, wanted, search.run(args.search.key))
+        found = search.run(args.search.key) if whole else find(session, search, args.search)
+        positions = await saved(view, wanted, found)
         # RFC 7377 §2.1: no response, whatever was asked for, where nothing is found
         if positions:
             session.send(esearch(search, _head(session, view), args.search, wanted, positions))
@@ -103,6 +108,19 @@ def _names(session: Session, args: MultisearchArgs, others: dict[str, Place]) ->
     if len(names) > most:
         raise LimitReached(f"More than {most} mailboxes are to be searched")
     return names
+
+
+async def _check_messages(
+    session: Session, args: MultisearchArgs, names: Sequence[str], others: dict[str, Place]
+) -> None:
+    if session.services.settings.imap.message_limit is not None:
+        views = [view for name in names if (view := _view(session, name, others)) is not None]
+        await check_together(session, [begin(session, args.search, view) for view in views], args.search.key)
+
+
+def _view(session: Session, name: str, others: dict[str, Place]) -> View | None:
+    selected = session.selected
+    return selected if selected is not None and selected.shown == name else _other(session, name, others)
 
 
 def _other(session: Session, name: str, others: dict[str, Place]) -> View | None:

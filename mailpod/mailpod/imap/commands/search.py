@@ -16,6 +16,7 @@ from mailpod.errors import MailError
 from mailpod.imap import wire
 from mailpod.imap.contexts import Context, TagReused, fixed, steady
 from mailpod.imap.lexer import BadCommand
+from mailpod.imap.messagelimit import searched as limited
 from mailpod.imap.reply import Done
 from mailpod.imap.results import esearch, head, highest, kept, numbers_of
 from mailpod.imap.search import Search
@@ -32,7 +33,13 @@ _SEARCH: Final = b"* SEARCH"
 async def run(session: Session, args: SearchArgs) -> Done:
     """Raises what reading messages raises."""
     check_charset(session, args)
-    return await answer(session, args, _SEARCH, lambda search: search.run(args.key))
+    return await answer(session, args, _SEARCH, lambda search: find(session, search, args))
+
+
+async def find(session: Session, search: Search, args: SearchArgs) -> Sequence[int]:
+    """Positions of what is found among the messages that one command may process."""
+    among, session.limited = await limited(session, search, args.key)
+    return await search.run(args.key, among)
 
 
 def check_charset(session: Session, args: SearchArgs) -> None:
@@ -100,6 +107,8 @@ def keep(session: Session, context: Context, uids: Sequence[int]) -> None:
     """Or refuse to (RFC 5267 §4.3.1)."""
     contexts = session.view.contexts
     reason = b"" if steady(context.key) else b"What matches changes with time"
+    if session.limited is not None:
+        reason = b"Not all messages were searched"
     if any(key.name == "RELEVANCY" for key in context.criteria):
         reason = b"An order by relevancy is not updated"
     if len(contexts) >= session.services.settings.imap.search_contexts:

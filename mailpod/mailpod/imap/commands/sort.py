@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mailpod.imap.commands.search import answer, check_utf8
+from mailpod.imap.messagelimit import check_ordered
 from mailpod.imap.sortkeys import in_order
 
 if TYPE_CHECKING:
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
 
 
 async def run(session: Session, args: SortArgs) -> Done:
-    """Raises what reading messages raises."""
+    """Raises MessageLimit, and what reading messages raises."""
     check_utf8(session, args.search)
-    return await answer(session, args.search, b"* SORT", lambda search: _sorted(search, args), args.criteria)
+    return await answer(session, args.search, b"* SORT", lambda search: _sorted(session, search, args), args.criteria)
 
 
-async def _sorted(search: Search, args: SortArgs) -> list[int]:
+async def _sorted(session: Session, search: Search, args: SortArgs) -> list[int]:
+    await check_ordered(session, search, args.search.key)
     return await in_order(search, await search.run(args.search.key), args.criteria)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mailpod.errors import Expunged, NoPermission
 from mailpod.imap import junk
+from mailpod.imap.messagelimit import newest
 from mailpod.imap.permanent import FLAG_RIGHTS
 from mailpod.imap.reply import Done
 from mailpod.imap.sequence import resolve, uids_of
@@ -34,7 +35,7 @@ async def run(session: Session, args: StoreArgs) -> Done | None:
     view = session.view
     view.check_writable()
     args = _allowed(view, args)
-    positions = resolve(args.set, view, args.uid)
+    positions, limited = newest(session, view, resolve(args.set, view, args.uid))
     uids, before = uids_of(view, positions), _flags(view, positions)
     unknown = view.owed()
     modified: list[int] = []
@@ -51,6 +52,7 @@ async def run(session: Session, args: StoreArgs) -> Done | None:
             guard=view.guard("swt" if whole else rights_for(args.flags)),
         )
         junk.marked(session, args, uids, modified)
+    session.limited = limited
     gone = view.gone(positions)
     if args.silent:
         # What others did to these messages is told once, by their flags after this command.

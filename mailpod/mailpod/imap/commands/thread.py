@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mailpod.imap.commands.search import begin, check_utf8, done
+from mailpod.imap.messagelimit import check_ordered
 from mailpod.imap.sortkeys import gathered
 from mailpod.imap.threads import by_latest, by_references, by_subject
 
@@ -36,9 +37,10 @@ class _Known:
 
 
 async def run(session: Session, args: ThreadArgs) -> Done:
-    """Raises what reading messages raises."""
+    """Raises MessageLimit, and what reading messages raises."""
     check_utf8(session, args.search)
     view, search = session.view, begin(session, args.search)
+    await check_ordered(session, search, args.search.key)
     positions = await search.run(args.search.key)
     whole = len(positions) == view.exists and view.uids is view.mailbox.uids
     key = (args.algorithm, args.search.uid)
