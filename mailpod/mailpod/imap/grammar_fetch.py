@@ -13,7 +13,7 @@ from mailpod.imap.syntax import FetchArgs, FetchAttr, FetchBinary, FetchBody, Fe
 _NAME: Final = re.compile(rb"[A-Za-z0-9.]+")
 _PATH: Final = re.compile(rb"[1-9][0-9]{0,9}(?:\.[1-9][0-9]{0,9})*")
 _WHAT: Final = re.compile(rb"HEADER\.FIELDS\.NOT|HEADER\.FIELDS|HEADER|TEXT|MIME", re.IGNORECASE)
-_PARTIAL: Final = re.compile(rb"<([0-9]{1,10})(?:\.([1-9][0-9]{0,9}))?>")
+_PARTIAL: Final = re.compile(rb"<([0-9]{1,19})(?:\.([1-9][0-9]{0,18}))?>")  # RFC 9051 §9 number64 "." nz-number64
 _TO_THE_END: Final = 2**63 - 1
 _LAZY: Final = re.compile(rb" \(LAZY\)", re.IGNORECASE)  # RFC 8970 §3.1
 _FAST: Final = ("FLAGS", "INTERNALDATE", "RFC822.SIZE")

@@ -96,6 +96,10 @@ class BadCharset(MailError):
     text = "The charset is not supported"
 
 
+class UnsavedCharset(BadCharset):
+    """The same where the result was to be saved: `$` is empty from then on (RFC 5182 §2.1)."""
+
+
 def search(cursor: Cursor, uid: bool = False) -> SearchArgs:
     cursor.space()
     wanted = returns(cursor)
@@ -120,8 +124,11 @@ def cancel_update(cursor: Cursor) -> CancelArgs:
 
 def program(cursor: Cursor, charset: bytes | None, uid: bool, wanted: Return | None = None) -> SearchArgs:
     """The search keys, up to the end of the command."""
-    keys = _Program(cursor, _codec(charset))
-    key = keys.keys()
+    try:
+        keys = _Program(cursor, _codec(charset))
+        key = keys.keys()
+    except BadCharset:
+        raise (UnsavedCharset if wanted is not None and "SAVE" in wanted.options else BadCharset) from None
     if wanted is not None and "RELEVANCY" in wanted.options and not keys.fuzzy:
         raise BadCommand("RELEVANCY is of FUZZY keys")  # RFC 6203 §4
     return SearchArgs(key, charset, uid, keys.modseq, wanted, keys.numbered, keys.fuzzy)
@@ -219,10 +226,6 @@ class _Program:
         except ValueError as error:
             raise BadCommand(f"Syntax error: {error}") from None
 
-    def _number(self) -> int:
-        self._cursor.space()
-        return self._cursor.number()
-
     def header(self) -> SearchKey:
         self._cursor.space()
         name = self._cursor.astring()
@@ -233,7 +236,8 @@ class _Program:
         return Flag(self._cursor.atom().decode("ascii"), present)
 
     def size(self, op: Literal["larger", "smaller"]) -> SearchKey:
-        return Size(op, self._number())
+        self._cursor.space()
+        return Size(op, self._cursor.large_number())  # RFC 9051 §9 search-key: number64
 
     def changed(self) -> SearchKey:
         """MODSEQ [entry-name entry-type] n: RFC 7162 §3.1.5."""
@@ -248,7 +252,8 @@ class _Program:
         return Modseq(self._cursor.large_number())
 
     def age(self, older: bool) -> SearchKey:
-        seconds = self._number()
+        self._cursor.space()
+        seconds = self._cursor.number()
         if not seconds:
             raise self._cursor.error("expected a number above 0 before here")  # RFC 5032 §3: nz-number
         return Age(older, seconds)

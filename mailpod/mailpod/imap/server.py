@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from array import array
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -25,6 +26,7 @@ from mailpod.imap import reply
 from mailpod.imap.capability import capabilities
 from mailpod.imap.commands import COMMANDS, fetch, notify
 from mailpod.imap.enabled import UidRequired
+from mailpod.imap.grammar_search import UnsavedCharset
 from mailpod.imap.lexer import BadCommand
 from mailpod.imap.notified import own_change
 from mailpod.imap.parser import NeedLiteral, Rejected
@@ -336,6 +338,8 @@ class ImapSession(Session):
     def _reject(self, rejected: Rejected) -> None:
         """A command that never got as far as to run."""
         self._give_back()
+        if isinstance(rejected.error, UnsavedCharset) and self.selected is not None:
+            self.selected.saved = array("I")  # RFC 5182 §2.1: after a NO the result is empty
         self.write(reply.refused(rejected.tag, rejected.error))
         self._count_bad(rejected.error)
         if rejected.fatal:

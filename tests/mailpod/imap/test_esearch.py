@@ -13,6 +13,7 @@ from tests.mailpod.imap.selected import Client, Desk, desk, keywords, letter
 from mailpod.errors import Unavailable
 from mailpod.imap.enabled import Enabled
 from mailpod.imap.results import slice_of
+from mailpod.store import NewMessage
 
 
 @pytest.fixture
@@ -162,6 +163,25 @@ async def test_a_search_that_fails(at: Desk, monkeypatch: pytest.MonkeyPatch) ->
         patch.setattr("mailpod.imap.search.Search.run", away)
         assert (await ann.say("SEARCH RETURN (SAVE) ALL")).startswith(b"NO [UNAVAILABLE]")
     assert await ann.say("SEARCH $") == b"* SEARCH\r\nOK SEARCH completed\r\n"
+
+
+async def test_a_search_in_an_unknown_charset(world: World) -> None:
+    """RFC 5182 §2.2, example 5."""
+    account = await world.account()
+    await account.append("INBOX", [NewMessage(b"x")])
+    client = await world.login(select="INBOX")
+    await client.ok(b"SEARCH RETURN (SAVE) ALL")
+    for unsaved in (b"SEARCH CHARSET KLINGON ALL", b"SEARCH RETURN (ALL) CHARSET KLINGON TEXT {4+}\r\nXXXX"):
+        assert (await client.refused(unsaved)).startswith(b"a NO [BADCHARSET ")
+        assert await client.ok(b"SEARCH $") == [b"* SEARCH 1"]
+    for saving in (
+        b"SEARCH RETURN (SAVE) CHARSET KLINGON TEXT {4+}\r\nXXXX",
+        b"UID SEARCH RETURN (MIN SAVE) CHARSET KLINGON ALL",
+        b"SORT RETURN (SAVE) (DATE) KLINGON ALL",
+    ):
+        await client.ok(b"SEARCH RETURN (SAVE) ALL")
+        assert (await client.refused(saving)).startswith(b"a NO [BADCHARSET ")
+        assert await client.ok(b"SEARCH $") == [b"* SEARCH"]
 
 
 async def test_within() -> None:

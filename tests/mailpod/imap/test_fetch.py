@@ -144,6 +144,8 @@ async def test_one_commit_sets_seen_for_the_whole_set(at: Desk) -> None:
         ("BODY.PEEK[]<0.4>", b"BODY[]<0> {4}\r\nFrom"),
         ("BODY.PEEK[1]<1.100>", b"BODY[1]<1> {2}\r\nne"),
         ("BODY.PEEK[1]<100.1>", b'BODY[1]<100> ""'),
+        ("BODY.PEEK[1]<1.9223372036854775807>", b"BODY[1]<1> {2}\r\nne"),
+        ("BODY.PEEK[1]<4294967296.4294967296>", b'BODY[1]<4294967296> ""'),
         ("BODY.PEEK[HEADER.FIELDS (SUBJECT)]<9.5>", b"BODY[HEADER.FIELDS (SUBJECT)]<9> {5}\r\nouter"),
         ("BODY.PEEK[HEADER.FIELDS (FROM NOPE)]", b"BODY[HEADER.FIELDS (FROM NOPE)] {13}\r\nFrom: a@b\r\n\r\n"),
         ("BODY.PEEK[HEADER.FIELDS (NOPE)]", b"BODY[HEADER.FIELDS (NOPE)] {2}\r\n\r\n"),

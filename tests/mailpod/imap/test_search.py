@@ -72,6 +72,8 @@ async def ann(at: Desk) -> Client:
         ("SENTSINCE 6-Feb-1994", "1 3"),
         ("LARGER 200", "2"),
         ("SMALLER 130", "1 3"),
+        ("LARGER 4294967296", ""),
+        ("SMALLER 9223372036854775807", "1 2 3 4"),
         ("SUBJECT PLAIN", "1"),
         ('SUBJECT "that is FOLDED"', ""),
         ('SUBJECT "that  is"', "3"),
