@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mailpod.imap.derived import take
 from mailpod.imap.syntax_search import Body, Header, Text
-from mailpod.mime.folding import fold
+from mailpod.mime.collation import casemap
 from mailpod.mime.headers import CACHED_FIELDS, field_values, parse_fields
 from mailpod.mime.likeness import Likeness
 from mailpod.mime.text import decode_header, decoded_text
@@ -50,7 +50,7 @@ async def _by_header(search: Search, name: bytes, likeness: Likeness, open_: Seq
 
 
 def _of_values(values: Sequence[bytes], likeness: Likeness) -> int:
-    return likeness.of([fold(decode_header(value)) for value in values]) if values else 0
+    return likeness.of([casemap(decode_header(value)) for value in values]) if values else 0
 
 
 async def _by_text(search: Search, likeness: Likeness, where: Where, open_: Sequence[int]) -> dict[int, int]:
@@ -59,7 +59,7 @@ async def _by_text(search: Search, likeness: Likeness, where: Where, open_: Sequ
     out = {view.seq_of(uid) - 1: score for uid, score in known.scores.items()}
     left = [view.seq_of(uid) - 1 for uid in array("I", known.left)]
     read = search.read(
-        lambda data, parts, size: likeness.of(map(fold, decoded_text(data, parts, size, headers=headers))), left
+        lambda data, parts, size: likeness.of(map(casemap, decoded_text(data, parts, size, headers=headers))), left
     )
     async with aclosing(read):
         return out | {position: score async for position, score in read}

@@ -227,10 +227,10 @@ class Search:
     async def _by_text(self, needle: Needle, where: Where, open_: Positions, name: bytes = b"") -> Positions:
         """BODY, TEXT, and a header field `name` that pages do not keep; what was found out before is not read again."""
         view = self._view
-        known = remembered(view.mailbox, (where, name), needle.folded)
+        known = remembered(view.mailbox, (where, name), needle.mapped)
         uids = BitMap(self.uids(open_))
         if unknown := uids - known.asked:
-            narrowed = await view.account.narrow(view.mailbox, needle.folded, array("I", unknown), where)
+            narrowed = await view.account.narrow(view.mailbox, needle.mapped, array("I", unknown), where)
             known.asked.update(unknown - narrowed.left)
             known.found.update(narrowed.found)
             positions = [view.seq_of(uid) - 1 for uid in narrowed.left]

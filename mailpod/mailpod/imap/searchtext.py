@@ -1,4 +1,4 @@
-"""Substrings as SEARCH compares them (RFC 3501 §6.4.4): case does not count, encodings are undone. No I/O.
+"""Substrings as SEARCH compares them (RFC 5255 §4.6): encodings are undone, and RFC 5051 compares. No I/O.
 
 Invariants: what the cheap look at raw octets rules out could not match; everything else is decoded and compared.
 Nothing raises, whatever a message holds.
@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import Final
 
 from mailpod.mime.addresses import mailboxes
-from mailpod.mime.folding import fold
+from mailpod.mime.collation import casemap
 from mailpod.mime.headers import field_values, parse_fields
 from mailpod.mime.text import decode_header, decoded_text
 
@@ -26,19 +26,19 @@ _ADDRESSES: Final = frozenset((b"from", b"to", b"cc", b"bcc"))
 class Needle:
     """One string asked for."""
 
-    __slots__ = ("_blank", "_folded", "_word")
+    __slots__ = ("_blank", "_mapped", "_word")
 
     def __init__(self, value: str) -> None:
-        self._folded = fold(value)
-        words = self._folded.split()
+        self._mapped = casemap(value)
+        words = self._mapped.split()
         self._blank = not words
         # White space may be folded in a header: the longest word is what raw octets surely hold
-        self._word = max(words, key=len).encode() if words and self._folded.isascii() else b""
+        self._word = max(words, key=len).lower().encode() if words and self._mapped.isascii() else b""
 
     @property
-    def folded(self) -> str:
-        """What the folded text must hold."""
-        return self._folded
+    def mapped(self) -> str:
+        """What the text must hold, both as RFC 5051 maps them."""
+        return self._mapped
 
     def possible(self, raw: bytes) -> bool:
         """False where `raw`, decoded, cannot hold the string."""
@@ -50,7 +50,7 @@ class Needle:
         return any(sign in lower for sign in _DISGUISES)
 
     def in_text(self, text: str) -> bool:
-        return self._folded in fold(text)
+        return self._mapped in casemap(text)
 
     def in_fields(self, raw: bytes, name: bytes) -> bool:
         """Does a field `name` (lower case) of this header block hold the string? The empty one asks for the field."""

@@ -1,4 +1,4 @@
-"""Text as SEARCH compares it: case does not count, and composed and decomposed letters are alike."""
+"""Text as FUZZY compares it (RFC 6203 §5): ß is like ss, a ligature like its letters, whatever their case."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import unicodedata
 
 
 def fold(text: str) -> str:
-    """Near to RFC 5051. What is indexed (store/postings.py) and what is asked for are both folded so."""
+    """Full case folding of what `casemap` (collation.py) gives, which what is indexed is."""
     if text.isascii():
         return text.lower()
     return unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())

@@ -1,7 +1,8 @@
 """How like a text is to a string, for SEARCH FUZZY (RFC 6203): each word of the string is to be like one of the text.
 
-Invariants: all texts are folded (folding.py). A word is like another only if enough of its trigrams are somewhere in
-the text, so postings rule out what is not like. Time is linear in a text, for a bounded number of words.
+Invariants: texts come as they are indexed (collation.py), and are folded here. A word is like another only if enough of
+its trigrams are somewhere in the text, so postings rule out what is not like. Time is linear in a text, for a bounded
+number of words.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from mailpod.mime.collation import casemap
 from mailpod.mime.folding import fold
 
 EXACT: Final = 100
@@ -40,14 +42,14 @@ class Likeness:
     __slots__ = ("words",)
 
     def __init__(self, value: str) -> None:
-        words = dict.fromkeys(word[:_LONGEST] for word in _WORD.findall(_bare(fold(value))))
+        words = dict.fromkeys(word[:_LONGEST] for word in _WORD.findall(_bare(fold(casemap(value)))))
         self.words: tuple[Word, ...] = tuple(map(_word, list(words)[:_WORDS]))
 
     def of(self, texts: Iterable[str]) -> int:
-        """0, or 1 to 95: how like folded texts together are. What holds the string itself is for the caller to know."""
+        """0, or 1 to 95: how like texts together are. What holds the string itself is for the caller to know."""
         if not self.words:
             return 0
-        whole = " ".join(["", *(piece for text in texts for piece in text.split()), ""])
+        whole = " ".join(["", *(piece for text in texts for piece in fold(text).split()), ""])
         if any(sum(gram in whole for gram in word.grams) < word.needed for word in self.words):
             return 0
         found = set(_WORD.findall(_bare(whole)))

@@ -381,7 +381,7 @@ class Account:
         return self.finder.bodies(at)
 
     async def narrow(self, mailbox: Mailbox, text: str, uids: Sequence[int], where: Where) -> Narrowed:
-        """Which of `uids` (ascending) hold `text`, folded (mime/folding.py), there, and which must be read for it."""
+        """Which of `uids` (ascending) hold `text`, mapped (mime/collation.py), there, and which must be read for it."""
         self._store.index_if_due(self, mailbox)
         with self._store.pace:
             return await self._store.searching.narrow(self.prefix, mailbox, text, uids, where)

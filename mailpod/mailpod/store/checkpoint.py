@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -46,9 +46,17 @@ class RootBox(msgspec.Struct):
     state: list[PageRef]
     overlay: StatePage
     relocated: list[tuple[int, list[Move]]] = []
-    search: list[SearchRef] = []
+    search: list[list[PageRef | None]] = []
     annotations: list[tuple[str, str]] = []
     acl: list[tuple[str, str, str]] = []
+    mapped: list[SearchRef] = []
+
+    def search_pages(self) -> Iterator[PageRef]:
+        """Those that earlier versions look up too."""
+        for segment in self.search:
+            yield from filter(None, segment)
+        for ref in self.mapped:
+            yield from ref.refs()
 
 
 class Root(msgspec.Struct):
@@ -147,7 +155,7 @@ def _load_box(entry: RootBox, state: Sequence[StatePage]) -> Mailbox:
         raise BadPage(f"mailbox {entry.id}: {len(box.uids)} messages in its pages, {entry.exists} in the checkpoint")
     box.segments = [Segment(ref.first, ref.last, ref) for ref in entry.pages]
     box.relocated = dict(entry.relocated)
-    box.search = list(entry.search)
+    box.search = list(entry.mapped)
     box.acl = {who: (incarnation, rights) for who, incarnation, rights in entry.acl}
     box.forget_changes(entry.modseq)
     return box

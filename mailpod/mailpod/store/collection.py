@@ -264,7 +264,7 @@ class _Collection:
 
 
 def _search_names(root: Root) -> set[str]:
-    return {f"page/{ref.id}" for box in root.boxes for each in box.search for ref in each.refs()}
+    return {f"page/{ref.id}" for box in root.boxes for ref in box.search_pages()}
 
 
 def _anchor(entries: Sequence[Entry], now: float, grace: float) -> Entry | None:

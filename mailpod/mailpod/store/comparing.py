@@ -41,7 +41,7 @@ class Comparing:
         self.octets = 0
 
     async def holding(self, places: Sequence[Location], text: str, *, headers: bool) -> list[int]:
-        """UIDs of the texts at `places` (frames, in keys of the bucket) that hold `text`, which is folded.
+        """UIDs of the texts at `places` (frames, in keys of the bucket) that hold `text`, which is mapped.
 
         Raises BadPage, NotFound, StorageError.
         """

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ..errors import Damaged, Expunged
 from ..logs import event
-from ..mime.folding import fold
+from ..mime.collation import casemap
 from ..mime.text import decoded_text
 from .mailbox import Mailbox
 from .objects import NotFound
@@ -52,7 +52,7 @@ class _Text:
         """None where the message must always be read."""
         if self.data is None:
             return None
-        header, *bodies = map(fold, decoded_text(self.data, self.parts, self.header_size, headers=True))
+        header, *bodies = map(casemap, decoded_text(self.data, self.parts, self.header_size, headers=True))
         body: set[str] = set()
         for text in bodies:
             body |= words(text)
@@ -180,7 +180,7 @@ async def _whole(store: Store, account: Account, segment: SearchRef) -> Made | N
         if checksum(data) != ref.sum:
             return None
         pages.append(data)
-    return Made(*pages) if segment.texts else None
+    return Made(*pages)
 
 
 async def _write(store: Store, account: Account, made: Made, covers: tuple[int, int, int]) -> SearchRef:

@@ -140,7 +140,7 @@ def _plan_box(
     root.relocated = [(uid, moves[:]) for uid, moves in sorted(box.relocated.items()) if uid not in made.folded]
     root.annotations = sorted(box.annotations.items())
     root.acl = [(who, *granted) for who, granted in sorted(box.acl.items())]
-    root.search = [each for each in box.search if _alive(box, each.terms.first, each.terms.last)]
+    root.mapped = [each for each in box.search if _alive(box, each.terms.first, each.terms.last)]
     plan.root.boxes.append(root)
     plan.boxes.append(made)
 

@@ -6,6 +6,7 @@ Invariants
 - The trigrams of a message's own header are apart from those of its body: BODY does not find what headers say.
 - Blocks are read one by one: each has its own checksum, in the page of terms.
 - Trigrams are those of words, each between two blanks: what is white space in a text counts as a blank here.
+- Words that folding changes are there once more as FUZZY reads them, apart too: no other search finds them by that.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ import msgspec
 import zstandard
 from pyroaring import BitMap
 
+from ..mime.collation import casemap
+from ..mime.folding import fold
 from . import texts
 from .ops import PageRef
 from .page import BadPage, Location, little, seal, unlittle, unseal
@@ -39,20 +42,18 @@ _ASKED: Final = 12  # trigrams of one string that are looked up
 _MOST_ROWS: Final = 1 << 16
 _INDEXED: Final = re.compile(r"(?=([ \S]\S[ \S]))")  # of a word and the blanks around it
 IN_HEADER: Final = "\0"  # before a trigram of the message's own header
+FOLDED: Final = "\1"  # before one of a word that was folded, wherever it stands
 
 
 class SearchRef(msgspec.Struct, frozen=True, array_like=True):
-    """A segment: its page of terms, and the pages of postings and texts that this one describes.
-
-    Segments of earlier versions have no texts.
-    """
+    """A segment: its page of terms, and the pages of postings and texts that this one describes."""
 
     terms: PageRef
     postings: PageRef
-    texts: PageRef | None = None
+    texts: PageRef
 
     def refs(self) -> list[PageRef]:
-        return [self.terms, self.postings, *([self.texts] if self.texts else [])]
+        return [self.terms, self.postings, self.texts]
 
 
 class Made(NamedTuple):
@@ -118,17 +119,22 @@ _PACK = msgspec.msgpack.Encoder()
 
 
 def words(text: str) -> set[str]:
-    """What a segment is built of: the words of a folded text, which recur, so that few are taken apart."""
+    """What a segment is built of: the words of a mapped text, which recur, so that few are taken apart."""
     return set(text.split())
 
 
+def folded(found: Iterable[str]) -> set[str]:
+    """Of words that folding changes, not only in case: what is made of them."""
+    return {other for word in found if (other := casemap(fold(word))) != word}
+
+
 def exact(text: str) -> bool:
-    """Whether the rows of a folded string's one trigram are those of the messages that hold it."""
+    """Whether the rows of a mapped string's one trigram are those of the messages that hold it."""
     return len(text) == 3 and len(text.split()) == 1 and text == text.strip()
 
 
 def asked(text: str, mark: str = "") -> list[bytes]:
-    """The trigrams to look up for a folded string: all that are indexed, or some from everywhere in it.
+    """The trigrams to look up for a mapped string: all that are indexed, or some from everywhere in it.
 
     `mark` may be IN_HEADER. Of a string that is short there are none: then postings can say nothing.
     """
@@ -150,7 +156,8 @@ class Builder:
         self._always: list[int] = []
         self._texts = [texts.HEADER]
         self._keys: list[Keys] = []
-        self._rows: dict[str, defaultdict[str, list[int]]] = {mark: defaultdict(list) for mark in ("", IN_HEADER)}
+        marks = ("", IN_HEADER, FOLDED)
+        self._rows: dict[str, defaultdict[str, list[int]]] = {mark: defaultdict(list) for mark in marks}
 
     def __len__(self) -> int:
         return len(self._uids)
@@ -167,6 +174,7 @@ class Builder:
 
         `text` is its frame (texts.py); where one message is without `keys`, the segment is.
         """
+        header = set(header)
         row = len(self._uids)
         if keys is not None:
             self._keys.append(keys)
@@ -175,7 +183,7 @@ class Builder:
         if body is None:
             self._always.append(row)
             return
-        for mark, found in (("", body), (IN_HEADER, header)):
+        for mark, found in (("", body), (IN_HEADER, header), (FOLDED, folded(body | header))):
             rows = self._rows[mark]
             for word in found:
                 rows[word].append(row)

@@ -19,13 +19,14 @@ from typing import Final, Literal, TypeAlias
 from pyroaring import BitMap
 
 from ..logs import event
+from ..mime.collation import casemap
 from ..mime.likeness import Likeness, Word
 from .bodies import Cache
 from .columns import Columns
 from .comparing import Comparing
 from .objects import NotFound, ObjectStore, StorageError
 from .page import BadPage
-from .postings import IN_HEADER, SearchRef, Terms, asked, exact, gram_key, read_block, read_terms, unpack_rows
+from .postings import FOLDED, IN_HEADER, SearchRef, Terms, asked, exact, gram_key, read_block, read_terms, unpack_rows
 from .settings import StoreSettings
 from .sortkeys import SortKeys, unpack_keys
 
@@ -71,7 +72,7 @@ class Searching:
         return self._octets + self._comparing.octets
 
     async def narrow(self, prefix: str, box: Columns, text: str, uids: Sequence[int], where: Where) -> Narrowed:
-        """Which of `uids` (ascending) hold `text`, which is folded (mime/folding.py), there, as far as is known."""
+        """Which of `uids` (ascending) hold `text`, which is mapped (mime/collation.py), there, as far as is known."""
         segments = [each for each in box.search if uids and each.terms.first <= uids[-1] and each.terms.last >= uids[0]]
         if not segments or not text:
             return Narrowed(left=BitMap(uids))
@@ -114,7 +115,7 @@ class Searching:
         likely = among & terms.uids_of(rows - terms.always)
         if trigrams and exact(text) and where != "header":
             return Narrowed(likely, left)
-        if segment.texts is None or where == "header":
+        if where == "header":
             return Narrowed(left=left | likely)
         key = f"{prefix}page/{segment.texts.id}"
         places = [at for row in rows - terms.always if (at := terms.text(key, row)).uid in likely]
@@ -129,23 +130,20 @@ class Searching:
         for segment in list(box.search) if where != "header" else ():
             among = BitMap(uids[bisect_left(uids, segment.terms.first) : bisect_right(uids, segment.terms.last)])
             try:
-                found = await self._resembling(prefix, segment, likeness, where, among) if among else None
+                found = await self._resembling(prefix, segment, likeness, where, among) if among else Resembling()
             except (NotFound, BadPage) as error:
                 _forget(prefix, box, segment, error)
                 break
             except StorageError:
                 continue
-            if found is not None:
-                scores |= found.scores
-                left = left - among | found.left
+            scores |= found.scores
+            left = left - among | found.left
         return Resembling({uid: score for uid, score in scores.items() if score}, left)
 
     async def _resembling(
         self, prefix: str, segment: SearchRef, likeness: Likeness, where: Where, among: BitMap
-    ) -> Resembling | None:
+    ) -> Resembling:
         """Raises NotFound, BadPage, StorageError."""
-        if segment.texts is None:
-            return None
         terms = await self._load_terms(prefix, segment)
         rows = BitMap(range(len(terms.uids))) - terms.always
         for word in likeness.words:
@@ -159,7 +157,7 @@ class Searching:
         """Rows that have as many of a word's trigrams as are needed."""
         reached = [BitMap() for _ in range(word.needed)]  # with one of them at least, with two …
         for gram in word.grams:
-            keys = [gram_key(mark + gram) for mark in _MARKS[where]]
+            keys = [gram_key(mark + casemap(gram)) for mark in (*_MARKS[where], FOLDED)]
             rows = BitMap.union(*[await self._rows(prefix, segment, terms, [key]) for key in keys])
             for at in range(word.needed - 1, 0, -1):
                 reached[at] |= reached[at - 1] & rows

@@ -1,5 +1,5 @@
-"""Folded texts of messages, kept beside their postings (FORMAT.md, "Search"): what may hold a string is compared
-with it without the message. No I/O.
+"""Texts of messages, mapped as they are compared (mime/collation.py), kept beside their postings (FORMAT.md,
+"Search"): what may hold a string is compared with it without the message. No I/O.
 
 Invariants
 - A frame decides as the message would: it has all that SEARCH TEXT compares, and its marks stand in no string, since
@@ -26,12 +26,12 @@ _KEPT_AT_ONCE: Final = 8 << 20  # nor are more than these of one run
 
 
 def octets(text: str) -> bytes:
-    """A folded text or string as it is compared."""
+    """A text or string that is mapped."""
     return text.encode("utf-8", "surrogatepass")
 
 
 def frame(header: str, bodies: Iterable[str]) -> bytes | None:
-    """The folded texts of one message; None where they are too long."""
+    """The texts of one message; None where they are too long."""
     pieces = [octets(header), _HEADER_END]
     for body in bodies:
         pieces += octets(body), _PART_END
@@ -53,7 +53,7 @@ def holding(texts: Iterable[bytes], string: bytes, *, headers: bool) -> list[boo
 
 
 def scores(frames: Iterable[bytes], score: Callable[[list[str]], int], *, headers: bool) -> list[int]:
-    """What `score` gives for the texts of each frame, which are folded. Raises BadPage."""
+    """What `score` gives for the texts of each frame. Raises BadPage."""
     unpack = zstandard.ZstdDecompressor().decompress
     try:
         return [score(_pieces(unpack(packed, max_output_size=_MOST), headers)) for packed in frames]

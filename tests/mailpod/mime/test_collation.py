@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import random
+import sys
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +14,7 @@ from tests.mailpod.mime.strategies import messages
 
 from mailpod.mime.collation import casemap
 from mailpod.mime.envelopes import Address, Heads, heads, subject_of
+from mailpod.mime.folding import fold
 from mailpod.mime.scan import scan
 
 
@@ -35,9 +40,51 @@ def test_the_order_and_what_differs() -> None:
     assert casemap("가") == "가"  # Hangul syllables have no Decomposition property
 
 
-@given(st.text())
-def test_any_text(text: str) -> None:
-    assert casemap(text) == "".join(map(casemap, text))
+def prepared(character: str) -> str:
+    """RFC 5051 §2 (2), step by step."""
+    title = character.title()
+    made = title if len(title) == 1 else character
+    while True:
+        pieces = [unicodedata.decomposition(each).split() for each in made]
+        if not any(pieces):
+            return made
+        made = "".join(
+            "".join(chr(int(code, 16)) for code in piece if code[0] != "<") if piece else each
+            for each, piece in zip(made, pieces, strict=True)
+        )
+
+
+EVERY = "".join(map(chr, range(sys.maxunicode + 1)))
+SPECIAL = [
+    each
+    for each in EVERY
+    if unicodedata.decomposition(each) or unicodedata.combining(each) or each.title() != each or each.casefold() != each
+]
+
+
+def test_every_code_point_alone_and_between_others() -> None:
+    expected = {each: prepared(each) for each in SPECIAL}
+    assert casemap(EVERY) == EVERY.translate(str.maketrans(expected))
+    assert [casemap(each) for each in SPECIAL] == list(expected.values())
+    for order in (SPECIAL[::-1], random.Random(1).sample(SPECIAL, len(SPECIAL))):
+        assert casemap("".join(order)) == "".join(map(expected.__getitem__, order))
+
+
+def test_the_example_of_the_text() -> None:
+    assert casemap("\u01c4") == "Dz\u030c"  # RFC 5051 §2 (2)(b)
+
+
+def test_folding_puts_no_white_space_into_a_word() -> None:
+    """What postings have of a folded word is what FUZZY reads in a text."""
+    for mapped in map(casemap, SPECIAL):
+        assert fold(mapped).split() == [fold(word) for word in mapped.split()]
+
+
+@given(st.text(), st.text())
+def test_any_text(one: str, two: str) -> None:
+    """What is in a text is in its map."""
+    assert casemap(one + two) == casemap(one) + casemap(two)
+    assert casemap(one) == "".join(map(prepared, one))
 
 
 @given(messages)

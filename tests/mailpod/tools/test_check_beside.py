@@ -46,7 +46,7 @@ async def test_broken_search_postings_are_said_and_harm_nobody(which: str, how: 
     planted = await plant()
     ref = await indexed(planted)
     root = decode_root(await planted.objects.get((await planted.keys("checkpoint/"))[0]))
-    _, second = next(box.search for box in root.boxes if box.name == "INBOX")
+    _, second = next(box.mapped for box in root.boxes if box.name == "INBOX")
     key = f"{ref.prefix}page/{getattr(second, which).id}"
     assert await notes(planted) == []
     if how == "missing":

@@ -173,7 +173,7 @@ class Index:
         """The ids of all pages that a readable checkpoint names, those in tables too."""
         out: set[str] = set()
         for root in self.roots.values():
-            out.update(ref.id for box in root.boxes for each in box.search for ref in each.refs())
+            out.update(ref.id for box in root.boxes for ref in box.search_pages())
             for kind, ref, _ in _named(root):
                 out.add(ref.id)
                 if kind == "table" and self._checked.get((ref.id, ref.sum, kind)):

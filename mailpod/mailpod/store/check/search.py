@@ -16,7 +16,7 @@ async def check_search(index: Index, found: Contents, findings: Findings, *, who
     """One segment after the other, which may have tens of megabytes; read where `whole`. Raises StorageError."""
     root = index.roots.get(max(index.roots, default=0))
     for box in root.boxes if root is not None else ():
-        for segment in box.search:
+        for segment in box.mapped:
             for kind, page in await _broken(segment, index, found, whole):
                 findings.add(
                     f"search-{kind}", f"{found.prefix}page/{page}",
