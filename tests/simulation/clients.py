@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mailpod.errors import Damaged, Expunged, MailError
@@ -10,6 +12,7 @@ from mailpod.store import Account, Mailbox, NewMessage
 
 from .activity import activity
 from .faults import GRACE
+from .keeping import BIN
 from .oracle import Address, Copy
 from .rights import GUEST, GUESTS
 from .truth import Broken
@@ -23,7 +26,16 @@ _STEPS = (
     ("marked", 1), ("annotate", 1), ("grant", 2),
 )  # fmt: skip
 
-_ACTIVITIES = {"marked": "append", "move": "copy", "annotate": "folder", "grant": "folder"}
+_BIN_STEPS = (("bin", 6), ("rescue", 3))
+
+_ACTIVITIES = {
+    "bin": "copy",
+    "rescue": "copy",
+    "marked": "append",
+    "move": "copy",
+    "annotate": "folder",
+    "grant": "folder",
+}
 
 
 class Client:
@@ -37,7 +49,7 @@ class Client:
 
     async def run(self) -> None:
         rng, link = self._rng, self._pod.link
-        names, weights = zip(*_STEPS, strict=True)
+        names, weights = zip(*_STEPS, *(_BIN_STEPS if self._world.keeps else ()), strict=True)
         while True:
             await link.wait(rng.expovariate(0.5))
             self._address = self._world.some_address(rng)
@@ -72,10 +84,12 @@ class Client:
     async def _marked(self, account: Account) -> None:
         await self._append(account, "INBOX", frozenset(["\\Seen"]))
 
-    def _find(self, account: Account, count: int) -> tuple[str, list[Copy], list[int]] | None:
+    def _find(
+        self, account: Account, count: int, names: Sequence[str] = _NAMES
+    ) -> tuple[str, list[Copy], list[int]] | None:
         """Some messages of one mailbox as this pod sees it."""
         rng = self._rng
-        box = account.mailboxes.get(name := rng.choice(_NAMES))
+        box = account.mailboxes.get(name := rng.choice(names))
         truth = self._address.truths.get(account.prefix)
         if box is None or truth is None or not box.exists:
             return None
@@ -121,6 +135,21 @@ class Client:
             return
         name, _, uids = found
         await account.move(account.mailbox(name), uids, self._rng.choice([to for to in _NAMES if to != name]))
+
+    async def _bin(self, account: Account) -> None:
+        found = self._find(account, self._rng.choice([1, 2, 6]))
+        if found is None:
+            return
+        name, copies, uids = found
+        for copy in copies:
+            copy.binned = asyncio.get_running_loop().time() if copy.binned is None else copy.binned
+        await account.move(account.mailbox(name), uids, BIN)
+
+    async def _rescue(self, account: Account) -> None:
+        """What is about to expire too, as a round may begin at any moment."""
+        found = self._find(account, self._rng.choice([1, 2, 6]), [BIN])
+        if found is not None:
+            await account.move(account.mailbox(BIN), found[2], "INBOX")
 
     async def _copy(self, account: Account) -> None:
         found = self._find(account, self._rng.choice([1, 2, 6]))

@@ -17,6 +17,7 @@ from mailpod.store.state import State
 from .activity import activity
 from .faults import GRACE, Dice
 from .guests import check_hints
+from .keeping import check_rounds
 from .oracle import Oracle
 from .queueing import check_accepted
 from .truth import Broken, Truth
@@ -128,6 +129,8 @@ async def settle(world: World) -> None:
         await operator.purge(address)
         if address.wanted:
             await _look_through(world, judge, address.name)
+    await check_rounds(judge)
+    world.table.done["expired"] += world.oracle.expired
     _check_erased(world)
     check_hints(world)
     check_accepted(world.oracle, world.elsewhere, world.accepted)

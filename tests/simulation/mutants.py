@@ -8,10 +8,11 @@ from __future__ import annotations
 from .mutating import Mutation
 
 RULES = tuple(map(str, range(1, 21)))
-INVARIANTS = ("present once", "UIDs", "modseq", "live bytes", "replay", "sessions", "notified", "rights")
+INVARIANTS = ("present once", "UIDs", "modseq", "live bytes", "replay", "sessions", "notified", "rights", "retention")
 
 _LOG = "mailpod.store.log:Log."
 _COLLECT = "mailpod.store.collection:"
+_DUE = "mailpod.retention.due:due"
 _PROTOCOL = "tests/mailpod/store/test_protocol.py::"
 
 MUTATIONS: tuple[Mutation, ...] = (
@@ -283,5 +284,32 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a hint of a shared mailbox goes as soon as nothing is granted", "rights",
         (("mailpod.store.shares:Shares.tidy", "now - hint.modified > self._store.settings.grace", "True"),),
         test="tests/mailpod/store/test_rights.py::test_hints_lead_to_owners_and_go_when_nothing_is_shared",
+    ),
+    Mutation(
+        "a message expires by its own date, and not by when it came into the folder", "retention",
+        ((_DUE, "came = max(came, page.saved[row])", "came = max(came, page.dates[row])"),),
+        seeds=(7,),
+    ),
+    Mutation(
+        "a message expires though one before it in the folder does not", "retention",
+        ((_DUE, "came = max(came, page.saved[row])", "came = page.saved[row]"),
+         (_DUE, "now - seconds:\n                return found", "now - seconds:\n                continue")),
+        seeds=(183,),
+    ),
+    Mutation(
+        "a message that was moved has been in the folder for as long as in the one before", "retention",
+        (("mailpod.store.uploads:Uploads.copy_source", "page.record(row, saved=saved)", "page.record(row, saved=page.saved[row])"),
+         ("mailpod.store.uploads:Uploads.copy_source", "settings.page_messages], saved=saved", "settings.page_messages]")),
+        seeds=(7,),
+    ),
+    Mutation(
+        "what is due is told by the pod's clock", "retention",
+        (("mailpod.retention.keeper:Retention._batch", "await self.rounds.now()", "self._services.clock.now()"),),
+        seeds=(15,),
+    ),
+    Mutation(
+        "one batch of a folder is all that a round deletes", "retention",
+        (("mailpod.retention.keeper:Retention._folder", "if not deleted:", "if deleted or True:"),),
+        seeds=(55,),
     ),
 )  # fmt: skip

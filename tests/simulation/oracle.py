@@ -13,10 +13,12 @@ from mailpod.store import ops
 from mailpod.store.names import encode_local_part
 from mailpod.store.ops import decode_header
 from mailpod.store.state import State
+from mailpod.store.uidset import decode_uids
 
 from .activity import current
 from .bucket import Bucket
 from .faults import GRACE
+from .keeping import check_binned, check_expired
 from .rights import Guests
 from .truth import Broken, Truth, bucket_time
 
@@ -32,6 +34,7 @@ class Copy:
     flags: dict[str, bool] = field(default_factory=dict)  # acknowledged, with nothing asked after
     unsure: set[str] = field(default_factory=set)  # flags that an unanswered command may have changed
     copies: list[int] = field(default_factory=lambda: [1, 1])  # fewest and most that there may be
+    binned: float | None = None  # virtual time, when first a client put one into the bin
 
 
 @dataclass
@@ -47,6 +50,7 @@ class Address:
     guests: Guests = field(default_factory=Guests)
     annotated: set[str] = field(default_factory=set)  # values that entered its logs
     hints: list[str] = field(default_factory=list)  # incarnations that `address` has ever named
+    retention: dict[str, int] = field(default_factory=dict)  # folder -> days
     wanted: bool = True  # whether there is a Mailbox resource
     served: bool = False  # whether an operator has said that it made the account
     operators: int = 0  # at work on it
@@ -74,8 +78,10 @@ class Oracle:
         self.bucket = bucket
         self.addresses = {name: Address(name) for name in names}
         self._folders = {f"accounts/{address.folder}": address for address in self.addresses.values()}
-        self._now = now
+        self.now = now
+        self.expired = 0
         self.to_verify: list[tuple[Truth, str]] = []  # checkpoints published since the last step
+        self.keeps = False  # whether there is retention
         self._purging: set[str] = set()  # closed accounts that were begun to be erased
         self.settled: set[str] = set()  # queue entries that have or had `done`
         self.queued: Callable[[str, bytes], None] = lambda key, data: None  # told of the queue's objects
@@ -106,8 +112,8 @@ class Oracle:
         elif kind == "page" and truth is not None:
             truth.page_created(key.removeprefix(f"{prefix}page/"))
         elif kind == "checkpoint" and truth is not None:
-            truth.checkpointed(key, data, bucket_time(self._now()))
-            if truth.missing(key) and not truth.state.closed and self._now() - current().listed < GRACE / 2:
+            truth.checkpointed(key, data, bucket_time(self.now()))
+            if truth.missing(key) and not truth.state.closed and self.now() - current().listed < GRACE / 2:
                 raise Broken(f"{key} names pages that are not there, and came in time: {truth.missing(key)}")
             self.to_verify.append((truth, key))
 
@@ -122,12 +128,18 @@ class Oracle:
         boxes = {op.box for op in header.ops if isinstance(op, ops.Delete)}
         lost = [truth.numbers[box, uid] for box, uid in truth.live if box in boxes]
         address.guests.check(prefix, header, truth.state)
-        if not truth.committed(header, end + 1, data[end + 1 :], bucket_time(self._now())):
+        follows = header.seq == truth.state.head + 1 and header.prev == truth.state.head_id
+        if self.keeps and follows and not truth.state.closed:
+            gone = [(op.box, uid) for op in header.ops if isinstance(op, ops.Expunge) for uid in decode_uids(op.uids)]
+            self.expired += check_expired(address, truth, filter(truth.live.__contains__, gone), self.now())
+        if not truth.committed(header, end + 1, data[end + 1 :], bucket_time(self.now())):
             return
         if not {(prefix, box) for box in boxes} <= address.deleting:
             raise Broken(f"{address.name}: mailboxes {boxes} were deleted, and nobody asked for that")
         for number in lost:
             address.copies[number].gone = "asked"
+        if self.keeps:
+            check_binned(address, truth)
         address.guests.follow(prefix, header)
         for op in header.ops:
             if isinstance(op, ops.Create):
@@ -152,7 +164,7 @@ class Oracle:
         if truth is not None:
             if truth.state.closed:
                 self._purging.add(prefix)
-            truth.deleting(key, bucket_time(self._now()), bucket_time(current().began))
+            truth.deleting(key, bucket_time(self.now()), bucket_time(current().began))
             if key.startswith(f"{prefix}page/"):
                 truth.page_gone(key.removeprefix(f"{prefix}page/"))
 

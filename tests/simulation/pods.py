@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from mailpod.addresses import Address as Named
 from mailpod.directory import Directory
 from mailpod.dkim.signer import Signer
 from mailpod.errors import AccountClosed, AccountMissing
@@ -24,17 +25,16 @@ from mailpod.store.shares import Shares
 from mailpod.store.upkeep import Upkeep
 
 from .activity import activity
-from .bucket import EPOCH
 from .elsewhere import OUTBOUND, SimRelay
 from .faults import GRACE
+from .keeping import SETTINGS as RETENTION
 from .link import Link
+from .truth import DAY, calendar
 
 if TYPE_CHECKING:
     from .oracle import Address
     from .world import World
 
-DAY = GRACE / 3  # virtual seconds: what is kept for days is kept for so many of these
-_RATE = 86_400 / DAY  # calendar seconds a virtual second
 
 SETTINGS = StoreSettings(
     grace=GRACE,
@@ -81,7 +81,7 @@ class PodClock:
         return asyncio.get_running_loop().time()
 
     def now(self) -> float:
-        return EPOCH + self._skew + _RATE * asyncio.get_running_loop().time()
+        return calendar(asyncio.get_running_loop().time()) + self._skew
 
     async def sleep(self, seconds: float) -> None:
         await self._link.wait(seconds)
@@ -144,6 +144,9 @@ class SimDirectory(Directory):
         served = {address.partition("@")[2] for address in self.world.oracle.addresses}
         return DomainEntry(name=name, hostname=name, max_message_bytes=1 << 20) if name in served else None
 
+    async def mailbox(self, address: Named) -> MailboxEntry | None:
+        return entry_of(self.world, self.world.oracle.addresses[str(address)])
+
     async def lookup(self, address: str) -> MailboxEntry | None:
         return entry_of(self.world, self.world.oracle.addresses[address])
 
@@ -153,7 +156,7 @@ def entry_of(world: World, address: Address) -> MailboxEntry:
     local, _, domain = address.name.partition("@")
     hints = address.hints[-1:] if world.rng.random() < 0.9 else address.hints
     hint = world.rng.choice(hints) if hints else ""
-    return MailboxEntry(address=address.name, domain=domain, local=local, incarnation=hint)
+    return MailboxEntry(address=address.name, domain=domain, local=local, incarnation=hint, retention=address.retention)
 
 
 @dataclass
@@ -165,6 +168,7 @@ class Pod:
     spool: Spool
     directory: Directory
     shares: Shares
+    services: SimpleNamespace
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def open(self, address: Address) -> Account:
@@ -202,14 +206,16 @@ def make_pod(world: World, name: str, *, skew: float = 0.0) -> Pod:
     upkeep.world = world
     directory = SimDirectory(link, public_keys=[], clock=clock)
     directory.world = world
-    settings = SimpleNamespace(queue=QUEUE, outbound=OUTBOUND, quota=QuotaSettings(), hostname=name)
+    settings = SimpleNamespace(
+        queue=QUEUE, outbound=OUTBOUND, quota=QuotaSettings(), retention=RETENTION, hostname=name
+    )
     services = SimpleNamespace(
         settings=settings, store=store, directory=directory,
         budget=Budget(1 << 20), clock=clock, pod_name=name, signer=Signer(),
     )  # fmt: skip
     services.quota = QuotaWarner(services)  # type: ignore[arg-type]
     spool = SimSpool(services, world.fork())  # type: ignore[arg-type]
-    pod = Pod(name, world, link, store, spool, directory, Shares(store, ttl=1.0))
+    pod = Pod(name, world, link, store, spool, directory, Shares(store, ttl=1.0), services)
     spool.relay = SimRelay(pod, clock, world.fork())  # type: ignore[assignment]
     link.crash = pod.crash
     return pod

@@ -20,6 +20,9 @@ from mailpod.store.uidset import decode_uids
 from .bucket import EPOCH, Bucket
 from .faults import GRACE
 
+DAY = GRACE / 3  # virtual seconds: what is kept for days is kept for so many of these
+_RATE = 86_400 / DAY  # calendar seconds a virtual second
+
 Key = tuple[int, int]  # mailbox, UID
 
 
@@ -40,6 +43,8 @@ class Truth:
         self.live: set[Key] = set()
         self.count: Counter[int] = Counter()  # live copies of a message
         self.appended: Counter[int] = Counter()  # how often a message entered by APPEND or delivery, ever
+        self.saved: dict[Key, int] = {}  # SAVEDATE
+        self.entered: dict[Key, int] = {}  # of what the last commit put into mailboxes
         self.places: dict[Key, list[tuple[int, Location]]] = {}
         self.named: Counter[str] = Counter()  # object -> live messages whose bytes are in it
         self.closed_at: float | None = None  # bucket time
@@ -62,6 +67,7 @@ class Truth:
             state.apply(header, header_bytes)
         except Inconsistent as error:
             raise Broken(f"a commit that cannot be applied entered the log: {error}") from error
+        self.entered = {}
         for index, op in enumerate(header.ops):
             self._follow(header, index, op, header_bytes)
         self._compare_live()
@@ -83,13 +89,12 @@ class Truth:
         if isinstance(op, ops.Append):
             number = number_of(op.rec.env)
             self.appended[number] += 1
-            self._enter(op.box, op.uid, number)
+            self._enter(op.box, op.uid, number, op.rec.saved)
             self._place(op.box, op.uid, _whole(op.rec, header.seq, header_bytes))
         elif isinstance(op, ops.Copy):
             sources = decode_uids(op.uids)
-            for offset, uid in enumerate(sources):
-                self._enter(op.to, op.first + offset, self.numbers[op.box, uid])
-            for offset, at in enumerate(self._copied(op)):
+            for offset, (at, saved) in enumerate(self._copied(op)):
+                self._enter(op.to, op.first + offset, self.numbers[op.box, sources[offset]], saved)
                 self._place(op.to, op.first + offset, at)
         elif isinstance(op, ops.Relocate):
             for uid, old_key, old_offset, key, offset in op.moves:
@@ -97,22 +102,24 @@ class Truth:
                 if now is not None and (now.key, now.offset) == (old_key, old_offset):
                     self._place(op.box, uid, Location(key, offset, now.length, now.checksum))
 
-    def _copied(self, op: ops.Copy) -> Iterator[Location]:
+    def _copied(self, op: ops.Copy) -> Iterator[tuple[Location, int]]:
+        """Where the bytes are, and SAVEDATE."""
         for record in op.recs:
             key, offset, length = record.loc
-            yield Location(key, offset, length, bytes.fromhex(record.sum))
+            yield Location(key, offset, length, bytes.fromhex(record.sum)), record.saved
         for ref in op.pages:
             data = self.bucket.get(f"{self.prefix}page/{ref.id}")
             if data is None:
                 raise Broken(f"commit {self.state.head} names page {ref.id}, which is not there")
             page = decode_meta(data, ref.sum)
             for row in range(len(page)):
-                yield page.location(row)
+                yield page.location(row), page.saved[row]
 
-    def _enter(self, box: int, uid: int, number: int) -> None:
+    def _enter(self, box: int, uid: int, number: int, saved: int) -> None:
         if (box, uid) in self.numbers:
             raise Broken(f"UID {uid} of mailbox {box} was given twice")
         self.numbers[box, uid] = number
+        self.saved[box, uid] = self.entered[box, uid] = saved
 
     def place(self, box: int, uid: int, seq: int | None = None) -> Location | None:
         """Where the bytes of a live message are, now or after commit `seq`."""
@@ -244,3 +251,8 @@ def number_of(envelope: str) -> int:
 
 def bucket_time(now: float) -> float:
     return EPOCH + now
+
+
+def calendar(now: float) -> float:
+    """The time of day at a virtual time, as clocks that are right have it."""
+    return EPOCH + _RATE * now

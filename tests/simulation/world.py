@@ -22,6 +22,7 @@ from .clients import Client, Reader
 from .elsewhere import Elsewhere
 from .faults import GRACE, SKEW, Aim, Cell, Dice, Table
 from .guests import Guest
+from .keeping import Keeper, retention
 from .link import Link
 from .operators import Operator, make_operator
 from .oracle import Address, Copy, Oracle
@@ -33,6 +34,7 @@ from .truth import Broken
 ADDRESSES = ("alice@x.test", "bob@x.test")
 _REPOST = (0, 200, 200, 1 << 20)  # bytes: a seed has one of these, as none may lose anything (STORE.md rule 5)
 _SECONDS = (40.0, 40.0, 40.0, 80.0, 160.0)  # most mistakes show soon, and some need a slow pod and a collection
+_KEEPS = 8  # one of so many seeds has retention, whose dice are others then: the rest keep theirs
 _ALARMS = {
     "store.commit.error",
     "store.checkpoint.error",
@@ -61,6 +63,7 @@ class World:
         self.settings = SETTINGS.model_copy(update={"repost_bytes": self.rng.choice(_REPOST)})
         self.churn = self.rng.choice([0.0, 0.0, 0.3, 1.0])  # of accounts
         self.seconds = self.rng.choice(_SECONDS)
+        self.keeps = cell is None and seed % _KEEPS == _KEEPS - 1
         self.aim = Aim(cell) if cell else None
         if cell:
             self.dice, self.churn, self.trouble, self.seconds = Dice(1.0), 1.0, 0.2, _SECONDS[-1]
@@ -122,6 +125,9 @@ class World:
         logs.configure(level="error", stream=_Alarms(self))  # type: ignore[arg-type]
         self.bucket = Bucket(loop.time)
         self.oracle = Oracle(self.bucket, list(ADDRESSES), loop.time)
+        self.oracle.keeps = self.keeps
+        for at, address in enumerate(self.oracle.addresses.values()):
+            address.retention = retention(at) if self.keeps else {}
         self.oracle.queued, self.oracle.unqueued = self.elsewhere.created, self.elsewhere.deleting
         self._guard()
         for _ in range(3):
@@ -189,6 +195,8 @@ class World:
         pod.spawn(Session(pod).run())
         pod.spawn(Guest(pod).run())
         pod.spawn(Sender(pod).run())
+        if self.keeps:
+            pod.spawn(Keeper(pod).run())
         pod.spool.start()
         return pod
 
