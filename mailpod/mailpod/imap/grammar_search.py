@@ -213,11 +213,13 @@ class _Program:
     def _text(self) -> str:
         self._cursor.space()
         try:
-            return self._cursor.astring().decode(self._codec)
+            return self._cursor.octets().decode(self._codec)
         except LookupError:  # an alias whose codec this Python was built without
             raise BadCharset from None
-        except UnicodeError:
-            raise BadCommand("A search string is not valid in its charset") from None
+        except (
+            UnicodeError
+        ):  # a NO, after which Angus Mail, whose quoted strings are Latin-1 in UTF8=ACCEPT, looks itself
+            raise BadCharset("A search string is not valid in its charset") from None
 
     def _date(self) -> datetime.date:
         self._cursor.space()

@@ -163,13 +163,18 @@ class Cursor:
 
     def string(self) -> bytes:
         """quoted or literal."""
-        if self.at_literal():
-            return self._literal()
-        return self._quoted()
+        return self._literal() if self.at_literal() else self._checked(self._quoted())
 
     def astring(self) -> bytes:
         found = self.match(_ASTRING)
         return found[0] if found else self.string()
+
+    def octets(self) -> bytes:
+        """An astring in a charset that is not the cursor's to know; its quoted form too (RFC 3501 §6.4.4)."""
+        found = self.match(_ASTRING)
+        if found:
+            return found[0]
+        return self._literal() if self.at_literal() else self._quoted()
 
     def nstring(self) -> bytes | None:
         if self.line[self.at : self.at + 3].upper() == b"NIL":
@@ -236,16 +241,15 @@ class Cursor:
         found = self.match(_QUOTED)
         if found is None:
             raise self.error("expected a string")
-        if not found[1].isascii():
-            self._check_utf8(found[1])
         return _ESCAPE.sub(rb"\1", found[1]) if b"\\" in found[1] else found[1]
 
-    def _check_utf8(self, quoted: bytes) -> None:
+    def _checked(self, quoted: bytes) -> bytes:
         """RFC 9755 §3, RFC 9051 §9: 8-bit octets in a quoted string are UTF-8; RFC 3501 clients mean the same."""
         try:
             quoted.decode("utf-8")
         except UnicodeDecodeError:
             raise self.error("a quoted string must be UTF-8") from None
+        return quoted
 
     def at_literal(self) -> bool:
         return self.at == len(self.line) and self._index < len(self._frame.literals) + self._frame.pending

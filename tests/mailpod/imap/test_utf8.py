@@ -87,6 +87,29 @@ async def test_a_header_in_utf8_needs_that_it_was_enabled(make: MakeWorld) -> No
     assert (await appended(client, LETTER)).startswith(b"a OK [APPENDUID "), "RFC 9051 has UTF-8 headers too"
 
 
+async def test_a_search_string_that_is_not_utf8_is_a_no(client: Client, world: World) -> None:
+    """RFC 3501 §6.4.4: "can't search that". Angus Mail 2.0.4 (JavaMail) sends
+    Latin-1 once it has enabled UTF8=ACCEPT; after a NO it searches the messages itself, after a BAD it gives up."""
+    for one in (client, await world.login()):
+        await one.ok(b"SELECT INBOX")
+        for text in (b'"Gr\xfc\xdfe"', b"{5+}\r\nGr\xfc\xdfe"):
+            for command in (b"SEARCH SUBJECT %b", b"UID SEARCH NOT BODY %b", b"SORT (DATE) UTF-8 OR SEEN TEXT %b"):
+                assert (await one.refused(command % text)).startswith(b"a NO [BADCHARSET (UTF-8 US-ASCII)]")
+
+
+async def test_a_quoted_string_is_in_the_charset(world: World) -> None:
+    """RFC 3501 §6.4.4: as all strings in the criteria."""
+    await (await world.account()).append("INBOX", [NewMessage(LETTER)])
+    ann = await world.login()
+    await ann.ok(b"SELECT INBOX")
+    for charset in (b"ISO-8859-1", b"windows-1252"):
+        assert await ann.ok(b'SEARCH CHARSET %b SUBJECT "gr\xf6\xdfer"' % charset) == [b"* SEARCH 1"]
+        assert await ann.ok(b'SEARCH CHARSET %b SUBJECT "gr\xf6\xdfor"' % charset) == [b"* SEARCH"]
+    for charset in (b"UTF-8", b"US-ASCII"):
+        refused = await ann.refused(b'SEARCH CHARSET %b SUBJECT "gr\xf6\xdfer"' % charset)
+        assert refused.startswith(b"a NO [BADCHARSET (UTF-8 US-ASCII)]")
+
+
 @pytest.mark.parametrize("form", [b"{%d+}\r\n%b", b"~{%d+}\r\n%b", b"UTF8 (~{%d+}\r\n%b)"])
 async def test_a_header_in_utf8_is_kept_and_given(client: Client, form: bytes) -> None:
     assert (await appended(client, LETTER, form)).startswith(b"a OK [APPENDUID ")
