@@ -27,6 +27,11 @@ class Enabled:
     notify: bool = False  # NOTIFY was given
 
     @property
+    def tells_uids(self) -> bool:
+        """RFC 7162 §3.2.4: what tells of a change has the UID, whoever made it; RFC 9586 §3.3: it begins with it."""
+        return self.condstore and not self.uidonly
+
+    @property
     def utf8_names(self) -> bool:
         """Mailbox names are in UTF-8 (RFC 9051 §5.1, RFC 9755 §3), not in modified UTF-7."""
         return self.rev2 or self.utf8

@@ -366,9 +366,8 @@ class View:
             parts = [range(seq - 1, seq)] if seq else []
         else:
             parts = runs(sorted(seq - 1 for seq in map(self.seq_of, flagged) if seq))
-        # RFC 7162 §3.1: MODSEQ in each once CONDSTORE is enabled; §3.2.4: UID too with QRESYNC
-        # and RFC 5465 §5.1 wants it
-        uid = (self.enabled.qresync or self.enabled.notify) and not self.enabled.uidonly
+        # RFC 7162 §3.1, §3.2.4: MODSEQ and UID in each once CONDSTORE is enabled; RFC 5465 §5.1: UID
+        uid = self.enabled.tells_uids or (self.enabled.notify and not self.enabled.uidonly)
         return [self.flags_wire(part, uid, self.enabled.condstore) for part in parts]
 
     def _claim(self, first_new: int) -> None:

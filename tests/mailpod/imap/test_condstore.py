@@ -43,7 +43,9 @@ async def test_fetch_modseq_enables_and_from_then_on_it_comes_with_flags(at: Des
     assert b"HIGHESTMODSEQ" not in await ann.say("FETCH 1:2 (MODSEQ)")
     await at.account.store_flags(ann.view.mailbox, [3], "add", ["\\Flagged"])
     head = at.account.head
-    assert await ann.say("NOOP") == b"* 3 FETCH (FLAGS (\\Flagged \\Seen) MODSEQ (%d))\r\nOK NOOP completed\r\n" % head
+    assert await ann.say("NOOP") == (
+        b"* 3 FETCH (UID 3 FLAGS (\\Flagged \\Seen) MODSEQ (%d))\r\nOK NOOP completed\r\n" % head
+    ), "RFC 7162 §3.2.4: with the UID"
     assert await ann.say("UID FETCH 3 (FLAGS MODSEQ RFC822.SIZE)") == (
         b"* 3 FETCH (UID 3 FLAGS (\\Flagged \\Seen) MODSEQ (%d) RFC822.SIZE %d)\r\nOK UID FETCH completed\r\n"
         % (head, len(letter("c")))
@@ -55,7 +57,7 @@ async def test_seen_by_reading_tells_its_modseq(at: Desk) -> None:
     ann = at.select()
     await ann.say("FETCH 1 MODSEQ")
     assert await ann.say("FETCH 1 BODY[TEXT]") == (
-        b"* 1 FETCH (FLAGS (\\Seen) MODSEQ (%d) BODY[TEXT] {10}\r\nHi there\r\n)\r\nOK FETCH completed\r\n"
+        b"* 1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ (%d) BODY[TEXT] {10}\r\nHi there\r\n)\r\nOK FETCH completed\r\n"
         % at.account.head
     )
 
@@ -64,7 +66,7 @@ async def test_seen_by_reading_among_flags_asked_for(at: Desk) -> None:
     ann = at.select()
     await ann.say("FETCH 1 MODSEQ")
     assert await ann.say("FETCH 1 (FLAGS BODY[TEXT])") == (
-        b"* 1 FETCH (FLAGS (\\Seen) MODSEQ (%d) BODY[TEXT] {10}\r\nHi there\r\n)\r\nOK FETCH completed\r\n"
+        b"* 1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ (%d) BODY[TEXT] {10}\r\nHi there\r\n)\r\nOK FETCH completed\r\n"
         % at.account.head
     )
 
@@ -96,6 +98,17 @@ async def test_highestmodseq_is_not_told_before_what_led_up_to_it(at: Desk) -> N
         % (at.account.head, known)
     ), "the EXPUNGE has to wait"
     assert await ann.say("NOOP") == b"* 1 EXPUNGE\r\nOK NOOP completed\r\n"
+
+
+@pytest.mark.parametrize("silent", ["", ".SILENT"])
+async def test_a_store_by_numbers_tells_uids(at: Desk, silent: str) -> None:
+    """RFC 7162 §3.2.4; what a FETCH answers has no more than it asked for."""
+    ann = aware(at)
+    answer = await ann.say(f"STORE 2:3 +FLAGS{silent} (\\Seen)")
+    flags, head = b"" if silent else b" FLAGS (\\Seen)", at.account.head
+    told = b"".join(b"* %d FETCH (UID %d%b MODSEQ (%d))\r\n" % (uid, uid, flags, head) for uid in (2, 3))
+    assert answer == told + b"OK STORE completed\r\n"
+    assert await ann.say("FETCH 2 FLAGS") == b"* 2 FETCH (FLAGS (\\Seen))\r\nOK FETCH completed\r\n"
 
 
 async def test_changedsince(at: Desk) -> None:
@@ -137,8 +150,8 @@ async def test_unchangedsince(at: Desk) -> None:
     answer = await ann.say(f"STORE 1:3 (UNCHANGEDSINCE {before}) +FLAGS.SILENT (\\Seen)")
     head = at.account.head
     assert answer == (
-        b"* 1 FETCH (MODSEQ (%d))\r\n* 3 FETCH (MODSEQ (%d))\r\n"
-        b"* 2 FETCH (FLAGS (\\Flagged) MODSEQ (%d))\r\n"
+        b"* 1 FETCH (UID 1 MODSEQ (%d))\r\n* 3 FETCH (UID 3 MODSEQ (%d))\r\n"
+        b"* 2 FETCH (UID 2 FLAGS (\\Flagged) MODSEQ (%d))\r\n"
         b"OK [MODIFIED 2] Conditional STORE failed for some messages\r\n" % (head, head, head - 1)
     )
     assert at.flags(2) == {"\\Flagged"}
@@ -163,7 +176,7 @@ async def test_a_conditional_store_of_what_is_gone(at: Desk) -> None:
     await at.account.expunge(ann.view.mailbox, [1])
     await at.account.store_flags(ann.view.mailbox, [2], "add", ["\\Flagged"])
     answer = await ann.say(f"STORE 1:3 (UNCHANGEDSINCE {before}) +FLAGS (\\Seen)")
-    assert answer.startswith(b"* 3 FETCH (FLAGS (\\Seen) MODSEQ (")
+    assert answer.startswith(b"* 3 FETCH (UID 3 FLAGS (\\Seen) MODSEQ (")
     assert answer.endswith(b"NO [MODIFIED 2] Some of the messages no longer exist: they have been deleted\r\n")
 
 
@@ -250,7 +263,7 @@ async def test_status_and_select_say_the_same(world: World) -> None:
     assert b"* OK [HIGHESTMODSEQ %d] Highest" % highest in await client.ok(b"SELECT INBOX")
     await account.store_flags(account.mailbox("INBOX"), [1], "add", ["\\Seen"])
     assert await client.ok(b"STATUS INBOX (HIGHESTMODSEQ)") == [
-        b"* 1 FETCH (FLAGS (\\Recent \\Seen) MODSEQ (%d))" % account.head,
+        b"* 1 FETCH (UID 1 FLAGS (\\Recent \\Seen) MODSEQ (%d))" % account.head,
         b"* STATUS INBOX (HIGHESTMODSEQ %d)" % account.head,
     ], "told after the change that it counts"
 
@@ -266,5 +279,5 @@ async def test_a_change_of_flags_while_the_store_is_on_its_way(at: Desk) -> None
 
     at.account.store_flags = race  # type: ignore[method-assign, assignment]
     answer = await ann.say(f"STORE 1 (UNCHANGEDSINCE {before}) +FLAGS.SILENT (\\Seen)")
-    assert answer.startswith(b"* 1 FETCH (FLAGS (\\Seen) MODSEQ (")
+    assert answer.startswith(b"* 1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ (")
     assert b"OK [MODIFIED 1]" in answer

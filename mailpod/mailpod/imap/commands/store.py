@@ -84,7 +84,8 @@ def _spared(view: View, args: StoreArgs) -> Callable[[str], bool] | None:
 
 
 def _tell(session: Session, view: View, args: StoreArgs, stored: Sequence[range]) -> None:
-    condstore, uid = view.enabled.condstore, args.uid and not view.enabled.uidonly
+    condstore = view.enabled.condstore
+    uid = view.enabled.tells_uids or (args.uid and not view.enabled.uidonly)
     for part in stored:
         if not args.silent:
             session.send(view.flags_wire(part, uid, condstore))
