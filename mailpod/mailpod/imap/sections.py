@@ -158,9 +158,11 @@ def choose(column: Sequence[bytes], names: frozenset[bytes]) -> list[bytes]:
 
 
 def _others(names: frozenset[bytes]) -> re.Pattern[bytes]:
-    """The LF before a field that has none of these names, and the field up to its CR, folds included."""
-    wanted = b"|".join(map(re.escape, sorted(names & CACHED_FIELDS)))
-    return re.compile(rb"\n(?!(?:%b)[ \t]*:)[^\r\0 \t][^\n]*(?:\n[ \t][^\n]*)*" % wanted, re.IGNORECASE)
+    """The LF before a field that has none of these names, and what follows up to the CR before one that has, or before
+    the end of the message: a line more is a fold, or another such field."""
+    wanted = b"|".join(map(re.escape, sorted(names & CACHED_FIELDS))) or rb"(?!)"
+    line = rb"\n(?!(?:%b)[ \t]*:)" % wanted
+    return re.compile(rb"%b[^\r\0 \t][^\n]*(?:%b[^\r\0][^\n]*)*" % (line, line), re.IGNORECASE)
 
 
 def _partial(section: Section, value: bytes) -> bytes:

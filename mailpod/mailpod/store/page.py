@@ -17,11 +17,13 @@ import msgspec
 import zstandard
 
 from .ops import PageRef, Record
+from .packed import Packed, written
 
 META, STATE, TABLE, DELIVERY = 1, 2, 3, 4  # 5 and 6: postings.py; 7-15: FORMAT.md
 _T = TypeVar("_T")
 _MAGIC = b"MPP1"
 _LEVEL = 1
+_SUM = 16  # octets of a checksum
 GONE = 0xFFFFFFFF  # in the column of flags of an overlay: expunged
 
 
@@ -45,7 +47,7 @@ class Location:
 
 def checksum(data: bytes | bytearray | memoryview) -> bytes:
     """The first 16 bytes of SHA-256."""
-    return hashlib.sha256(data).digest()[:16]
+    return hashlib.sha256(data).digest()[:_SUM]
 
 
 class Page:
@@ -53,27 +55,32 @@ class Page:
 
     __slots__ = (
         "_checksums",
+        "_email_ids",
+        "_envelopes",
+        "_fields",
         "_key_index",
         "_key_of",
         "_keys",
         "_lengths",
+        "_names",
         "_offsets",
-        "_packed_parts",
         "_parts",
+        "_structures",
         "dates",
         "derived",
-        "email_ids",
-        "envelopes",
-        "fields",
         "header_sizes",
-        "names",
         "saved",
         "sizes",
-        "structures",
         "uids",
         "weight",
         "zones",
     )
+    envelopes = Packed(list[bytes])
+    structures = Packed(list[bytes])
+    fields = Packed(list[bytes])
+    names = Packed(list[bytes])
+    parts = Packed(list[tuple[int, ...]])  # MIME parts of each message
+    email_ids = Packed(list[bytes])
 
     def __init__(self) -> None:
         self.uids = array("I")
@@ -82,36 +89,24 @@ class Page:
         self.saved = array("q")
         self.sizes = array("Q")
         self.header_sizes = array("I")
-        self.envelopes: list[bytes] = []
-        self.structures: list[bytes] = []
-        self.fields: list[bytes] = []
-        self.names: list[bytes] = []
-        self._parts: list[tuple[int, ...]] = []
-        self._packed_parts: msgspec.Raw | None = None  # as they stand in the page, until they are asked for
-        self.email_ids: list[bytes] = []
+        self.envelopes, self.structures, self.fields = [], [], []
+        self.names, self.parts, self.email_ids = [], [], []
         self._keys: list[str] = []
         self._key_of = array("I")
         self._key_index: dict[str, int] = {}
         self._offsets = array("Q")
         self._lengths = array("Q")
-        self._checksums: list[bytes] = []
+        self._checksums = bytearray()
         self.derived: dict[object, list[Any]] = {}  # what readers made of columns, to be used again
         self.weight = 1000  # about the bytes it takes in memory
 
     def __len__(self) -> int:
         return len(self.uids)
 
-    @property
-    def parts(self) -> list[tuple[int, ...]]:
-        """MIME parts of each message: few readers ask for them, and they take longer to decode than all else."""
-        if self._packed_parts is not None:
-            self._parts, self._packed_parts = _PARTS.decode(self._packed_parts), None
-        return self._parts
-
     def location(self, row: int) -> Location:
         """Where the bytes of the message in `row` are."""
-        key = self._keys[self._key_of[row]]
-        return Location(key, self._offsets[row], self._lengths[row], self._checksums[row], self.uids[row])
+        digest = bytes(self._checksums[_SUM * row : _SUM * (row + 1)])
+        return Location(self.key(row), self._offsets[row], self._lengths[row], digest, self.uids[row])
 
     def key(self, row: int) -> str:
         """The object in which the bytes of the message in `row` are."""
@@ -143,7 +138,7 @@ class Page:
         self._key_of.append(self._key(key))
         self._offsets.append(offset)
         self._lengths.append(length)
-        self._checksums.append(digest)
+        self._checksums += digest
 
     def take(self, other: Page, rows: Iterable[int], *, shift: int = 0, saved: int | None = None) -> None:
         """Add rows of another page; `shift` moves their UIDs, `saved` replaces their SAVEDATE."""
@@ -217,12 +212,12 @@ class _Meta(msgspec.Struct):
     offsets: bytes
     lengths: bytes
     sums: bytes
-    eids: list[bytes]
-    parts: msgspec.Raw  # list[tuple[int, ...]]
-    env: list[bytes]
-    bs: list[bytes]
-    hdr: list[bytes]
-    other: list[bytes]
+    eids: msgspec.Raw
+    parts: msgspec.Raw
+    env: msgspec.Raw
+    bs: msgspec.Raw
+    hdr: msgspec.Raw
+    other: msgspec.Raw
     zones: bytes = b""
 
 
@@ -251,7 +246,6 @@ class DeliveryPage(msgspec.Struct):
 
 _PACK = msgspec.msgpack.Encoder()
 _META = msgspec.msgpack.Decoder(_Meta)
-_PARTS = msgspec.msgpack.Decoder(list[tuple[int, ...]])
 _STATE = msgspec.msgpack.Decoder(StatePage)
 _TABLE = msgspec.msgpack.Decoder(TablePage)
 _DELIVERY = msgspec.msgpack.Decoder(DeliveryPage)
@@ -282,13 +276,13 @@ def encode_meta(page: Page) -> bytes:
             key=little(page._key_of),
             offsets=little(page._offsets),
             lengths=little(page._lengths),
-            sums=b"".join(page._checksums),
-            eids=page.email_ids,
-            parts=page._packed_parts or msgspec.Raw(_PACK.encode(page.parts)),
-            env=page.envelopes,
-            bs=page.structures,
-            hdr=page.fields,
-            other=page.names,
+            sums=bytes(page._checksums),
+            eids=written(page, "email_ids"),
+            parts=written(page, "parts"),
+            env=written(page, "envelopes"),
+            bs=written(page, "structures"),
+            hdr=written(page, "fields"),
+            other=written(page, "names"),
             zones=little(page.zones) if any(page.zones) else b"",
         ),
     )
@@ -307,10 +301,11 @@ def decode_meta(data: bytes, expected: bytes) -> Page:
     page._keys, page._key_of = meta.keys, unlittle("I", meta.key)
     page._key_index = {key: index for index, key in enumerate(meta.keys)}
     page._offsets, page._lengths = unlittle("Q", meta.offsets), unlittle("Q", meta.lengths)
-    page._checksums = [meta.sums[at : at + 16] for at in range(0, len(meta.sums), 16)]
-    page.email_ids, page._packed_parts = meta.eids, meta.parts.copy()  # a copy: the raw page need not stay
+    page._checksums = bytearray(meta.sums)
     page.zones = unlittle("h", meta.zones or bytes(2 * len(page.uids)))
-    page.envelopes, page.structures, page.fields, page.names = meta.env, meta.bs, meta.hdr, meta.other
+    # copies: the raw page need not stay
+    page.email_ids, page.parts, page.names = meta.eids.copy(), meta.parts.copy(), meta.other.copy()
+    page.envelopes, page.structures, page.fields = meta.env.copy(), meta.bs.copy(), meta.hdr.copy()
     page.weight = len(raw) + 600 * len(page.uids)
     return page
 

@@ -1,0 +1,69 @@
+"""A page's columns are the same whether they were asked for or not."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailpod.errors import Damaged
+from mailpod.store.ops import Record
+from mailpod.store.page import META, Page, checksum, decode_meta, encode_meta, seal, unseal
+
+COLUMNS = ("envelopes", "structures", "fields", "names", "parts", "email_ids")
+octets = st.binary(max_size=20).map(lambda raw: raw.decode("latin-1"))
+records = st.builds(
+    Record,
+    date=st.integers(-(2**40), 2**40),
+    saved=st.integers(0, 2**40),
+    size=st.integers(0, 2**40),
+    loc=st.tuples(st.just(""), st.just(0), st.integers(0, 2**40)),
+    sum=st.binary(min_size=16, max_size=16).map(bytes.hex),
+    hs=st.integers(0, 2**20),
+    env=octets,
+    bs=octets,
+    hdr=octets,
+    other=octets,
+    parts=st.lists(st.integers(0, 2**32), max_size=10).map(tuple),
+    zone=st.integers(-720, 720),
+)
+
+
+def page_of(messages: list[Record]) -> Page:
+    page = Page()
+    add(page, messages)
+    return page
+
+
+def add(page: Page, messages: list[Record]) -> None:
+    for uid, record in enumerate(messages, len(page) + 1):
+        page.append(uid, record, key=f"log/{uid % 3}", offset=uid, email_id=b"M%d" % uid)
+
+
+def rows(page: Page) -> list[tuple[object, ...]]:
+    return [(page.record(row, saved=page.saved[row]), page.location(row), page.uids[row]) for row in range(len(page))]
+
+
+@given(st.lists(records, max_size=6), st.lists(records, max_size=3), st.sets(st.sampled_from(COLUMNS)))
+def test_columns_asked_for_or_not(messages: list[Record], more: list[Record], asked: set[str]) -> None:
+    made = page_of(messages)
+    data = encode_meta(made)
+    read = decode_meta(data, checksum(data))
+    for name in asked:
+        assert getattr(read, name) == getattr(made, name)
+    assert encode_meta(read) == data
+    twin = read.shifted(7)
+    assert [page.uids[0] for page in (twin, read) if messages] == ([8, 1] if messages else [])
+    add(read, more)
+    assert rows(read) == rows(page_of(messages + more))
+
+
+def test_a_column_that_was_written_wrongly() -> None:
+    data = encode_meta(page_of([]))
+    content = msgspec.msgpack.decode(unseal(META, data, None))
+    wrong = seal(META, content | {"hdr": [1, 2]})
+    page = decode_meta(wrong, checksum(wrong))
+    assert page.envelopes == []
+    with pytest.raises(Damaged):
+        page.fields  # noqa: B018
