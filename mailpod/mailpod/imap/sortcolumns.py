@@ -10,11 +10,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from mailpod.imap.derived import derive, take
-from mailpod.mime.charsets import decode
-from mailpod.mime.collation import casemap
 from mailpod.mime.envelopes import Address, heads
-from mailpod.mime.keys import Ids, Subject, ids_of, mailbox_key, sent, subject_key
-from mailpod.mime.text import decode_header
+from mailpod.mime.keys import Ids, Subject, ids_of, mailbox_key, sent, subject_key, text_key, words_key
 
 if TYPE_CHECKING:
     from mailpod.store import Page
@@ -56,12 +53,12 @@ def _display(address: Address | None) -> str:
     """RFC 5957 §3: the display name of the first address, or of the group that it is in; else the address."""
     if address is None:
         return ""
-    name = decode_header(address.name or b"").strip()
+    name = words_key(address.name or b"")
     if name:
-        return casemap(name)
+        return name
     if address.host is None:
-        return casemap(decode_header(address.mailbox or b"").strip())
-    return casemap(decode(b"%b@%b" % (address.mailbox or b"", address.host)))
+        return words_key(address.mailbox or b"")
+    return text_key(b"%b@%b" % (address.mailbox or b"", address.host))
 
 
 def _of_address(key: str, which: Callable[[Any], Address | None], text: Callable[[Address | None], str]) -> Column:

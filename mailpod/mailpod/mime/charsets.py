@@ -6,7 +6,9 @@ Names are looked up in Python's own table only: a codec is never searched for on
 from __future__ import annotations
 
 import binascii
+from contextlib import suppress
 from encodings.aliases import aliases
+from typing import Final
 
 # not charsets of mail: they are transformations, take quadratic time, or raise by design
 _NOT_TEXT = frozenset(
@@ -34,18 +36,44 @@ _CODECS |= {
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
 
 
+_STRAY: Final = {0xDC00 + octet: octet for octet in range(0x80, 0x100)}
+
+
 def decode(data: bytes, charset: str = "") -> str:
-    """`data` in `charset`; without a known one UTF-8, and Latin-1 where it is not UTF-8. Never raises."""
-    codec = _CODECS.get(charset.strip().lower().replace("-", "_").replace(".", "_").replace(" ", "_"), "ascii")
-    if codec == "ascii":
-        try:
-            return data.decode("utf-8")
-        except UnicodeDecodeError:
-            return data.decode("latin-1")
+    """`data` in `charset`; what is in none that is known is read as UTF-8, and octets that are not UTF-8 as Latin-1.
+    Never raises."""
     try:
-        return data.decode(codec, "replace")
-    except (LookupError, ValueError):  # a stateful codec may refuse even with "replace"
-        return data.decode("latin-1")
+        return strictly(data, charset)
+    except ValueError:
+        pass
+    # RFC 5255 §4.6 (c): the octets that are asked for are to be found, and these are UTF-8
+    codec = _codec(charset)
+    if codec in ("", "ascii"):
+        return data.decode("utf_8", "surrogateescape").translate(_STRAY)
+    for name, errors in (("utf_8", "strict"), (codec, "replace")):
+        with suppress(LookupError, ValueError):  # a stateful codec may refuse even with "replace"
+            return data.decode(name, errors)
+    return octets(data)
+
+
+def strictly(data: bytes, charset: str = "") -> str:
+    """The same. Raises ValueError where the charset is not known, or `data` is not in it."""
+    codec = _codec(charset)
+    try:
+        return data.decode("utf_8" if codec == "ascii" else codec)  # what says that it is ASCII is often UTF-8
+    except LookupError as error:
+        raise ValueError(charset) from error
+
+
+def octets(data: bytes, _charset: str = "") -> str:
+    """Undecoded: a character an octet."""
+    return data.decode("latin-1")
+
+
+def _codec(charset: str) -> str:
+    """Nothing for one that is not known."""
+    name = charset.strip().lower().replace("-", "_").replace(".", "_").replace(" ", "_")
+    return _CODECS.get(name, "") if name else "ascii"
 
 
 def base64(data: bytes) -> bytes:

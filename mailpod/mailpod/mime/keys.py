@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from mailpod.mime.charsets import decode
+from mailpod.mime.charsets import octets, strictly
 from mailpod.mime.collation import casemap
 from mailpod.mime.envelopes import Address, subject_of
 from mailpod.mime.headers import field_values
@@ -18,6 +18,8 @@ from mailpod.mime.text import decode_header, parse_date, subject_base
 _ID_FIELDS: Final = re.compile(
     rb"^(message-id|references|in-reply-to)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.IGNORECASE | re.MULTILINE
 )
+# RFC 5255 §4.6: what cannot be decoded is compared by its octets, and stands behind all else
+_BEHIND: Final = "\U0010ffff"
 
 
 class Subject(NamedTuple):
@@ -36,13 +38,34 @@ class Ids(NamedTuple):
 
 def subject_key(envelope: bytes) -> Subject:
     """From ENVELOPE's wire form."""
-    base, reply = subject_base(decode_header(subject_of(envelope) or b""))
+    raw = subject_of(envelope) or b""
+    try:
+        base, reply = subject_base(decode_header(raw, strictly))
+    except ValueError:
+        base, reply = subject_base(decode_header(raw, octets))
+        return Subject(base and _BEHIND + base, reply)
     return Subject(casemap(base), reply)
 
 
 def mailbox_key(address: Address | None) -> str:
     """RFC 5256 §3 FROM, TO, CC: addr-mailbox of the first address."""
-    return casemap(decode((address and address.mailbox) or b""))
+    return text_key((address and address.mailbox) or b"")
+
+
+def text_key(raw: bytes) -> str:
+    """Of a string that has no encoded words."""
+    try:
+        return casemap(strictly(raw))
+    except ValueError:
+        return _BEHIND + octets(raw)
+
+
+def words_key(raw: bytes) -> str:
+    """Of one that may have them."""
+    try:
+        return casemap(decode_header(raw, strictly).strip())
+    except ValueError:
+        return _BEHIND + decode_header(raw, octets).strip()
 
 
 def sent(fields: bytes, arrived: int) -> int:

@@ -49,14 +49,14 @@ FETCH: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 }
 
 # SORT and THREAD: letters that stand in another place, by what is sorted by
-ORDER: Final[dict[str, tuple[str, str]]] = {
+ORDER: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "msg_47.txt": (
         "RFC 5256 §2.2: of its Date, 00:01+0000 without a space, we read what there is, Dovecot none",
-        "DATE",
+        ("DATE",),
     ),
     "8-bit-header": (
-        "RFC 5256 §2.1: text that is not in UTF-8 has no order; we read it as Latin-1, Dovecot as unknown characters",
-        "DISPLAYFROM",
+        "RFC 5255 §4.6: what cannot be decoded comes last, by its octets; Dovecot puts unknown characters in their place",
+        ("SUBJECT", "DISPLAYFROM"),
     ),
 }
 

@@ -91,3 +91,39 @@ async def test_threads_compare_subjects_so(at: Desk) -> None:
     for algorithm in ("ORDEREDSUBJECT", "REFERENCES"):
         answer = (await ann.say(f"THREAD {algorithm} UTF-8 ALL")).split(b"\r\n")[0]
         assert answer in (b"* THREAD (1 2)(3)", b"* THREAD (2 1)(3)"), algorithm
+
+
+async def test_what_cannot_be_decoded_is_sorted_behind_the_rest(at: Desk) -> None:
+    """RFC 5255 §4.6, the four strings of its example, in its order: 4, 2, 3, 1."""
+    words = [
+        (b"utf-8", "D0C0D0BDD0B4D180D0B5D0B9"),
+        (b"utf-8", "D181D095D0A0D093D095D099"),
+        (b"utf-8", "D092D0B0D181D0B8D0BBD0B8FFB9"),
+        (b"koi8-r", "E1CCC5CBD3C5CA"),
+    ]
+    encoded = [b"=?%b?b?%b?=" % (charset, base64.b64encode(bytes.fromhex(octets))) for charset, octets in words]
+    for each in encoded:
+        await at.deliver(b"Subject: Re: %b\r\nFrom: %b <x@y.test>\r\n\r\n" % (each, each))
+    while await at.store.index(at.account):
+        pass
+    ann = at.select()
+    for key in ("SUBJECT", "DISPLAYFROM"):
+        assert (await ann.say(f"SORT ({key}) UTF-8 ALL")).split(b"\r\n")[0] == b"* SORT 4 2 3 1", key
+
+
+async def test_octets_are_found_where_the_charset_is_not_what_is_said(at: Desk) -> None:
+    """RFC 5255 §4.6 (c)."""
+    text = "naïve größe".encode()
+    for charset, body in (
+        ("x-none", text),
+        ("us-ascii", b"\xff" + text),
+        ("utf-8", text + b"\xff"),
+        ("iso-2022-jp", text),
+    ):
+        kind = f"Content-Type: text/plain; charset={charset}\r\n\r\n".encode()
+        await at.deliver(b"Subject: =?%b?b?%b?=\r\n" % (charset.encode(), base64.b64encode(body)) + kind + body)
+    while await at.store.index(at.account):
+        pass
+    ann = at.select()
+    for key in ("BODY", "TEXT", "SUBJECT"):
+        assert await found(ann, key, "ïve grö") == [1, 2, 3, 4], key

@@ -34,6 +34,7 @@ from mailpod.mime.text import decode_header, decoded_text, parse_date, subject_b
         (b" plain \r\n\ttext \r\n", "plain \ttext"),
         (b"caf\xc3\xa9", "café"),
         (b"caf\xe9", "café"),
+        (b"caf\xe9 caf\xc3\xa9", "café café"),
         (b"=?x-unknown?q?caf=E9?=", "café"),
         (b"=?utf-8?q?caf=E9?=", "caf\ufffd"),
         (b"=?utf-8?q?a b?=", "a b"),
@@ -47,6 +48,7 @@ from mailpod.mime.text import decode_header, decoded_text, parse_date, subject_b
         (b"=?shift_jis?b?k/qWew==?=", "日本"),
         (b"=?gb2312?b?xPq6ww==?=", "您好"),
         (b"=?koi8-r?b?0NLJ18XU?=", "привет"),
+        (b"=?iso-2022-jp?q?caf=C3=A9?=", "café"),
     ],
 )
 def test_header_words(raw: bytes, text: str) -> None:
