@@ -55,7 +55,7 @@ ORDER: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         ("DATE",),
     ),
     "8-bit-header": (
-        "RFC 5255 §4.6: what cannot be decoded comes last, by its octets; Dovecot puts unknown characters in their place",
+        "RFC 5255 §4.6: what cannot be decoded comes last, by its octets; Dovecot has unknown characters there",
         ("SUBJECT", "DISPLAYFROM"),
     ),
 }
