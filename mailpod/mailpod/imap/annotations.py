@@ -42,14 +42,20 @@ def may_annotate(mailbox: Mailbox, access: Access) -> bool:
 def chosen(there: Mapping[str, str], wanted: Entries) -> tuple[list[tuple[str, str | None]], int]:
     """What is told of `there`, and the length of the longest value that MAXSIZE keeps back, or 0.
 
-    A name that was asked for itself is told as NIL where nothing has it, as in RFC 6154 §5.4's and RFC 9590's examples.
+    A name that was asked for itself is told as NIL where nothing has it, as in RFC 6154 §5.4's and RFC 9590's examples;
+    not where what is below it was asked for, too (RFC 5464 §4.2.2: "if it exists", and its example).
     """
-    found = {name: there.get(name) for name in wanted.names if name.count("/") > 1}
+    found = {name: there.get(name) for name in wanted.names if name in there or (wanted.depth == 0 and _named(name))}
     found |= {name: value for name, value in there.items() if any(_below(name, top, wanted) for top in wanted.names)}
     most = wanted.most
     long = [len(value) for value in found.values() if most is not None and value is not None and len(value) > most]
     told = [(name, value) for name, value in found.items() if most is None or value is None or len(value) <= most]
     return told, max(long, default=0)
+
+
+def _named(name: str) -> bool:
+    """Not /private or /shared alone."""
+    return name.count("/") > 1
 
 
 def _below(name: str, top: str, wanted: Entries) -> bool:

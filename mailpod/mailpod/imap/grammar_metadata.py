@@ -14,6 +14,7 @@ _OPTIONS: Final = re.compile(rb"\( *(?:MAXSIZE|DEPTH) ", re.IGNORECASE)
 # RFC 5464 §3.2: ASCII without controls, `*` and `%`, of two components or more, none of them empty
 _NAME: Final = re.compile(rb"/(?:private|shared)(?:/[\x1a-\x24\x26-\x29\x2b-\x2e\x30-\x7e]+)+", re.IGNORECASE)
 _SCOPE: Final = re.compile(rb"/(?:private|shared)", re.IGNORECASE)
+_TOO_SHORT: Final = re.compile(rb"/(?:private|shared)/vendor(?:/[^/]+)?", re.IGNORECASE)  # RFC 5464 §3.2: four or more
 
 
 def get_metadata(cursor: Cursor) -> GetMetadataArgs:
@@ -92,10 +93,12 @@ def _names(cursor: Cursor, bare: bool = False) -> tuple[str, ...]:
 
 
 def _name(cursor: Cursor, scope: bool = False) -> str:
-    """`scope`: /private and /shared themselves may be looked below."""
+    """`scope`: /private, /shared, and a vendor's names, may be looked below."""
     name = cursor.astring()
     if _NAME.fullmatch(name) is None and not (scope and _SCOPE.fullmatch(name)):
         raise BadCommand("Not the name of an annotation: it begins with /private/ or /shared/")
+    if not scope and _TOO_SHORT.fullmatch(name):
+        raise BadCommand("A vendor's annotations have names below /vendor/<vendor>/")
     return name.decode("ascii").lower()
 
 

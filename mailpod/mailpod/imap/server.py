@@ -145,7 +145,8 @@ class ImapSession(Session):
         if notified is None or notified.plain or self._busy or self._write_paused or self.closing:
             return
         self.tell(expunge=self._held is not None or notified.at_once)
-        self.fetch_new()
+        if self._renewal is None:  # RFC 5465 §5.2: FETCH follows ESEARCH ADDTO; `_renew` begins it then
+            self.fetch_new()
 
     def fetch_new(self) -> None:
         if not self._busy and not self.closing and self._has_work():

@@ -230,7 +230,7 @@ class Session(Wire):
             return
         if self.selected is not None:
             self._poll_selected(self.selected, expunge)
-        if self.notified is not None:
+        if self.notified is not None and self._bye != b"":  # after BYE nothing more is told
             self.send(self.notified.others(own))
             unfetched = len(self.selected.unfetched) if self.selected is not None else 0
             if unfetched > self.services.settings.imap.notify_messages:

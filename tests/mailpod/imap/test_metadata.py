@@ -61,6 +61,10 @@ async def test_depth(world: World) -> None:
     assert await client.ok(b"GETMETADATA (DEPTH infinity) INBOX (/private/a)") == [
         b'* METADATA INBOX (/private/a "1" /private/a/b "2" /private/a/b/c "3")'
     ]
+    await client.ok(b"SETMETADATA INBOX (/private/a NIL)")
+    assert await client.ok(b"GETMETADATA INBOX (DEPTH 1) (/private/a)") == [b'* METADATA INBOX (/private/a/b "2")'], (
+        "a name without a value is left out, as in the example"
+    )
 
 
 async def test_maxsize_and_longentries(world: World) -> None:
@@ -110,8 +114,14 @@ async def test_names_that_no_entry_has_are_bad(world: World) -> None:
         b"/private/a/",
         b"private/a",
         b'"/private/a*"',
+        b"/shared/vendor",
+        b"/Private/Vendor/token",
     ):
         assert (await client.refused(b'SETMETADATA INBOX (%b "x")' % name)).startswith(b"a BAD"), name
+    await client.ok(b'SETMETADATA INBOX (/private/vendor/token/a "x")')
+    assert await client.ok(b"GETMETADATA (DEPTH 1) INBOX /private/vendor/token") == [
+        b'* METADATA INBOX (/private/vendor/token/a "x")'
+    ]
     for bad in (
         b"GETMETADATA INBOX ()",
         b"GETMETADATA (DEPTH 2) INBOX /private/a",
@@ -213,7 +223,7 @@ async def test_only_where_every_pod_reads_it(world: World) -> None:
     assert await client.ok(b"GETMETADATA INBOX /private/a") == [b"* METADATA INBOX (/private/a NIL)"]
 
 
-_NAMES = st.lists(st.sampled_from(("a", "b", "vendor", "x y")), min_size=1, max_size=4).map("/".join)
+_NAMES = st.lists(st.sampled_from(("a", "b", "vendor/v/a", "x y")), min_size=1, max_size=4).map("/".join)
 
 
 @given(
@@ -243,7 +253,7 @@ def test_what_is_set_is_what_is_parsed(entries: dict[str, bytes]) -> None:
 def test_what_is_chosen(there: dict[str, str], top: str, depth: int | None, most: int | None) -> None:
     """Against RFC 5464 §4.2.1 and §4.2.2 as they are worded."""
     told, longest = chosen(there, Entries((top,), depth, most))
-    wanted = {top: there.get(top)}
+    wanted = {top: there.get(top)} if depth == 0 or top in there else {}
     for name, value in there.items():
         levels = name.count("/") - top.count("/")
         if name.startswith(top + "/") and (depth is None or levels <= depth):

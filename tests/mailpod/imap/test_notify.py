@@ -83,10 +83,38 @@ async def test_searches_that_are_updated_may_have_new_messages_fetched(world: Wo
     assert await client.line() == b"i OK IDLE completed"
     await client.ok(b"NOTIFY SET (selected (MessageNew (RFC822.SIZE) MessageExpunge))")
     await account.append("INBOX", [NewMessage(b"d")])
-    found = [await client.line()]
-    while b"RFC822.SIZE" not in b"".join(found) or b"ADDTO" not in b"".join(found):
-        found.append(await client.line())
-    assert b'* ESEARCH (TAG "a") UID ADDTO (0 4)' in found
+    assert (await told(client, 4))[2:] == [  # RFC 5465 §5.2: FETCH follows ADDTO, and there is one
+        b'* ESEARCH (TAG "a") UID ADDTO (0 4)',
+        b"* 4 FETCH (UID 4 RFC822.SIZE 1 FLAGS (\\Recent))",
+    ]
+    await nothing_more(client)
+
+
+async def test_new_messages_are_fetched_with_what_was_enabled(world: World) -> None:
+    """RFC 7162 §3.1: MODSEQ; not above that of an EXPUNGE that is held back (RFC 5465 §6.1.2)."""
+    client, account = await world.login(), await world.account()
+    inbox = account.mailbox("INBOX")
+    await account.append("INBOX", [NewMessage(b"x")])
+    await client.ok(b"ENABLE QRESYNC")
+    await client.ok(b"SELECT INBOX")
+    await client.ok(b"NOTIFY SET (selected-delayed (MessageNew (RFC822.SIZE) MessageExpunge))")
+    await account.append("INBOX", [NewMessage(b"y")])
+    assert (await told(client, 3))[2] == b"* 2 FETCH (UID 2 RFC822.SIZE 1 MODSEQ (%d))" % inbox.highest_modseq
+    known = inbox.highest_modseq
+    await account.expunge(inbox, [1])
+    assert await told(client, 1) == [b"* OK [HIGHESTMODSEQ %d] Highest" % known]
+    await account.append("INBOX", [NewMessage(b"z")])
+    assert (await told(client, 4))[3] == b"* 3 FETCH (UID 3 RFC822.SIZE 1)"
+    assert b"* VANISHED 1" in await client.ok(b"NOOP")
+
+
+async def test_nothing_is_told_after_bye(world: World) -> None:
+    client, account = await world.login(), await world.account()
+    await account.create("Work")
+    await client.ok(b"SELECT Work")
+    await client.ok(b"NOTIFY SET (selected %b) (personal (MailboxName))" % MESSAGES)
+    await account.delete("Work")
+    assert (await client.line()).startswith(b"* BYE The selected mailbox was deleted") and await client.closed()
 
 
 async def test_without_a_specifier_nothing_of_the_selected_mailbox(world: World) -> None:

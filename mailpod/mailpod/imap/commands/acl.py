@@ -78,7 +78,10 @@ async def run_delete(session: Session, args: AclArgs) -> None:
     """Raises NoSuchMailbox, NoPermission, CannotDo, Unavailable. One that is not in the list is no error."""
     async with opened(session, args.mailbox, fresh=True) as place:
         box = place.mailbox("a")
-        address = _canonical(args.identifier)
+        try:
+            address = _canonical(args.identifier)
+        except NoSuchUser:
+            return  # RFC 4314 §3.2: any pair for the identifier is removed, and there is none
         if address == place.owner.address:
             raise CannotDo("The owner of a mailbox has all rights")
         if address in box.acl:  # also of one that exists no more

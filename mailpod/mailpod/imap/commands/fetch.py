@@ -83,10 +83,14 @@ async def run(session: Session, args: FetchArgs, *, asked: bool = True) -> None:
 async def run_unasked(session: Session, view: View) -> None:
     """What NOTIFY and searches with UPDATE want of new messages (RFC 5465 §5.2, §7). What cannot be had is not told."""
     wanted, view.unfetched = view.unfetched, {}
+    # RFC 7162 §3.1: whatever brings a FETCH, it has MODSEQ once CONDSTORE is enabled; but none above what is still owed
+    known = view.enabled.condstore and view.modseq == view.mailbox.highest_modseq
+    more = (FetchAttr("MODSEQ"),) if known else ()
     for items, group in groupby(sorted(wanted), key=wanted.__getitem__):
         ranges = tuple((uid, uid) for uid in group)
         with suppress(MailError):
-            await run(session, FetchArgs(SequenceSet(ranges), items, uid=True), asked=False)
+            wants = tuple(dict.fromkeys(items + more))
+            await run(session, FetchArgs(SequenceSet(ranges), wants, uid=True), asked=False)
 
 
 def _changed(session: Session, view: View, args: FetchArgs, since: int, positions: Sequence[range]) -> list[range]:
