@@ -45,6 +45,8 @@ def capabilities(session: Session) -> bytes:
         words.append(b"METADATA LIST-METADATA")
     if session.shares:
         words.append(b"ACL RIGHTS=kxte LIST-MYRIGHTS")
+    if session.authorizes:
+        words.append(b"URLAUTH URLAUTH=BINARY")
     if session.services.settings.imap.unauthenticate:
         words.append(b"UNAUTHENTICATE")
     return b" ".join(words)

@@ -112,8 +112,8 @@ async def _fetched(session: Session, wire: bytes, room: int, held: _Held) -> byt
 
 async def _part(place: Place, url: MessageUrl, room: int, held: _Held) -> bytes:
     mailbox, section = place.mailbox("r"), section_at(url)
-    if url.uidvalidity not in (None, mailbox.uidvalidity):
-        raise Expunged
+    if url.uidvalidity not in (None, mailbox.uidvalidity) or mailbox.index(url.uid) < 0:
+        raise Expunged  # its row, and its octets, may be there for a while yet
     async for page, rows in mailbox.pages([url.uid]):
         octets = span(section, page, rows[0])
         if octets is None:

@@ -24,6 +24,7 @@ from mailpod.imap.grammar_search import cancel_update, search
 from mailpod.imap.grammar_select import select
 from mailpod.imap.grammar_sort import sort, thread
 from mailpod.imap.grammar_status import get_quota, get_quota_root, set_quota, status
+from mailpod.imap.grammar_urlauth import gen_url_auth, reset_key, url_fetch
 from mailpod.imap.lexer import BadCommand, Cursor
 from mailpod.imap.names import DELIMITER
 from mailpod.imap.syntax import (
@@ -210,6 +211,9 @@ GRAMMAR: Final[dict[str, Callable[[Cursor], object]]] = {
     "DELETEACL": about_somebody,
     "LISTRIGHTS": about_somebody,
     "MYRIGHTS": _mailbox,
+    "GENURLAUTH": gen_url_auth,
+    "RESETKEY": reset_key,
+    "URLFETCH": url_fetch,
     "APPEND": append,
     "REPLACE": replace,
     "UID REPLACE": lambda cursor: replace(cursor, uid=True),

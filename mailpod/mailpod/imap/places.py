@@ -186,6 +186,25 @@ async def _open(session: Session, owner: MailboxEntry) -> Account | None:
     return None
 
 
+@asynccontextmanager
+async def account_of(session: Session, address: str) -> AsyncIterator[Account | None]:
+    """The account of a user of the domain, fresh and held meanwhile; None where there is none, or it is suspended.
+
+    What of it the session may see is for the caller to know. Raises Unavailable.
+    """
+    if address == session.identity.address:
+        await session.account.refresh()
+        yield session.account
+        return
+    owner = await _owner(session, address)
+    account = await _open(session, owner) if owner is not None else None
+    try:
+        yield account
+    finally:
+        if account is not None:
+            account.release()
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A mailbox under the name that the client knows, and what the user may do in it."""

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Final
 
 from mailpod.errors import MailError
 from mailpod.imap import wire
+
+URL_MECHANISMS: Final = b"* OK [URLMECH INTERNAL] Mechanisms of URLAUTH\r\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,8 @@ class Session(Wire):
 
     __slots__ = (
         "_account", "_bye", "_cut", "_failures", "_identity", "_line", "_out", "_parser", "_queued", "_renewal",
-        "_selected", "annotates", "enabled", "limited", "notified", "progress", "shares", "tag",
+        "_selected", "_url_key", "annotates", "authorizes", "enabled", "limited", "notified", "progress", "shares",
+        "tag",
     )  # fmt: skip
 
     protocol: ClassVar[str] = "imap"
@@ -56,6 +57,7 @@ class Session(Wire):
         self._selected: View | None = None
         self.enabled = Enabled()
         self.annotates = False  # METADATA is offered
+        self.authorizes = False  # URLAUTH is offered
         self.limited: Limited | None = None  # what the running command did not process of its messages
         self.notified: Notified | None = None
         self.shares = False  # ACL is offered
@@ -71,6 +73,7 @@ class Session(Wire):
         self._cut = False
         self._failures = 0
         self._renewal: object | None = None  # of contexts, while no command runs
+        self._url_key = ""  # of the selected mailbox, as far as the client was told
 
     @property
     def state(self) -> State:
@@ -102,6 +105,7 @@ class Session(Wire):
     @selected.setter
     def selected(self, view: View | None) -> None:
         before, self._selected = self._selected, view
+        self._url_key = view.mailbox.url_key if view is not None else ""
         if before is not None and before.close is not None:
             before.close()
 
@@ -168,7 +172,7 @@ class Session(Wire):
 
     def log_in(self, identity: Identity, account: Account, reads: Collection[str] = ()) -> None:
         """The session owns `account`'s hold from here on. `reads`: what all pods of its domain do (entries.py)."""
-        self.annotates, self.shares = "annotate" in reads, "grant" in reads
+        self.annotates, self.shares, self.authorizes = (each in reads for each in ("annotate", "grant", "urlkey"))
         settings = self.services.settings.imap
         self._identity, self._account = identity, account
         self._parser.limits = Limits(command=settings.command_bytes, messages=settings.multiappend_messages)
@@ -247,6 +251,9 @@ class Session(Wire):
             self.leave(b"")
         else:
             self.send(view.poll(expunge) if self.notified is None else self.notified.poll(view, expunge))
+            if view.mailbox.url_key != self._url_key and view.access.who is None:
+                self._url_key = view.mailbox.url_key
+                self.send(reply.URL_MECHANISMS)  # RFC 4467 §7, RESETKEY: by whatever session of the user
 
     async def renew(self, wanted: Callable[[], bool] = lambda: True) -> None:
         """Queue what changed in the results of searches, as the client was last polled. Raises what reading raises."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from ..errors import NoSuchMailbox, Unavailable
 from ..mime.likeness import Likeness
+from . import urlkeys
 from .annotating import annotate
 from .annotations import Annotations
 from .committer import Committer
@@ -352,6 +353,30 @@ class Account:
         Raises NoSuchMailbox, LimitReached, Unavailable. Only where the domain's entry has "grant" in `reads`.
         """
         await self.committer.commit(lambda draft: grant(draft, name, who, change), exclusive=True, guard=guard)
+
+    async def url_keys(self, names: Sequence[str]) -> list[bytes]:
+        """The access keys of these mailboxes, which get one where they have none (urlkeys.py).
+
+        Raises NoSuchMailbox, Unavailable. Only where the domain's entry has "urlkey" in `reads`.
+        """
+        found = [self.mailbox(name).url_key for name in names]
+        if not all(found):
+            found = await self.committer.commit(
+                lambda draft: urlkeys.keys(draft, names, self._new_url_key), exclusive=True
+            )
+        return [bytes.fromhex(key) for key in found]
+
+    async def reset_url_key(self, name: str) -> None:
+        """What was authorized by a mailbox's key before is so no more. Raises and may be called as `url_keys`."""
+        key = self._new_url_key()
+        await self.committer.commit(lambda draft: urlkeys.reset(draft, name, key), exclusive=True)
+
+    async def forget_url_keys(self) -> None:
+        """The same of all mailboxes. Raises Unavailable."""
+        await self.committer.commit(urlkeys.forget, exclusive=True)
+
+    def _new_url_key(self) -> str:
+        return self._store.rng.randbytes(urlkeys.OCTETS).hex()
 
     async def warn(self, limits: Limits, thresholds: Thresholds, warning: NewMessage | None) -> int:
         """Bring a warning of the quota into INBOX, full or not, if one is due then; returns of which threshold, or 0.

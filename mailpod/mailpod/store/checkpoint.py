@@ -24,6 +24,7 @@ from .state import State
 
 _MAGIC = b"MPC1"
 WITH_LATER: Final = 2  # a root with what later operations did: who does not know them must not write one without it
+WITH_KEYS: Final = 3  # and with what `urlkey` did, which came after them
 
 
 class RootBox(msgspec.Struct):
@@ -50,6 +51,7 @@ class RootBox(msgspec.Struct):
     annotations: list[tuple[str, str]] = []
     acl: list[tuple[str, str, str]] = []
     mapped: list[SearchRef] = []
+    url_key: str = ""
 
     def search_pages(self) -> Iterator[PageRef]:
         """Those that earlier versions look up too."""
@@ -100,7 +102,7 @@ def decode_root(data: bytes) -> Root:
         root = _ROOT.decode(zstandard.ZstdDecompressor().decompress(packed))
     except msgspec.DecodeError as error:
         raise BadPage(str(error)) from error
-    if root.v not in (VERSION, WITH_LATER):
+    if root.v not in (VERSION, WITH_LATER, WITH_KEYS):
         raise UnknownOperation(f"checkpoint of format version {root.v}")
     return root
 
@@ -157,6 +159,7 @@ def _load_box(entry: RootBox, state: Sequence[StatePage]) -> Mailbox:
     box.relocated = dict(entry.relocated)
     box.search = list(entry.mapped)
     box.acl = {who: (incarnation, rights) for who, incarnation, rights in entry.acl}
+    box.url_key = entry.url_key
     box.forget_changes(entry.modseq)
     return box
 

@@ -80,6 +80,7 @@ class Columns:
         self._flag_index: dict[frozenset[str], int] = {frozenset(): 0}
         self._spelling: dict[str, str] = {}
         self.acl: dict[str, tuple[str, str]] = {}  # by identifier: the incarnation that is meant, and its rights
+        self.url_key = ""  # the mailbox access key in hex: a secret (urlkeys.py)
         self.recent = 1
         self.recent_dirty = False
         self.segments: list[Segment] = []

@@ -155,6 +155,13 @@ class Grant(msgspec.Struct, frozen=True, omit_defaults=True, tag="grant", tag_fi
     rights: str = ""
 
 
+class UrlKey(msgspec.Struct, frozen=True, omit_defaults=True, tag="urlkey", tag_field="op"):
+    """The key by which URLs of a mailbox's messages are authorized (RFC 4467 §2.2), in hex; none: there is none."""
+
+    box: int
+    key: str = ""
+
+
 class Close(msgspec.Struct, frozen=True, tag="close", tag_field="op"):
     """STORE.md rule 15: nothing may follow."""
 
@@ -174,10 +181,11 @@ Operation: TypeAlias = (
     | Recent
     | Relocate
     | Grant
+    | UrlKey
     | Close
 )
 
-LATER: Final = ("annotate", "grant")
+LATER: Final = ("annotate", "grant", "urlkey")
 """Operations that not every version can read: written where the domain's entry names them (DECISIONS, "Format")."""
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from . import page as pages
-from .checkpoint import WITH_LATER, Root, RootBox
+from .checkpoint import WITH_KEYS, WITH_LATER, Root, RootBox
 from .homes import FIRST_PACK
 from .mailbox import Mailbox, Segment, StateBase
 from .ops import VERSION, PageRef
@@ -112,6 +112,8 @@ def make_plan(
     )  # fmt: skip
     if state.annotations or any(box.annotations or box.acl for box in state.boxes.values()):
         root.v = WITH_LATER
+    if any(box.url_key for box in state.boxes.values()):
+        root.v = WITH_KEYS
     plan = Plan(root)
     for box in sorted(state.boxes.values(), key=lambda box: box.id):
         _plan_box(plan, box, settings, peek, fetched)
@@ -140,6 +142,7 @@ def _plan_box(
     root.relocated = [(uid, moves[:]) for uid, moves in sorted(box.relocated.items()) if uid not in made.folded]
     root.annotations = sorted(box.annotations.items())
     root.acl = [(who, *granted) for who, granted in sorted(box.acl.items())]
+    root.url_key = box.url_key
     root.mapped = [each for each in box.search if _alive(box, each.terms.first, each.terms.last)]
     plan.root.boxes.append(root)
     plan.boxes.append(made)

@@ -5,6 +5,7 @@
   before it, the address answers 451 and the restore is run again; what it left is found by fsck, and nobody reads it.
 - Every folder gets a new UIDVALIDITY, above all that the address ever had, and every message a new UID; EMAILIDs stay.
 - Bytes are written again: they are shared only inside one incarnation (rule 11).
+- Access keys are not: what a URL opened before, it opens no more (urlkeys.py).
 """
 
 from __future__ import annotations

@@ -121,6 +121,7 @@ class State:
                     [self.homes.key(home) for home in box.homes],
                     sorted(box.annotations.items()),
                     sorted(box.acl.items()),
+                    box.url_key,
                 )
                 for box in sorted(self.boxes.values(), key=lambda box: box.id)
             ],
@@ -273,6 +274,10 @@ def _grant(state: State, op: ops.Grant, context: _Context) -> None:
         box.acl.pop(op.who, None)
 
 
+def _url_key(state: State, op: ops.UrlKey, context: _Context) -> None:
+    state.box(op.box).url_key = op.key
+
+
 def _close(state: State, op: ops.Close, context: _Context) -> None:
     state.closed = True
 
@@ -292,5 +297,6 @@ _APPLY: dict[type, Callable[[State, Any, _Context], None]] = {
     ops.Recent: _recent,
     ops.Relocate: _relocate,
     ops.Grant: _grant,
+    ops.UrlKey: _url_key,
     ops.Close: _close,
 }

@@ -26,7 +26,8 @@ async def test_before_and_after_login(world: World) -> None:
     assert await client.ok(b"CAPABILITY") == [BASE + b" AUTH=PLAIN AUTH=LOGIN"]
     await client.ok(b"LOGIN ann@example.org secret")
     assert await client.ok(b"CAPABILITY") == [
-        BASE + b" COMPRESS=DEFLATE METADATA LIST-METADATA ACL RIGHTS=kxte LIST-MYRIGHTS UNAUTHENTICATE"
+        BASE + b" COMPRESS=DEFLATE METADATA LIST-METADATA ACL RIGHTS=kxte LIST-MYRIGHTS URLAUTH URLAUTH=BINARY"
+        b" UNAUTHENTICATE"
     ]
 
 

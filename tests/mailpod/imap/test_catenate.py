@@ -103,6 +103,15 @@ async def test_the_first_bad_url_is_named(client: Client, world: World, url: byt
     assert (await world.account()).head == head
 
 
+async def test_an_expunged_message_is_none(client: Client) -> None:
+    """RFC 4469 §4.1, invalid UID: whether or not its octets were collected."""
+    await client.ok(b"APPEND Drafts {1+}\r\nx")
+    await client.ok(b"SELECT Drafts")
+    await client.ok(b"STORE 1 +FLAGS (\\Deleted)")
+    await client.ok(b"EXPUNGE")
+    assert (await client.refused(b"APPEND Sent CATENATE (URL /Drafts/;UID=1)")).startswith(b"a NO [BADURL ")
+
+
 async def test_a_shared_mailbox_is_read_by_whom_it_may_be(client: Client, world: World) -> None:
     """RFC 4314 §4: as FETCH, by the right r."""
     bob, url = await world.login("bob"), b'"/Other%20Users/ann%40example.org/Drafts/;UID=1/;SECTION=2"'

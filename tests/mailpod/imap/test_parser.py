@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from mailpod.errors import TooBig
 from mailpod.imap import syntax as s
 from mailpod.imap import syntax_search as q
+from mailpod.imap import syntax_urlauth as u
 from mailpod.imap.parser import Event, Limits, NeedLiteral, Parser, Rejected
 from mailpod.imap.syntax import Command
 
@@ -216,6 +217,35 @@ def test_rights() -> None:
     assert one(b"a GETACL x") == one(b"a MYRIGHTS x") == s.MailboxArgs("x")
     for wrong in (b"SETACL x a", b"SETACL x a l r", b"DELETEACL x", b"LISTRIGHTS x a b", b"GETACL", b"MYRIGHTS x y"):
         bad(b"a " + wrong)
+
+
+def test_authorized_urls() -> None:
+    """RFC 4467 §9, RFC 5524 §5."""
+    assert one(b"a GENURLAUTH imap://x internal {1}\r\ny XSAMPLE") == u.GenUrlAuthArgs(
+        ((b"imap://x", "INTERNAL"), (b"y", "XSAMPLE"))
+    )
+    assert one(b"a RESETKEY") == u.ResetKeyArgs(None)
+    assert one(b"a RESETKEY inbox") == u.ResetKeyArgs("INBOX")
+    assert one(b'a RESETKEY "x y" internal XSAMPLE') == u.ResetKeyArgs("x y", ("INTERNAL", "XSAMPLE"))
+    assert one(b'a URLFETCH "x" (y) (z body BODYPARTSTRUCTURE) ({1}\r\nz BINARY)') == u.UrlFetchArgs(
+        (
+            u.UrlWanted(b"x"),
+            u.UrlWanted(b"y"),
+            u.UrlWanted(b"z", frozenset(["BODY", "BODYPARTSTRUCTURE"])),
+            u.UrlWanted(b"z", frozenset(["BINARY"])),
+        )
+    )
+    for wrong in (
+        b"GENURLAUTH",
+        b"GENURLAUTH x",
+        b"GENURLAUTH x INTERNAL y",
+        b"URLFETCH",
+        b"URLFETCH ()",
+        b"URLFETCH (x",
+    ):
+        bad(b"a " + wrong)
+    for items in (b"BODY BINARY", b"BINARY BODY", b"BODY BODY", b"FLAGS", b"(BODY)"):  # RFC 5524 §3.1
+        bad(b"a URLFETCH (x %b)" % items)
 
 
 def test_search() -> None:
@@ -472,6 +502,7 @@ _WORDS = st.sampled_from(
     + b'GETMETADATA (MAXSIZE DEPTH INFINITY /private/a ("/shared/b" SETMETADATA NIL METADATA /shared'.split()
     + b"NOTIFY SET NONE (SELECTED MESSAGENEW MESSAGEEXPUNGE SUBTREE MAILBOXNAME".split()
     + b"SETACL DELETEACL LISTRIGHTS GETACL MYRIGHTS +lr anyone".split()
+    + b"GENURLAUTH RESETKEY URLFETCH INTERNAL BODYPARTSTRUCTURE BINARY BODY".split()
     + b"SELECT x (QRESYNC (1 2 $ CHANGEDSINCE RETURN (MIN PARTIAL -1:-2) STATUS CREATE (USE SETQUOTA MODSEQ".split()
     + b"UPDATE CONTEXT CANCELUPDATE ESEARCH IN (SUBTREE FUZZY RELEVANCY".split()
     + b' |\r\n|{3}\r\n|{3+}\r\n|\n|\r|\0|"'.split(b"|")

@@ -28,6 +28,7 @@ async def test_select(client: Client, world: World) -> None:
         b"* OK [UIDNEXT 3] Predicted next UID",
         b"* OK [UIDVALIDITY %d] UIDs are valid" % sent.uidvalidity,
         b"* OK [MAILBOXID (%b)] Ok" % sent.object_id.encode(),
+        b"* OK [URLMECH INTERNAL] Mechanisms of URLAUTH",
         b"* OK [HIGHESTMODSEQ %d] Highest" % sent.highest_modseq,
         b'* LIST (\\HasNoChildren \\Sent) "/" Sent',
     ]

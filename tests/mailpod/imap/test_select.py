@@ -22,6 +22,7 @@ async def test_empty_mailbox(world: World) -> None:
         b"* OK [UIDNEXT 1] Predicted next UID",
         b"* OK [UIDVALIDITY %d] UIDs are valid" % inbox.uidvalidity,
         b"* OK [MAILBOXID (%b)] Ok" % inbox.object_id.encode(),
+        b"* OK [URLMECH INTERNAL] Mechanisms of URLAUTH",
         b"* OK [HIGHESTMODSEQ %d] Highest" % inbox.highest_modseq,
         b"a OK [READ-WRITE] SELECT completed",
     ]

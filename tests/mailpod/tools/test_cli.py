@@ -162,6 +162,25 @@ def test_inspect(planted: Planted, capfdbinary: Any) -> None:
         assert capfdbinary.readouterr().err.startswith(b"mailpod: ")
 
 
+def test_inspect_shows_no_key(planted: Planted, run: Run) -> None:
+    """RFC 4467 §10: a mailbox access key is a secret, wherever it stands."""
+
+    async def authorize() -> str:
+        account = await planted.store().open(planted.alice)
+        [key] = await account.url_keys(["INBOX"])
+        await planted.checkpoint()
+        return key.hex()
+
+    key = asyncio.run(authorize())
+    assert run("fsck")[0] == 0
+    shown = [
+        run("inspect", "alice@x.test", *what)[1] for what in (("--json",), ("log", "16"), ("checkpoint", "16"), ())
+    ]
+    assert ['"secret"' in out for out in shown] == [True, True, True, False]
+    assert not any(key in out for out in shown)
+    assert json.loads(shown[1])["ops"] == [{"op": "urlkey", "box": 1, "key": "secret"}]
+
+
 def test_a_bar_is_drawn_on_a_terminal_only() -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:

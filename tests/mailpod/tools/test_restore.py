@@ -77,6 +77,7 @@ async def test_everything_comes_back_under_new_uidvalidities(planted: Planted) -
     await account.annotate("Sent", [("/shared/comment", "\xfc"), ("/private/specialuse", None)])
     await account.create("Gesendet", "\\Sent")
     await account.grant("Work/2026", Who("bob@x.test", "b"), lambda before: "lrs")
+    await account.url_keys(["Work/2026"])
     await account.append("Work/2026", [NewMessage(mail(77), frozenset({"\\Flagged", "todo"}), 1234567890)])
     await account.expunge(account.mailbox("INBOX"), [2])
     before, old = await _everything(planted, planted.alice), await _validities(planted, planted.alice)
@@ -93,6 +94,9 @@ async def test_everything_comes_back_under_new_uidvalidities(planted: Planted) -
     assert objects.items() <= left.items() and len(left) == len(objects) + 1, "one commit more, which closes it"
     newest = await incarnations.latest(planted.objects, "x.test", "alice")
     assert newest is not None and newest.id == done.new.id
+    assert not any(box.url_key for box in (await planted.store().open(new)).mailboxes.values()), (
+        "URLs open nothing more"
+    )
     again = await (await planted.store().open(new)).append("INBOX", [NewMessage(mail(1), delivery_id="d1")])
     assert again.duplicate, "what was handed out before is not handed out again"
     found = await check_bucket(planted.objects, CheckOptions(public_keys=[planted.key]))

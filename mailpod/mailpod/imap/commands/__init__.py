@@ -46,6 +46,8 @@ from mailpod.imap.commands import (
     unauthenticate,
     unselect,
     unsubscribe,
+    urlauth,
+    urlfetch,
 )
 from mailpod.imap.states import ANY, BEFORE_LOGIN, LOGGED_IN, SELECTED, UNSELECTED, Rule
 
@@ -80,6 +82,10 @@ COMMANDS: Final = {
     "DELETEACL": Rule(acl.run_delete, LOGGED_IN),
     "LISTRIGHTS": Rule(acl.run_list, LOGGED_IN),
     "MYRIGHTS": Rule(acl.run_my, LOGGED_IN),
+    # RFC 4467 §7: no mailbox need be selected, and the one that is has nothing to do with it
+    "GENURLAUTH": Rule(urlauth.run_authorize, LOGGED_IN),
+    "RESETKEY": Rule(urlauth.run_reset, LOGGED_IN),
+    "URLFETCH": Rule(urlfetch.run, LOGGED_IN),
     "APPEND": Rule(append.run, LOGGED_IN),
     "IDLE": Rule(idle.run, LOGGED_IN),  # RFC 2177 §3
     "COMPRESS": Rule(compress.run, LOGGED_IN),

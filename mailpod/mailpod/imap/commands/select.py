@@ -11,7 +11,7 @@ from mailpod.imap.enabled import UidRequired
 from mailpod.imap.lexer import BadCommand
 from mailpod.imap.permanent import FLAG_RIGHTS, flags_line
 from mailpod.imap.places import Listed, hold, is_own, keep, own_mailboxes
-from mailpod.imap.reply import Done
+from mailpod.imap.reply import URL_MECHANISMS, Done
 from mailpod.imap.syntax import ListArgs
 from mailpod.imap.view import View
 
@@ -47,7 +47,7 @@ async def _open(session: Session, args: SelectArgs, read_only: bool) -> View:
         session.selected = None
         session.send(b"* OK [CLOSED] Previous mailbox is closed\r\n")  # RFC 7162 §3.2.11
     view = session.selected = await _view(session, args.mailbox, read_only)
-    session.send(_responses(view))
+    session.send(_responses(view, session.authorizes and view.access.who is None))
     if session.enabled.rev2:  # RFC 9051 §6.3.2
         listed = own_mailboxes(session) | {view.shown: Listed(view.mailbox, view.access)}
         attributes = Listing(listed, (), ListArgs("", ()), utf8=True).attributes(view.shown)
@@ -70,7 +70,7 @@ async def _view(session: Session, name: str, read_only: bool) -> View:
     return View(place.account, mailbox, read_only, session.enabled, place.access, keep(session, place, mailbox))
 
 
-def _responses(view: View) -> list[bytes]:
+def _responses(view: View, authorizes: bool) -> list[bytes]:
     mailbox = view.mailbox
     first_unseen = mailbox.first_unseen()
     out = [flags_line(mailbox), view.sizes()]
@@ -81,5 +81,7 @@ def _responses(view: View) -> list[bytes]:
     out.append(b"* OK [UIDNEXT %d] Predicted next UID\r\n" % mailbox.uidnext)
     out.append(b"* OK [UIDVALIDITY %d] UIDs are valid\r\n" % mailbox.uidvalidity)
     out.append(b"* OK [MAILBOXID (%b)] Ok\r\n" % mailbox.object_id.encode("ascii"))  # RFC 8474 §4.2
+    if authorizes:
+        out.append(URL_MECHANISMS)  # RFC 4467 §8
     out.append(b"* OK [HIGHESTMODSEQ %d] Highest\r\n" % mailbox.highest_modseq)
     return out

@@ -15,7 +15,7 @@ from mailpod.store.check.replay import Walk, read_header, walk_log
 from mailpod.store.checkpoint import decode_root
 from mailpod.store.names import checkpoint_key
 from mailpod.store.objects import NotFound, ObjectStore
-from mailpod.store.ops import PageRef, UnknownOperation
+from mailpod.store.ops import PageRef, UnknownOperation, UrlKey
 from mailpod.store.page import (
     DELIVERY,
     META,
@@ -84,6 +84,7 @@ class Account:
                     "highestmodseq": box.highest_modseq,
                     "annotations": dict(sorted(box.annotations.items())),
                     "rights": {who: rights for who, (_, rights) in sorted(box.acl.items())},
+                    "url_key": _told(box.url_key),
                 }
                 for box in state.boxes.values()
             ],
@@ -103,7 +104,8 @@ class Account:
         if isinstance(read, str):
             raise NotThere(f"commit {seq}: {read}")
         header, length = read
-        out: dict[str, Any] = msgspec.to_builtins(header)
+        shown = tuple(UrlKey(op.box, _told(op.key)) if isinstance(op, UrlKey) else op for op in header.ops)
+        out: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(header, ops=shown))
         return out | {"at": moment(header.at), "line": length, "size": length + header.bytes}
 
     async def checkpoint(self, seq: int) -> dict[str, Any]:
@@ -116,6 +118,8 @@ class Account:
             root = decode_root(await self._objects.get(checkpoint_key(self._found.prefix, seq)))
         except (BadPage, UnknownOperation, NotFound) as error:
             raise NotThere(f"checkpoint {seq}: {error}") from None
+        for box in root.boxes:
+            box.url_key = _told(box.url_key)
         out: dict[str, Any] = _plain(root)
         broken = [f"{page.kind} {page.ref.id}: {page.what}" for page in self._index.broken.get(seq, ())]
         return out | {"at": moment(root.at), "size": self._found.checkpoints[seq].size, "broken": broken}
@@ -192,6 +196,11 @@ class Account:
             async for page, rows in box.pages(box.uids):
                 for row in rows:
                     yield box.name, page, row
+
+
+def _told(key: str) -> str:
+    """That there is a secret, and not which."""
+    return "secret" if key else ""
 
 
 def _row(page: Page, row: int) -> dict[str, Any]:
