@@ -17,6 +17,10 @@ class SaslError(Exception):
     """The client's response is not what the mechanism says; BAD or 501, and the exchange is over."""
 
 
+class OtherUser(SaslError):
+    """The client wants to act for another user."""
+
+
 @dataclass(frozen=True, slots=True)
 class Challenge:
     """Send this, and give the answer to `next`."""
@@ -72,7 +76,7 @@ class Plain:
             raise SaslError("PLAIN needs a name and a password")  # RFC 4616 §2: authcid and passwd are 1*SAFE
         # RFC 4616 §2: acting for another user needs a permission that nobody has here.
         if authzid and authzid.casefold() != username.casefold():
-            raise SaslError("authorization identity must be empty or the user's own")
+            raise OtherUser("authorization identity must be empty or the user's own")
         return Credentials(authzid, username, password)
 
 

@@ -16,9 +16,11 @@ def flags_line(mailbox: Mailbox) -> bytes:
     return b"* FLAGS (%b)\r\n" % " ".join([*_SYSTEM, *mailbox.keywords]).encode("ascii")
 
 
-def permanent_flags(mailbox: Mailbox, access: Access, read_only: bool) -> bytes:
-    """`* OK [PERMANENTFLAGS (…)]`, as the user's rights are (RFC 4314 §5.1.1)."""
-    flags = () if read_only else access.allowed(mailbox, (*_SYSTEM, *mailbox.keywords, "\\*"))
+def permanent_flags(mailbox: Mailbox, access: Access, read_only: bool, full: bool) -> bytes:
+    """`* OK [PERMANENTFLAGS (…)]`, as the user's rights are (RFC 4314 §5.1.1). `full`: no keyword can be added (RFC
+    9051 §7.1)."""
+    known = (*_SYSTEM, *mailbox.keywords)
+    flags = () if read_only else access.allowed(mailbox, known if full else (*known, "\\*"))
     text = (
         b"Keywords may be added" if "\\*" in flags else b"Others cannot be changed" if flags else b"None can be changed"
     )

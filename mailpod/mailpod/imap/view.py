@@ -243,7 +243,8 @@ class View:
 
     def permanent_flags(self) -> bytes:
         """`* OK [PERMANENTFLAGS (…)]` (RFC 3501 §7.1)."""
-        return permanent_flags(self.mailbox, self.access, self.read_only)
+        full = len(self.mailbox.keywords) >= self.account.settings.keywords
+        return permanent_flags(self.mailbox, self.access, self.read_only, full)
 
     def named(self, part: range) -> tuple[Sequence[int], str]:
         """How the client names these messages, and the response that does."""
@@ -366,8 +367,9 @@ class View:
             parts = [range(seq - 1, seq)] if seq else []
         else:
             parts = runs(sorted(seq - 1 for seq in map(self.seq_of, flagged) if seq))
-        # RFC 7162 §3.1, §3.2.4: MODSEQ and UID in each once CONDSTORE is enabled; RFC 5465 §5.1: UID
-        uid = self.enabled.tells_uids or (self.enabled.notify and not self.enabled.uidonly)
+        # RFC 7162 §3.1, §3.2.4: MODSEQ and UID in each once CONDSTORE is enabled; RFC 9051 §7.5.2, RFC 5465 §5.1: UID
+        enabled = self.enabled
+        uid = enabled.tells_uids or ((enabled.rev2 or enabled.notify) and not enabled.uidonly)
         return [self.flags_wire(part, uid, self.enabled.condstore) for part in parts]
 
     def _claim(self, first_new: int) -> None:

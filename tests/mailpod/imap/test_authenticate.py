@@ -59,6 +59,14 @@ async def test_unknown_mechanism_and_wrong_password(world: World) -> None:
     assert (await client.refused(b"AUTHENTICATE PLAIN " + wrong)).startswith(b"a NO [AUTHENTICATIONFAILED]")
 
 
+async def test_nobody_acts_for_another(world: World) -> None:
+    client = await world.connect()
+    for_bob = base64.b64encode(b"bob@example.org\0ann@example.org\0secret")
+    assert (await client.refused(b"AUTHENTICATE PLAIN " + for_bob)).startswith(b"a NO [AUTHORIZATIONFAILED] ")
+    for_ann = base64.b64encode(b"ann@example.org\0ann@example.org\0secret")
+    await client.ok(b"AUTHENTICATE PLAIN " + for_ann)
+
+
 async def test_a_response_without_end(world: World) -> None:
     client = await world.connect()
     await client.send(b"a AUTHENTICATE PLAIN\r\n")

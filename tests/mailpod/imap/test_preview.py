@@ -33,7 +33,7 @@ async def test_lazy_gives_what_is_known(at: Desk) -> None:
     assert b"PREVIEW NIL" in await ann.say("FETCH 1 PREVIEW (LAZY)")
     await ann.say("FETCH 1 (PREVIEW)")
     assert b"PREVIEW {11}\r\nHello there" in await ann.say("FETCH 1 (PREVIEW (lazy) FLAGS)")
-    assert b"PREVIEW NIL" in await ann.say("FETCH 2 (PREVIEW (LAZY))")
+    assert b"PREVIEW NIL" in await ann.say("FETCH 2 (PREVIEW (LAZY LAZY))"), "RFC 8970 §6: one preview-mod or more"
 
 
 async def test_it_is_made_once(at: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

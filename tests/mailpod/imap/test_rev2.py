@@ -35,6 +35,24 @@ async def test_select(client: Client, world: World) -> None:
     assert (await client.ok(b"EXAMINE INBOX"))[0] == b"* OK [CLOSED] Previous mailbox is closed"
 
 
+async def test_flags_that_others_change_come_with_the_uid(client: Client, world: World) -> None:
+    """RFC 9051 §7.5.2, in IDLE and elsewhere; what a STORE answers has no more than RFC 3501's."""
+    account = await world.account()
+    await account.append("INBOX", [NewMessage(b"a"), NewMessage(b"b")])
+    inbox = account.mailbox("INBOX")
+    await account.expunge(inbox, [1])
+    await client.ok(b"SELECT INBOX")
+    await account.store_flags(inbox, [2], "add", ["\\Seen"])
+    assert await client.ok(b"NOOP") == [b"* 1 FETCH (UID 2 FLAGS (\\Seen))"]
+    await client.send(b"i IDLE\r\n")
+    assert await client.line() == b"+ idling"
+    await account.store_flags(inbox, [2], "add", ["\\Flagged"])
+    assert await client.line() == b"* 1 FETCH (UID 2 FLAGS (\\Flagged \\Seen))"
+    await client.send(b"DONE\r\n")
+    assert await client.until(b"i") == [b"i OK IDLE completed"]
+    assert await client.ok(b"STORE 1 -FLAGS (\\Seen)") == [b"* 1 FETCH (FLAGS (\\Flagged))"]
+
+
 async def test_no_recent(client: Client, world: World) -> None:
     account = await world.account()
     await client.ok(b"SELECT INBOX")

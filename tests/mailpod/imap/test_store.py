@@ -39,6 +39,20 @@ async def test_a_new_keyword_is_announced(at: Desk) -> None:
     assert await ann.say("STORE 1 +FLAGS.SILENT (WORK)") == b"OK STORE completed\r\n"
 
 
+async def test_the_last_keyword_there_can_be() -> None:
+    """RFC 9051 §7.1 PERMANENTFLAGS: without \\* once the limit is reached."""
+    async with desk(keywords=1) as at:
+        await at.deliver(letter())
+        ann = at.select()
+        flags = b"\\Answered \\Deleted \\Draft \\Flagged \\Seen one"
+        assert await ann.say("STORE 1 +FLAGS.SILENT (one)") == (
+            b"* FLAGS (%b)\r\n* OK [PERMANENTFLAGS (%b)] Others cannot be changed\r\nOK STORE completed\r\n"
+            % (flags, flags)
+        )
+        assert (await ann.say("STORE 1 +FLAGS (two)")).startswith(b"NO [LIMIT] ")
+        assert (await ann.say("STORE 1 FLAGS (ONE)")).endswith(b"OK STORE completed\r\n")
+
+
 async def test_a_new_keyword_is_announced_before_it_is_used(at: Desk) -> None:
     """RFC 3501 §7.2.6: FLAGS has the keywords that are applicable, so it comes before the first that uses one."""
     ann, bob, eve, joe = (at.select() for _ in range(4))

@@ -26,6 +26,13 @@ class UnknownMechanism(MailError):
     text = "Authentication mechanism is not supported"
 
 
+class NotForOthers(MailError):
+    """RFC 5530 §3: nobody may act for another user here."""
+
+    imap = ("NO", "AUTHORIZATIONFAILED")
+    text = "The authorization identity must be empty or the user's own"
+
+
 async def run(session: Session, args: AuthenticateArgs) -> Done:
     require_privacy(session)
     if args.mechanism not in sasl.MECHANISMS:
@@ -35,6 +42,8 @@ async def run(session: Session, args: AuthenticateArgs) -> Done:
         step = exchange.start(args.initial)
         while isinstance(step, sasl.Challenge):
             step = exchange.next(await _ask(session, step.data))
+    except sasl.OtherUser:
+        raise NotForOthers from None
     except sasl.SaslError as error:
         raise BadCommand(f"Authentication exchange: {error}") from None
     return await log_in(session, step.username, step.password)
