@@ -23,6 +23,7 @@ from typing import Any
 
 from benchmarks.mail_mix import mix
 from mailpod.clock import SystemClock
+from mailpod.config import ImapSettings
 from mailpod.imap.commands import COMMANDS
 from mailpod.imap.enabled import Enabled
 from mailpod.imap.lexer import Frame
@@ -69,7 +70,8 @@ class Sink:
         self.enabled = Enabled()
         self.view = View(account, account.mailbox("INBOX"), read_only, self.enabled)
         self.identity = SimpleNamespace(entry=SimpleNamespace(quota_bytes=None, quota_messages=None))
-        self.services = SimpleNamespace(budget=Budget(512 << 20), clock=SystemClock())
+        settings = SimpleNamespace(imap=ImapSettings())
+        self.services = SimpleNamespace(budget=Budget(512 << 20), clock=SystemClock(), settings=settings)
         self.tag = b"a"
         self.progress = Progress(self.tag, self.services.clock.elapsed(), every=60)
         self.octets = 0

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mailpod.store import Page
 
 _T = TypeVar("_T")
-_KEPT: Final = 8  # derived columns a page
+_KEPT: Final = 16  # derived columns a page
 
 
 def take(column: Sequence[_T], rows: Sequence[int]) -> Sequence[_T]:

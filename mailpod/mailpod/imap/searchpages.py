@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from mailpod.imap.derived import derive, take
 from mailpod.imap.searchtext import Needle, encoded_fields
+from mailpod.imap.sections import fields_of
 from mailpod.imap.sortcolumns import thread_ids
 from mailpod.imap.syntax_search import Age, DateKey, EmailId, Header, Size, ThreadId
 from mailpod.mime.headers import CACHED_FIELDS, field_values
@@ -66,11 +67,11 @@ def header_test(key: Header) -> Test | None:
     """None for a field that pages do not keep and whose value matters."""
     name = key.name
     if name in CACHED_FIELDS:
-        needle = Needle(key.value)
+        needle, names = Needle(key.value), frozenset((name,))
 
         def holds(page: Page, rows: Sequence[int]) -> list[bool]:
-            encoded = derive(page, "encoded", rows, lambda rows: encoded_fields(take(page.fields, rows)))
-            return needle.in_column(take(page.fields, rows), encoded, name)
+            encoded = derive(page, ("encoded", name), rows, lambda rows: encoded_fields(fields_of(page, names, rows)))
+            return needle.in_column(fields_of(page, names, rows), encoded, name)
 
         return holds
     if not key.value:

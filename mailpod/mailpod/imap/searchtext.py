@@ -57,7 +57,7 @@ class Needle:
         return self._in_values(parse_fields(raw).get(name, ()), name)
 
     def in_column(self, column: Sequence[bytes], encoded: Sequence[bool], name: bytes) -> list[bool]:
-        """The same of a page's column of cached fields, `encoded` being `encoded_fields` of it."""
+        """The same of a column of fields as pages keep them, `encoded` being `encoded_fields` of it."""
         maybe = [True] * len(column) if self._blank else list(encoded)
         if self._word:
             for row in _rows_with(self._word, column):
@@ -82,10 +82,13 @@ class Needle:
 
 def encoded_fields(column: Sequence[bytes]) -> list[bool]:
     """Which of these header blocks may read otherwise than their octets do."""
-    found = [b"=?" in raw or not raw.isascii() or b"\x1b" in raw for raw in column]
-    if _in_pieces(b"\n".join(column)):
-        return [each or _in_pieces(raw) for each, raw in zip(found, column, strict=True)]
-    return found
+    if not _encoded(b"\n".join(column)):
+        return [False] * len(column)
+    return list(map(_encoded, column))
+
+
+def _encoded(raw: bytes) -> bool:
+    return b"=?" in raw or not raw.isascii() or b"\x1b" in raw or _in_pieces(raw)
 
 
 def _in_pieces(raw: bytes) -> bool:

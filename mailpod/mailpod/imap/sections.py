@@ -137,7 +137,7 @@ def from_cache(section: Section, page: Page, rows: Sequence[int]) -> list[bytes 
         known = page.derived.get(_PREVIEWS, ())
         return [known[row] if row < len(known) else None for row in rows]
     names = section.names or frozenset()
-    whole = derive(page, names, rows, lambda rows: choose(take(page.fields, rows), names))
+    whole = fields_of(page, names, rows)
     values: list[bytes | None] = [*whole] if section.partial is None else [_partial(section, each) for each in whole]
     others = names - CACHED_FIELDS
     if others:
@@ -145,6 +145,11 @@ def from_cache(section: Section, page: Page, rows: Sequence[int]) -> list[bytes 
             if not others.isdisjoint(page.names[row].split(b" ")):
                 values[at] = None
     return values
+
+
+def fields_of(page: Page, names: frozenset[bytes], rows: Sequence[int]) -> Sequence[bytes]:
+    """Of each message the fields of these names that pages keep, as HEADER.FIELDS gives them."""
+    return derive(page, names, rows, lambda rows: choose(take(page.fields, rows), names))
 
 
 def choose(column: Sequence[bytes], names: frozenset[bytes]) -> list[bytes]:
