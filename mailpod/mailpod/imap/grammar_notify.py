@@ -11,6 +11,7 @@ from typing import Final
 from mailpod.errors import MailError
 from mailpod.imap.grammar_fetch import fetch_items
 from mailpod.imap.lexer import BadCommand, Cursor
+from mailpod.imap.names import DELIMITER
 from mailpod.imap.syntax import FetchItem
 from mailpod.imap.syntax_notify import EventGroup, NotifyArgs, SelectedEvents
 
@@ -19,7 +20,8 @@ _OTHER: Final = ("MailboxName", "SubscriptionChange", "MailboxMetadataChange", "
 _MESSAGE_EVENTS: Final = frozenset(map(str.upper, _MESSAGE))
 _EVENTS: Final = frozenset(map(str.upper, (*_MESSAGE, *_OTHER)))
 _SELECTED: Final = ("SELECTED", "SELECTED-DELAYED")
-_FILTERS: Final = ("INBOXES", "PERSONAL", "SUBSCRIBED", "SUBTREE", "MAILBOXES")
+_NAMING: Final = ("SUBTREE", "SUBTREE-ONE", "MAILBOXES")  # RFC 7377 §4 adds the second
+_FILTERS: Final = ("INBOXES", "PERSONAL", "SUBSCRIBED", *_NAMING)
 _ITEMS: Final = re.compile(rb" *(?=\()")
 _MAX_GROUPS: Final = 50
 _MAX_NAMES: Final = 500
@@ -78,7 +80,7 @@ def _group(cursor: Cursor) -> EventGroup | SelectedEvents:
         raise BadCommand(f"Unknown mailboxes {kind}")
     cursor.space()
     names: tuple[str, ...] = ()
-    if kind in ("SUBTREE", "MAILBOXES"):
+    if kind in _NAMING:
         names = _names(cursor)
         cursor.space()
     events, items = _events(cursor)
@@ -90,14 +92,18 @@ def _group(cursor: Cursor) -> EventGroup | SelectedEvents:
 
 def _names(cursor: Cursor) -> tuple[str, ...]:
     if not cursor.take(b"("):
-        return (cursor.mailbox(),)
-    names = [cursor.mailbox()]
+        return (_mailbox(cursor),)
+    names = [_mailbox(cursor)]
     while not cursor.take(b")"):
         cursor.space()
-        names.append(cursor.mailbox())
+        names.append(_mailbox(cursor))
         if len(names) > _MAX_NAMES:
             raise TooMuch(f"More than {_MAX_NAMES} mailboxes")
     return tuple(names)
+
+
+def _mailbox(cursor: Cursor) -> str:
+    return cursor.mailbox().removesuffix(DELIMITER)
 
 
 def _events(cursor: Cursor) -> tuple[frozenset[str], tuple[FetchItem, ...]]:

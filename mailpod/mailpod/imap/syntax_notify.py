@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EventGroup:
-    """`mailboxes` is INBOXES, PERSONAL, SUBSCRIBED, SUBTREE or MAILBOXES, the latter two with `names`. Events are upper
-    case; none: nothing of these mailboxes."""
+    """`mailboxes` is INBOXES, PERSONAL, SUBSCRIBED, or, with `names`, SUBTREE, SUBTREE-ONE or MAILBOXES. Events are in
+    upper case; none: nothing of these mailboxes."""
 
     mailboxes: str
     names: tuple[str, ...]

@@ -141,6 +141,8 @@ class Watch:
                 return subscribed or name in self._session.account.subscriptions
             case "SUBTREE":
                 return any(top in ("", name) or name.startswith(top + DELIMITER) for top in group.names)
+            case "SUBTREE-ONE":
+                return any(top in (name, name.rpartition(DELIMITER)[0]) for top in group.names)
             case _:
                 return name in group.names
 

@@ -249,6 +249,9 @@ async def test_status_with_flags_and_condstore(world: World) -> None:
         (b"subscribed", {"Sent", "ab"}),
         (b"subtree a", {"a", "a/b"}),
         (b"subtree (a sent Sent)", {"a", "a/b", "Sent"}),
+        (b"subtree a/", {"a", "a/b"}),
+        (b"subtree-one (a a/b)", {"a", "a/b"}),
+        (b'subtree-one ""', {"INBOX", "Sent", "Junk", "a", "ab"}),
         (b'subtree ""', {"INBOX", "Sent", "Junk", "a", "a/b", "ab"}),
         (b'mailboxes (a inbox "%")', {"a", "INBOX"}),
         (b"personal NONE) (mailboxes a", set()),
@@ -686,9 +689,8 @@ async def test_unsupported_events(world: World) -> None:
 
 
 _FILTERS = st.sampled_from(("INBOXES", "PERSONAL", "SUBSCRIBED"))
-_NAMED = st.tuples(
-    st.sampled_from(("SUBTREE", "MAILBOXES")), st.lists(st.text("ab/é ", min_size=1), min_size=1, max_size=3)
-)
+_NAME = st.text("ab/é ", min_size=1).filter(lambda name: not name.endswith("/"))
+_NAMED = st.tuples(st.sampled_from(("SUBTREE", "SUBTREE-ONE", "MAILBOXES")), st.lists(_NAME, min_size=1, max_size=3))
 _GROUP = st.tuples(
     st.one_of(_FILTERS.map(lambda kind: (kind, [])), _NAMED),
     st.sets(st.sampled_from(("MAILBOXNAME", "SUBSCRIPTIONCHANGE", "MAILBOXMETADATACHANGE", "SERVERMETADATACHANGE"))),
