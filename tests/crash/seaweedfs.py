@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -118,8 +118,9 @@ def run(home: Path, seaweed: Seaweed, seed: int, troubles: int = 6) -> str:
             f" {proxy.cuts} answers cut")  # fmt: skip
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def repeat(run: Callable[[Path, Seaweed, int], str], what: str) -> int:
+    """`run`, as often as the command line allows."""
+    parser = argparse.ArgumentParser(description=what, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     options = parser.parse_args()
@@ -136,6 +137,10 @@ def main() -> int:
             seaweed.stop()
     print(f"{count} runs: nothing lost, nothing twice")
     return 0
+
+
+def main() -> int:
+    return repeat(run, __doc__ or "")
 
 
 if __name__ == "__main__":

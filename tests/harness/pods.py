@@ -28,7 +28,7 @@ _SIGNING_KEY = b"k" * 32
 
 class Pods:
     """`count` pods that serve the accounts' domains; `settings` are PodSettings' fields. `bucket` is a URL whose
-    credentials are in the environment, by default a folder."""
+    credentials are in the environment, by default a folder; `reads` is what the domains say that all pods read."""
 
     def __init__(
         self,
@@ -38,10 +38,11 @@ class Pods:
         count: int = 1,
         *,
         bucket: str = "",
+        reads: Sequence[str] = (),
         **settings: Any,
     ) -> None:
         self.home, self.accounts, self.hostname, self.settings = home, list(accounts), hostname, settings
-        self.bucket = bucket or str(home / "bucket")
+        self.bucket, self._reads = bucket or str(home / "bucket"), tuple(reads)
         self.ports = [{name: free_port() for name in ("smtp", "submission", "imap", "http")} for _ in range(count)]
         self._running: list[subprocess.Popen[bytes] | None] = [None] * count
         (home if bucket else home / "bucket").mkdir(parents=True, exist_ok=True)
@@ -125,7 +126,8 @@ class Pods:
         objects = await open_bucket(self.bucket)
         domains = {account.domain for account in self.accounts}
         entries: list[Entry] = [
-            DomainEntry(name=name, hostname=self.hostname, max_message_bytes=1 << 26) for name in sorted(domains)
+            DomainEntry(name=name, hostname=self.hostname, max_message_bytes=1 << 26, reads=self._reads)
+            for name in sorted(domains)
         ]
         entries += [
             MailboxEntry(
