@@ -5,7 +5,7 @@ Invariant: both give the same, and messages come in the order of the mailbox, wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from operator import lt
 from typing import TYPE_CHECKING, Any, Final
@@ -17,14 +17,14 @@ from mailpod.imap.sortcolumns import COLUMNS
 if TYPE_CHECKING:
     from mailpod.imap.search import Search
     from mailpod.imap.syntax_search import SortKey
-    from mailpod.store import SortKeys
+    from mailpod.store import ColumnName
 
-_KEPT: Final[dict[str, Callable[[SortKeys, Sequence[int]], Sequence[Any]]]] = {
-    "DATE": lambda keys, rows: take(keys.sent, rows),
-    "FROM": lambda keys, rows: take(keys.senders, rows),
-    "SUBJECT": lambda keys, rows: [subject.base for subject in take(keys.subjects, rows)],
-    "THREAD IDS": lambda keys, rows: take(keys.ids, rows),
-    "THREAD SUBJECT": lambda keys, rows: take(keys.subjects, rows),
+_KEPT: Final[dict[str, ColumnName]] = {
+    "DATE": "sent",
+    "FROM": "senders",
+    "SUBJECT": "bases",
+    "THREAD IDS": "ids",
+    "THREAD SUBJECT": "subjects",
 }
 
 
@@ -36,11 +36,13 @@ async def gathered(
     found: list[int] = []
     columns: dict[str, list[Any]] = {name: [] for name in names}
     if all(name in _KEPT for name in names):
-        kept, left = await view.account.sort_keys(view.mailbox, search.uids(positions))
-        for keys, rows, uids in kept:
-            found += [at for part in positions_of(view, uids) for at in part]
-            for name, column in columns.items():
-                column += _KEPT[name](keys, rows)
+        asked = [_KEPT[name] for name in columns]
+        kept, left = await view.account.sort_keys(view.mailbox, search.uids(positions), asked)
+        for segment, rows, uids in kept:
+            for run in positions_of(view, uids):
+                found += run
+            for column, values in zip(columns.values(), segment, strict=True):
+                column += take(values, rows)
         positions = [view.seq_of(uid) - 1 for uid in left]
     async for page, rows, part in search.pages(positions):
         found += part
@@ -62,4 +64,4 @@ async def in_order(search: Search, positions: Sequence[int], criteria: Sequence[
     # the first key counts most, and equals stay in the order of the mailbox (RFC 5256 §3), reversed or not
     for key in reversed(criteria):
         order.sort(key=columns[key.name].__getitem__, reverse=key.reverse)
-    return [found[at] for at in order]
+    return list(map(found.__getitem__, order))

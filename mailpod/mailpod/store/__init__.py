@@ -10,7 +10,7 @@ from .page import Location, Page
 from .rights import ANYONE, RIGHTS, Access, Guard, Who
 from .searching import Where
 from .settings import StoreSettings
-from .sortkeys import SortKeys
+from .sortkeys import ColumnName
 from .store import Store
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "AccountRef",
     "Appended",
     "Changes",
+    "ColumnName",
     "Copied",
     "Guard",
     "Limits",
@@ -28,7 +29,6 @@ __all__ = [
     "Mailbox",
     "NewMessage",
     "Page",
-    "SortKeys",
     "Store",
     "StoreSettings",
     "Where",

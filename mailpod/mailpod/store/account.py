@@ -32,6 +32,7 @@ from .page import Location
 from .rights import Guard, Who
 from .searching import Kept, Narrowed, Resembling, Where
 from .settings import StoreSettings
+from .sortkeys import ColumnName
 from .state import State
 from .uploads import Uploads
 from .warning import Thresholds, warn
@@ -417,9 +418,11 @@ class Account:
         with self._store.pace:
             return await self._store.searching.resembling(self.prefix, mailbox, likeness, uids, where)
 
-    async def sort_keys(self, mailbox: Mailbox, uids: array[int]) -> tuple[list[Kept], Sequence[int]]:
+    async def sort_keys(
+        self, mailbox: Mailbox, uids: array[int], names: Sequence[ColumnName]
+    ) -> tuple[list[Kept], Sequence[int]]:
         """What SORT and THREAD compare, as far as it is kept of `uids` (ascending), and the UIDs of which it is not."""
-        kept, left = await self._store.searching.sort_keys(self.prefix, mailbox, uids)
+        kept, left = await self._store.searching.sort_keys(self.prefix, mailbox, uids, names)
         return kept, array("I", left)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from pyroaring import BitMap
 
@@ -28,9 +28,9 @@ from .objects import NotFound, ObjectStore, StorageError
 from .page import BadPage
 from .postings import FOLDED, IN_HEADER, SearchRef, Terms, asked, exact, gram_key, read_block, read_terms, unpack_rows
 from .settings import StoreSettings
-from .sortkeys import SortKeys, unpack_keys
+from .sortkeys import Column, ColumnName, unpack_column
 
-Kept: TypeAlias = "tuple[SortKeys, Sequence[int], array[int]]"  # of a segment; rows, and their UIDs
+Kept: TypeAlias = "tuple[Sequence[Sequence[Any]], Sequence[int], array[int]]"  # columns of a segment; rows, their UIDs
 Where: TypeAlias = Literal["header", "body", "text"]
 _MARKS: Final[dict[Where, tuple[str, ...]]] = {"header": (IN_HEADER,), "body": ("",), "text": (IN_HEADER, "")}
 _AT_ONCE: Final = 8  # segments
@@ -62,7 +62,7 @@ class Searching:
         self._objects = objects
         self._terms: Cache[Terms] = Cache(settings.search_cache_bytes // 2)
         self._blocks: Cache[dict[bytes, bytes]] = Cache(settings.search_cache_bytes)
-        self._keys: Cache[SortKeys] = Cache(settings.search_cache_bytes // 2)
+        self._columns: Cache[Column] = Cache(settings.search_cache_bytes // 2)
         self._comparing = Comparing(objects, settings)
         self._octets = 0
 
@@ -164,7 +164,9 @@ class Searching:
             reached[0] |= rows
         return reached[-1]
 
-    async def sort_keys(self, prefix: str, box: Columns, uids: array[int]) -> tuple[list[Kept], BitMap]:
+    async def sort_keys(
+        self, prefix: str, box: Columns, uids: array[int], names: Sequence[ColumnName]
+    ) -> tuple[list[Kept], BitMap]:
         """What SORT and THREAD compare, as far as it is kept of `uids` (ascending), and the UIDs of which it is not."""
         out: list[Kept] = []
         left = BitMap(uids)
@@ -174,33 +176,31 @@ class Searching:
                 continue
             try:
                 terms = await self._load_terms(prefix, segment)
-                keys = await self._load_keys(segment, terms)
+                columns = [await self._load_column(segment, terms, name) for name in names] if terms.keys else None
             except (NotFound, BadPage) as error:
                 _forget(prefix, box, segment, error)
                 continue
             except StorageError:
                 continue
-            if keys is None:
+            if columns is None:
                 continue
             if among == terms.uids:
-                out.append((keys, range(len(among)), among))
+                out.append((columns, range(len(among)), among))
             else:
                 wanted = BitMap(among)
                 rows = [row for row, uid in enumerate(terms.uids) if uid in wanted]
                 if not rows:
                     continue
                 among = array("I", [terms.uids[row] for row in rows])
-                out.append((keys, rows, among))
+                out.append((columns, rows, among))
             left -= BitMap(among)
         return out, left
 
-    async def _load_keys(self, segment: SearchRef, terms: Terms) -> SortKeys | None:
-        async def read() -> SortKeys:
-            return unpack_keys(terms.keys, len(terms.uids))
+    async def _load_column(self, segment: SearchRef, terms: Terms, name: ColumnName) -> Sequence[Any]:
+        async def read() -> Column:
+            return unpack_column(terms.keys, name, len(terms.uids))
 
-        if not terms.keys:
-            return None
-        return await self._keys.load(segment.terms.id, read, lambda keys: 5 * len(terms.keys))
+        return (await self._columns.load((segment.terms.id, name), read, lambda column: column.weight)).values
 
     async def _rows(self, prefix: str, segment: SearchRef, terms: Terms, wanted: Sequence[bytes]) -> BitMap:
         blocks = dict.fromkeys(terms.block_of(trigram) for trigram in wanted)

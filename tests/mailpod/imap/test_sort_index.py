@@ -6,13 +6,14 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from tests.mailpod.imap.selected import Desk, desk
 
 from mailpod.mime.keys import Ids, Subject
 from mailpod.store import Mailbox
 from mailpod.store.page import BadPage
-from mailpod.store.sortkeys import Keys, join_keys, pack_keys, unpack_keys
+from mailpod.store.sortkeys import Keys, join_keys, pack_keys, unpack_column
 
 COUNT = 60
 COMMANDS = [
@@ -88,12 +89,16 @@ def test_rows_are_written_and_joined() -> None:
         Keys(-5, Subject("", reply=False), Ids(b"", ()), ""),
     ]
     packed = pack_keys(one)
-    both = unpack_keys(join_keys((packed, 2), (pack_keys(one[:1]), 1)), 3)
-    assert list(map(Keys, both.sent, both.subjects, both.ids, both.senders)) == [*one, one[0]]
+    both = join_keys((packed, 2), (pack_keys(one[:1]), 1))
+    columns = [unpack_column(both, name, 3).values for name in ("sent", "subjects", "ids", "senders")]
+    assert list(map(Keys, *columns)) == [*one, one[0]]
+    assert unpack_column(both, "bases", 3).values == ["é", "", "é"]
     assert join_keys((packed, 2), (b"", 1)) == b""
     assert pack_keys([Keys(1, Subject("\ud800", reply=False), Ids(b"", ()), "")]) == b""
     for damaged in (packed[:-1], packed + b"x", b"\x93\x01\x02\x03"):
         with pytest.raises(BadPage):
-            unpack_keys(damaged, 2)
+            unpack_column(damaged, "ids", 2)
     with pytest.raises(BadPage):
-        unpack_keys(packed, 3)
+        unpack_column(packed, "ids", 3)
+    with pytest.raises(BadPage):
+        unpack_column(msgspec.msgpack.encode([[2**63], [], [], []]), "sent", 1)
