@@ -35,7 +35,7 @@ class Picture:
             (self.subscribed.add if b"\\Subscribed" in attributes else self.subscribed.discard)(name)
             if b"\\NonExistent" in attributes:
                 self.counts.pop(name, None)
-            elif old:
+            elif old and old != b"INBOX":
                 self.counts[name] = self.counts.pop(old, {})
             else:
                 self.counts.setdefault(name, {b"MESSAGES": 0, b"UIDNEXT": 1, b"UNSEEN": 0})

@@ -76,6 +76,8 @@ class Told:
         if "\\NonExistent" in attributes:
             self._boxes.pop(name, None)
             return
+        if old == "INBOX":  # which stays, as do those below it
+            old = ""
         for each in [each for each in self._boxes if old and (each == old or each.startswith(old + "/"))]:
             self._boxes[name + each[len(old) :]] = self._boxes.pop(each)
         self._boxes.setdefault(name, _Box())

@@ -185,12 +185,12 @@ class Watch:
         selected = self._id()
         if self._heads == self._now() and self._selected == selected:
             return []
-        self._heads, self._selected = self._now(), selected
+        before, self._heads, self._selected = self._heads[0], self._now(), selected
         boxes = self._seen()
         there = {seen.name: Listed(seen.box, self._access) for seen in boxes.values()}
         self._lost |= self._boxes.keys() - boxes.keys()
         self._lost &= {box.id for box in self._account.mailboxes.values()}
-        lists = list(self._names(boxes, there, own))
+        lists = list(self._names(boxes, there, own, before))
         known = {name for name, _ in lists}
         lists += ((name, "") for name in self._subscriptions(there, own) if name not in known)
         out = [self._list(there, name, old) for name, old in lists]
@@ -216,9 +216,9 @@ class Watch:
     # RFC 5465 §5.4
 
     def _names(
-        self, boxes: Mapping[int, _Seen], there: Mapping[str, Listed], own: Own | None
+        self, boxes: Mapping[int, _Seen], there: Mapping[str, Listed], own: Own | None, before: int
     ) -> Iterator[tuple[str, str]]:
-        """Names whose mailboxes went, were renamed or came, with the old name of those renamed.
+        """Names whose mailboxes went, were renamed or came since commit `before`, with the old name of those renamed.
 
         In this order, a client that moves what it knows along with each name knows in the end what is so.
         """
@@ -234,7 +234,15 @@ class Watch:
             if "MAILBOXNAME" in wanted and not self._is_own(there, own, "MAILBOXNAME", new):
                 yield new, old
         come = dict.fromkeys((*came, *near))
-        yield from ((name, "") for name in come if name in lost or self._names_wanted(there, name, own))
+        old_names = self._inbox(boxes, before)
+        told = (name for name in come if name in lost or self._names_wanted(there, name, own))
+        yield from ((name, old_names.get(name, "")) for name in told)
+
+    def _inbox(self, boxes: Mapping[int, _Seen], before: int) -> dict[str, str]:
+        """What INBOX was renamed to: "a new INBOX is assumed to be created", and no name of it is told."""
+        shown, known = self._access.shown, {told.name for told in self._boxes.values()}
+        renamed = ((seen.name, *seen.box.renamed) for number, seen in boxes.items() if number not in self._boxes)
+        return {name: shown + old for name, commit, old in renamed if commit > before and old and shown + old in known}
 
     def _shut(self) -> set[str]:
         """Names of those that are there, and may be looked up no more since the last poll."""

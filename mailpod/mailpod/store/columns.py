@@ -81,6 +81,7 @@ class Columns:
         self._spelling: dict[str, str] = {}
         self.acl: dict[str, tuple[str, str]] = {}  # by identifier: the incarnation that is meant, and its rights
         self.url_key = ""  # the mailbox access key in hex: a secret (urlkeys.py)
+        self.renamed = (0, "")  # the commit that made it by renaming one that stays, and the name of that, where known
         self.recent = 1
         self.recent_dirty = False
         self.segments: list[Segment] = []

@@ -274,7 +274,7 @@ class Draft:
 
     # -- names
 
-    def create(self, name: str, use: str | None) -> None:
+    def create(self, name: str, use: str | None, old: str = "") -> None:
         """With the parents that are missing (RFC 3501 §6.3.3)."""
         self._check_name(name)
         if self.state.find(name) is not None:
@@ -282,7 +282,7 @@ class Draft:
         if use is not None and any(box.special_use == use for box in self.state.boxes.values()):
             raise UseNotPossible(f"Another mailbox is {use} already")
         self._create_parents(name)
-        self._add_box(name, use)
+        self._add_box(name, use, old)
 
     def _create_parents(self, name: str) -> None:
         parts = name.split("/")
@@ -293,14 +293,14 @@ class Draft:
     def _pending(self, name: str) -> bool:
         return any(isinstance(op, ops.Create) and op.name == name for op in self.operations)
 
-    def _add_box(self, name: str, use: str | None) -> None:
+    def _add_box(self, name: str, use: str | None, old: str = "") -> None:
         made = [op for op in self.operations if isinstance(op, ops.Create)]
         if len(self.state.boxes) + len(made) >= self.settings.mailboxes:
             raise LimitReached(f"An account may have {self.settings.mailboxes} mailboxes")
         last = made[-1].uidvalidity if made else self.state.last_uidvalidity
         uidvalidity = max(self.now, last + 1, self.state.floor + 1)
         number = self.state.next_box + len(made)
-        self.operations.append(ops.Create(number, name, uidvalidity, use))
+        self.operations.append(ops.Create(number, name, uidvalidity, use, old))
         # RFC 4314 §4: a new mailbox SHOULD inherit the list of the one above it
         above = nearest_above(self.state, name)
         for who, (incarnation, rights) in sorted(above.acl.items()) if above is not None else ():
@@ -350,7 +350,7 @@ class Draft:
         if list(inbox.uids) != source.uids:
             raise Stale
         self._check_source(inbox, source)
-        self.create(new, None)
+        self.create(new, None, INBOX)
         target = next(op for op in self.operations if isinstance(op, ops.Create) and op.name == new)
         if source.uids:
             pages = tuple(source.pages)

@@ -64,10 +64,13 @@ class Open(msgspec.Struct, frozen=True, tag="open", tag_field="op"):
 
 
 class Create(msgspec.Struct, frozen=True, omit_defaults=True, tag="create", tag_field="op"):
+    """`old`: the name of the one that was renamed to it and stays, which is INBOX."""
+
     box: int
     name: str
     uidvalidity: int
     use: str | None = None
+    old: str = ""
 
 
 class Rename(msgspec.Struct, frozen=True, tag="rename", tag_field="op"):

@@ -153,6 +153,7 @@ def _create(state: State, op: ops.Create, context: _Context) -> None:
         raise Inconsistent(f"create {op.name!r}: the name, number or UIDVALIDITY is taken")
     box = Mailbox(op.box, op.name, op.uidvalidity, context.object_id("F"), op.use)
     box.highest_modseq = context.commit.seq
+    box.renamed = (context.commit.seq, op.old)
     box.ledger = state.homes
     state.new_mailbox(box)
     state.boxes[op.box] = state.names[op.name] = box

@@ -305,6 +305,28 @@ async def test_names(world: World) -> None:
     await nothing_more(client)
 
 
+async def test_what_inbox_is_renamed_to(world: World) -> None:
+    """RFC 5465 §5.4: it has the old name, and INBOX, which is assumed to be a new one, is not told by name."""
+    client, account = await world.login(), await world.account()
+    await account.append("INBOX", [NewMessage(b"x")])
+    await client.ok(b"NOTIFY SET (personal (MailboxName))")
+    await account.rename("INBOX", "Old")
+    assert await told(client, 1) == [b'* LIST (\\HasNoChildren) "/" Old ("OLDNAME" (INBOX))']
+    await account.rename("INBOX", "Old/empty")
+    assert await told(client, 2) == [
+        b'* LIST (\\HasNoChildren) "/" Old/empty ("OLDNAME" (INBOX))',
+        b'* LIST (\\HasChildren) "/" Old',
+    ]
+    await account.rename("Old", "Older")
+    assert await told(client, 1) == [b'* LIST (\\HasChildren) "/" Older ("OLDNAME" (Old))']
+    await client.ok(b"NOTIFY SET (mailboxes INBOX (MailboxName))")
+    await account.rename("INBOX", "Oldest")
+    await client.ok(b"NOTIFY SET (personal (MailboxName))")
+    await account.delete("Oldest")
+    assert await told(client, 1) == [b'* LIST (\\NonExistent \\HasNoChildren) "/" Oldest']
+    await nothing_more(client)
+
+
 async def test_subscriptions(world: World) -> None:
     client, account = await world.login(), await world.account()
     for name in list(account.subscriptions):
@@ -558,6 +580,22 @@ async def test_mailboxes_of_others(world: World, mailboxes: bytes) -> None:
         assert not [each for each in line if b"STATUS" in each]
     await bob.ok(b"NOTIFY NONE")
     assert not world.services.registry._guests and not len(world.services.followers)
+
+
+async def test_what_another_s_inbox_is_renamed_to(world: World) -> None:
+    """The old name is for those who may see it."""
+    ann, bob = await world.login(), await world.login("bob")
+    for command in (b"CREATE Team", b"SETACL Team bob@example.org lr"):
+        await ann.ok(command)
+    await bob.ok(b'NOTIFY SET (subtree "Other Users/ann@example.org/Team" (MailboxName))')
+    lines = []
+    for command in (b"RENAME INBOX Team/one", b"SETACL INBOX bob@example.org l", b"RENAME INBOX Team/two"):
+        await ann.ok(command)
+        if command.startswith(b"RENAME"):
+            lines += await told(bob, 2)
+    ends = [line.partition(b"Team/")[2] for line in lines]
+    assert ends == [b'one"', b"", b'two" ("OLDNAME" ("Other Users/ann@example.org/INBOX"))', b""]
+    await nothing_more(bob)
 
 
 async def test_mailboxes_of_others_that_are_subscribed_to_later(world: World) -> None:
