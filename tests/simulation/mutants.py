@@ -8,7 +8,18 @@ from __future__ import annotations
 from .mutating import Mutation
 
 RULES = tuple(map(str, range(1, 21)))
-INVARIANTS = ("present once", "UIDs", "modseq", "live bytes", "replay", "sessions", "notified", "rights", "retention")
+INVARIANTS = (
+    "present once",
+    "UIDs",
+    "modseq",
+    "live bytes",
+    "replay",
+    "sessions",
+    "notified",
+    "rights",
+    "retention",
+    "keys",
+)
 
 _LOG = "mailpod.store.log:Log."
 _COLLECT = "mailpod.store.collection:"
@@ -306,6 +317,21 @@ MUTATIONS: tuple[Mutation, ...] = (
         "what is due is told by the pod's clock", "retention",
         (("mailpod.retention.keeper:Retention._batch", "await self.rounds.now()", "self._services.clock.now()"),),
         seeds=(15,),
+    ),
+    Mutation(
+        "a checkpoint has no access keys", "7, replay",
+        (("mailpod.store.planning:_plan_box", "root.url_key = box.url_key", "pass"),),
+        seeds=(1003,),
+    ),
+    Mutation(
+        "a key that another pod just made is replaced by one of one's own", "keys",
+        (("mailpod.store.urlkeys:keys", "if not box.url_key", ""),),
+        test="tests/mailpod/store/test_urlkeys.py::test_two_pods_at_once_have_one",
+    ),
+    Mutation(
+        "a key that was forgotten opens what it did", "keys",
+        (("mailpod.store.state:_url_key", "= op.key", "= op.key or state.box(op.box).url_key"),),
+        seeds=(1011,),
     ),
     Mutation(
         "one batch of a folder is all that a round deletes", "retention",

@@ -16,6 +16,7 @@ from mailpod.store.state import State
 from mailpod.store.uidset import decode_uids
 
 from .activity import current
+from .authorizing import Keys
 from .bucket import Bucket
 from .faults import GRACE
 from .keeping import check_binned, check_expired
@@ -48,6 +49,7 @@ class Address:
     closing: set[str] = field(default_factory=set)  # prefixes that an operator was asked to close
     deleting: set[tuple[str, int]] = field(default_factory=set)  # (prefix, mailbox) that a client asked to delete
     guests: Guests = field(default_factory=Guests)
+    keys: Keys = field(default_factory=Keys)
     annotated: set[str] = field(default_factory=set)  # values that entered its logs
     hints: list[str] = field(default_factory=list)  # incarnations that `address` has ever named
     retention: dict[str, int] = field(default_factory=dict)  # folder -> days
@@ -141,6 +143,7 @@ class Oracle:
         if self.keeps:
             check_binned(address, truth)
         address.guests.follow(prefix, header)
+        address.keys.follow(prefix, header)
         for op in header.ops:
             if isinstance(op, ops.Create):
                 if op.uidvalidity <= address.uidvalidity:

@@ -17,6 +17,7 @@ from mailpod.store.objects import Ambiguous, StorageError
 
 from . import judge
 from .activity import activity
+from .authorizing import Owner, has_owners
 from .bucket import Bucket
 from .clients import Client, Reader
 from .elsewhere import Elsewhere
@@ -64,6 +65,7 @@ class World:
         self.churn = self.rng.choice([0.0, 0.0, 0.3, 1.0])  # of accounts
         self.seconds = self.rng.choice(_SECONDS)
         self.keeps = cell is None and seed % _KEEPS == _KEEPS - 1
+        self.authorizes = cell is None and has_owners(seed)
         self.aim = Aim(cell) if cell else None
         if cell:
             self.dice, self.churn, self.trouble, self.seconds = Dice(1.0), 1.0, 0.2, _SECONDS[-1]
@@ -197,6 +199,8 @@ class World:
         pod.spawn(Sender(pod).run())
         if self.keeps:
             pod.spawn(Keeper(pod).run())
+        if self.authorizes:
+            pod.spawn(Owner(pod).run())
         pod.spool.start()
         return pod
 
