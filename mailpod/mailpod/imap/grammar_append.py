@@ -20,6 +20,8 @@ def append(cursor: Cursor) -> AppendArgs:
 def resume(segment: bytes, inside: tuple[str, ...], more: bool) -> Incomplete:
     """Where the next literal stands, from what follows one that stood `inside` parentheses; `more`: another message
     may follow. Raises BadCommand."""
+    if segment == b" " and more and not inside:
+        return Incomplete(message=True, inside=())  # the next message, without flags or date
     cursor = Cursor(Frame([segment], pending=True))
     cursor.inside = inside
     try:
@@ -31,7 +33,7 @@ def resume(segment: bytes, inside: tuple[str, ...], more: bool) -> Incomplete:
         while True:
             append_message(cursor)
     except Incomplete as incomplete:
-        return incomplete
+        return incomplete.with_traceback(None)  # whose frames would hold it, and all that they hold
 
 
 def replace(cursor: Cursor, uid: bool = False) -> ReplaceArgs:
@@ -46,6 +48,8 @@ def replace(cursor: Cursor, uid: bool = False) -> ReplaceArgs:
 def append_message(cursor: Cursor) -> AppendMessage:
     """` [(flags)] ["date"] literal`: RFC 3502 §6.3.11 append-message, with RFC 4466 §2.7's data."""
     cursor.space()
+    if cursor.at_literal():
+        return AppendMessage((), None, cursor.message())
     flags: tuple[str, ...] = ()
     if cursor.peek() == b"(":
         flags = flag_list(cursor)

@@ -251,7 +251,7 @@ class Parser:
         try:
             parse(frame)
         except Incomplete as incomplete:
-            return incomplete
+            return incomplete.with_traceback(None)  # whose frames would hold it, and the buffer
         finally:
             frame.pending = False
         raise AssertionError("a command ended before its literal")

@@ -300,7 +300,7 @@ class ImapSession(Session):
             await self._succeed(command, rule, done)
         finally:
             self._give_back()
-        metrics.COMMAND_SECONDS.labels(self.protocol, command.name).observe(clock.elapsed() - started)
+        metrics.command_seconds(self.protocol, command.name).observe(clock.elapsed() - started)
 
     async def _succeed(self, command: Command, rule: Rule, done: Done | Held | None) -> None:
         self._bad = 0
@@ -353,7 +353,7 @@ class ImapSession(Session):
                 self.leave(b"Too many bad commands")
 
     def _answer(self, name: str, outcome: str, line: bytes) -> None:
-        metrics.COMMANDS.labels(self.protocol, name, outcome).inc()
+        metrics.command_count(self.protocol, name, outcome).inc()
         self.send(line)
         self.flush()
 

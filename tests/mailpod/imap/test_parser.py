@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import gc
 import time
+from contextlib import nullcontext
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from mailpod.errors import TooBig
 from mailpod.imap import syntax as s
 from mailpod.imap import syntax_search as q
 from mailpod.imap import syntax_urlauth as u
+from mailpod.imap.lexer import BadCommand, Cursor, Frame
 from mailpod.imap.parser import Event, Limits, NeedLiteral, Parser, Rejected
 from mailpod.imap.syntax import Command
 
@@ -407,6 +409,18 @@ def test_append_of_several() -> None:
     assert command.args == s.AppendArgs("x", (eight, s.AppendMessage(("y",), None, b"abc"), eight))
 
 
+def test_nothing_of_an_append_is_left_to_the_garbage_collector() -> None:
+    """What is held by a cycle, the message itself, would stay in memory long after its octets of the budget."""
+    gc.collect()
+    gc.disable()
+    try:
+        feed(b"a APPEND x (\\Seen) {3+}\r\nabc {2}\r\nde\r\n" * 9, 100, Limits(messages=2))
+        feed(b'a REPLACE 1 x CATENATE (TEXT {3+}\r\nabc URL "u" TEXT {1}\r\nd)\r\n' * 9, 100, Limits(messages=2))
+        assert not [each for each in gc.get_objects() if isinstance(each, Frame)]
+    finally:
+        gc.enable()
+
+
 def test_append_too_big_is_refused_before_it_is_sent_or_swallowed() -> None:
     assert bad(b"a APPEND x {3000}") == TooBig.text
     assert bad(b"a APPEND x {3000+}\r\n" + b"b NOOP\r\n" * 375 + b"trailing {2+}\r\nxx") == TooBig.text
@@ -469,6 +483,18 @@ def test_spaces_that_can_mean_nothing_else_are_forgiven() -> None:
         b"a STATUSINBOX (MESSAGES)",
     ):
         bad(wrong)
+
+
+@given(st.text(alphabet=" a()", max_size=8), st.booleans())
+def test_a_space_is_taken_as_any_of_several(text: str, pending: bool) -> None:
+    line = text.encode()
+    for at in range(len(line) + 1):
+        one, any_of_them = (Cursor(Frame([line], pending=pending)) for _ in range(2))
+        one.at = any_of_them.at = at
+        taken = any_of_them.take(b" ")
+        with nullcontext() if taken else pytest.raises(BadCommand):
+            one.space()
+        assert one.at == any_of_them.at
 
 
 def test_a_literal_that_nobody_can_skip_is_fatal() -> None:
