@@ -1,6 +1,7 @@
 """Mailbox names on the wire: modified UTF-7, RFC 3501 §5.1.3.
 
-Invariant: every name has exactly one wire form, `decode(encode(name)) == name`, and any other form is refused.
+Invariant: every name has exactly one wire form, `decode(encode(name)) == name`, and any other form is refused, except
+that 8-bit octets are read as UTF-8: nothing else can be meant, and go-imap sends names so to whoever offers IMAP4rev2.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 from typing import Final
 
 _SHIFTED: Final = re.compile(r"[^\x20-\x7e]+|&")
+_RAW: Final = re.compile(rb"[\x80-\xff]+")
 _ENCODED: Final = re.compile(rb"&([A-Za-z0-9+,]*)-")
 
 
@@ -21,6 +23,7 @@ def encode(name: str) -> bytes:
 def decode(wire: bytes) -> str:
     """The name. Raises ValueError where `wire` is not the one right form of a name."""
     try:
+        wire = _RAW.sub(lambda match: encode(match[0].decode("utf-8")), wire)
         name = _ENCODED.sub(_unshift, wire).decode("utf-8")
         # RFC 3501 §5.1.3: no base64 for printable ASCII, no superfluous shifts, `&` only as the shift
         canonical = encode(name) == wire

@@ -33,10 +33,21 @@ async def test_names_that_cannot_be(world: World, name: bytes) -> None:
     assert (await client.refused(b"RENAME Sent " + name)).startswith(b"a NO [CANNOT]")
 
 
-@pytest.mark.parametrize("name", [b"a&b", b"&Jjo", b"&AGE-", b"&AGEA-", b'"\xc3\xbc"', b"&-&"])
+@pytest.mark.parametrize("name", [b"a&b", b"&Jjo", b"&AGE-", b"&AGEA-", b"{1+}\r\n\xfc", b"&-&"])
 async def test_bad_utf7(world: World, name: bytes) -> None:
     client = await world.login()
     assert (await client.refused(b"CREATE " + name)) == b"a BAD Mailbox name is not valid modified UTF-7"
+
+
+async def test_a_name_in_utf8_is_the_same_name(world: World) -> None:
+    """go-imap 2 sends UTF-8 to a server that offers IMAP4rev2, enabled or not."""
+    client = await world.login()
+    await client.ok('CREATE "Café &- Läden"'.encode())
+    await client.ok('SUBSCRIBE "Café &- Läden"'.encode())
+    assert await client.ok('LIST "" "Café*"'.encode()) == [b'* LIST (\\HasNoChildren) "/" "Caf&AOk- &- L&AOQ-den"']
+    assert await client.ok(b'STATUS "Caf&AOk- &- L&AOQ-den" (MESSAGES)') == [
+        b'* STATUS "Caf&AOk- &- L&AOQ-den" (MESSAGES 0)'
+    ]
 
 
 async def test_names_of_the_world(world: World) -> None:
