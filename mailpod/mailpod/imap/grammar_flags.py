@@ -55,4 +55,9 @@ def use_attribute(cursor: Cursor) -> str:
     word = cursor.expect(_FLAG, "a special use").decode("ascii")
     if not word.startswith("\\"):
         raise cursor.error("expected a special use before here")
-    return _USES.get(word.lower(), word)
+    return spelled(word)
+
+
+def spelled(use: str) -> str:
+    """As the RFC writes it, where it is known: case does not matter (RFC 6154 §6)."""
+    return _USES.get(use.lower(), use)

@@ -156,7 +156,7 @@ async def test_special_use(world: World) -> None:
         reply = await client.refused(b'SETMETADATA Gesendet (/private/specialuse "%b")' % value)
         assert reply.startswith(b"a NO [USEATTR]")
     await client.ok(b"SETMETADATA Sent (/private/specialuse NIL)")
-    await client.ok(b'SETMETADATA Gesendet (/private/specialuse "\\\\Sent")')
+    await client.ok(b'SETMETADATA Gesendet (/private/specialuse "\\\\SENT \\\\sent")')
     assert await client.ok(b'LIST (SPECIAL-USE) "" %ent* RETURN (SPECIAL-USE)') == []
     assert await client.ok(b'LIST (SPECIAL-USE) "" G%') == [b'* LIST (\\Sent) "/" Gesendet']
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from mailpod.errors import CannotDo, MailError, NoPermission, NoSuchMailbox, Unavailable, UseNotPossible
 from mailpod.imap.annotations import SPECIAL_USE, chosen, may_annotate, of_mailbox, of_server, values
 from mailpod.imap.commands.create import USES
+from mailpod.imap.grammar_flags import spelled
 from mailpod.imap.places import opened
 from mailpod.imap.reply import Done
 
@@ -73,9 +74,8 @@ async def run_set(session: Session, args: SetMetadataArgs) -> None:
             raise CannotDo("What all users of the server share is not set by them")  # RFC 5464 §3.3
         if value is not None and len(value) > most:
             raise TooLong(most)
-        if name == SPECIAL_USE:
-            _check_use(args.mailbox, value)
-        entries.append((name, None if value is None else value.decode("latin-1")))
+        text = None if value is None else value.decode("latin-1")
+        entries.append((name, _use(args.mailbox, text) if name == SPECIAL_USE else text))
     if not args.mailbox:
         await session.account.annotate("", entries)
         return
@@ -113,9 +113,11 @@ async def _check_readable(session: Session) -> None:
         raise Unavailable("Annotations can be set when all pods are of this version, try again later")
 
 
-def _check_use(mailbox: str, value: bytes | None) -> None:
-    """RFC 6154 §4: what CREATE checks. An empty list is none."""
+def _use(mailbox: str, value: str | None) -> str | None:
+    """RFC 6154 §4: as it is kept, if it is what CREATE would take. An empty list is none."""
     if not mailbox:
         raise NoSuchMailbox("")
-    if value and value.decode("latin-1") not in USES:
+    uses = dict.fromkeys(map(spelled, value.split(" "))) if value else {}
+    if len(uses) > 1 or not USES.issuperset(uses):
         raise UseNotPossible("A mailbox can have one of the uses " + " ".join(sorted(USES)))
+    return next(iter(uses), value)
