@@ -17,6 +17,7 @@ from mailpod.imap.derived import take
 from mailpod.imap.sets import runs
 from mailpod.imap.sortcolumns import thread_ids
 from mailpod.imap.view import View, with_recent
+from mailpod.mime.revisions import structures_for
 from mailpod.mime.sections import body_from_bodystructure
 
 if TYPE_CHECKING:
@@ -127,6 +128,8 @@ def add_metadata(
     rows: Sequence[int],
     flags: Sequence[bytes],
     modseqs: Sequence[int],
+    *,
+    rev2: bool,
 ) -> None:
     """The columns of the items `names` that are no sections."""
     for name in names:
@@ -139,6 +142,10 @@ def add_metadata(
             lines.text(b" (")
             lines.numbers(modseqs)
             lines.text(b")")
+        elif name in ("BODY", "BODYSTRUCTURE"):
+            lines.text(b" ")
+            structures = structures_for(take(page.structures, rows), rev2=rev2)
+            lines.column(list(map(body_from_bodystructure, structures)) if name == "BODY" else structures)
         else:
             lines.text(b" ")
             _ADD[name](lines, page, rows)
@@ -184,8 +191,4 @@ _ADD: Final[dict[str, Callable[[Lines, Page, Sequence[int]], None]]] = {
     "EMAILID": lambda lines, page, rows: lines.column([b"(%b)" % each for each in take(page.email_ids, rows)]),
     "THREADID": lambda lines, page, rows: lines.column([b"(%b)" % each for each in thread_ids(page, rows)]),
     "ENVELOPE": lambda lines, page, rows: lines.column(take(page.envelopes, rows)),
-    "BODYSTRUCTURE": lambda lines, page, rows: lines.column(take(page.structures, rows)),
-    "BODY": lambda lines, page, rows: lines.column(
-        [body_from_bodystructure(wire) for wire in take(page.structures, rows)]
-    ),
 }

@@ -1,11 +1,11 @@
-"""BODYSTRUCTURE (RFC 3501 §7.4.2) with all extension data, from the tree of parts."""
+"""BODYSTRUCTURE (RFC 9051 §7.5.2) with all extension data, from the tree of parts."""
 
 from __future__ import annotations
 
 from mailpod.mime.envelope import envelope
 from mailpod.mime.headers import Fields, unfold
 from mailpod.mime.params import Params, disposition, joined, token
-from mailpod.mime.structure import MESSAGE, MULTIPART, Part
+from mailpod.mime.structure import ENCLOSING, MESSAGE, MULTIPART, Part
 from mailpod.mime.wire import NIL, nstring, string
 
 _NO_PARTS = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0 NIL NIL NIL NIL)'
@@ -41,7 +41,7 @@ def _write_leaf(part: Part, out: list[bytes]) -> None:
     main, sub = part.type, part.subtype
     if kind == b"text" and not any(name.lower() == b"charset" for name, _ in params):
         params = [*params, (b"charset", b"us-ascii")]  # RFC 2045 §5.2
-    elif part.kind != MESSAGE and (kind == b"multipart" or (kind == b"message" and sub.lower() == b"rfc822")):
+    elif part.kind != MESSAGE and (kind == b"multipart" or (kind == b"message" and sub.lower() in ENCLOSING)):
         # beyond the limits: these types would promise clients parts or an envelope
         main, sub = b"application", b"octet-stream"
     fields = part.fields

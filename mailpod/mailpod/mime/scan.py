@@ -23,7 +23,7 @@ class Scan:
     `header_size`: octets of the top header, its blank line included. `lines`: LFs of the whole message.
     `envelope` and `bodystructure`: wire form, parentheses included. `fields`: raw lines of the CACHED_FIELDS in
     order, each ending with CRLF, NULs replaced. `names`: lower-case names of the other fields, space-separated, each
-    once. `parts`: five ints a part in pre-order, root first: depth, kind (0 leaf, 1 multipart, 2 message/rfc822),
+    once. `parts`: five ints a part in pre-order, root first: depth, kind (0 leaf, 1 multipart, 2 message),
     header start, body start, body end; () stands for one leaf that is the whole message.
     """
 

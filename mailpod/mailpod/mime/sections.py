@@ -44,7 +44,7 @@ def locate(
         return part.header_start, part.body_start
     if what == "":
         return part.body_start, part.body_end
-    # HEADER and TEXT of a part are those of the message/rfc822 in it
+    # HEADER and TEXT of a part are those of the message in it
     inner = _row(rows, part.at + _ROW) if part.kind == MESSAGE else None
     if inner is None:
         return None
@@ -56,7 +56,7 @@ def _row(rows: Sequence[int], at: int) -> _Row:
 
 
 def _descend(rows: Sequence[int], path: tuple[int, ...]) -> _Row | None:
-    """The part at `path`: numbers count the children of a multipart, or of the multipart in a message/rfc822."""
+    """The part at `path`: numbers count the children of a multipart, or of the multipart in a message."""
     part = _row(rows, 0)
     enclosed = True  # `part` is a whole message, of which a number names a part
     for number in path:
@@ -138,7 +138,7 @@ def _copy_body(pieces: list[bytes], at: int, out: list[bytes]) -> int:
     if pieces[at] == b"(":
         while pieces[at] == b"(":
             at = _copy_body(pieces, at, out)
-        at = _copy_values(pieces, at, 1, out)  # after the space: the subtype
+        at = copy_values(pieces, at, 1, out)  # after the space: the subtype
     else:
         at = _copy_leaf(pieces, at, out)
     out.append(b")")
@@ -146,18 +146,18 @@ def _copy_body(pieces: list[bytes], at: int, out: list[bytes]) -> int:
 
 
 def _copy_leaf(pieces: list[bytes], at: int, out: list[bytes]) -> int:
-    main, sub = pieces[at].lower(), pieces[at + 2].lower()
+    main = pieces[at].lower()
     out.append(pieces[at])
-    at = _copy_values(pieces, at + 1, _BASIC - 1, out)
-    if main == b'"message"' and sub == b'"rfc822"':
-        at = _copy_values(pieces, at, 1, out)
+    at = copy_values(pieces, at + 1, _BASIC - 1, out)
+    if main == b'"message"' and pieces[at + 1] == b"(":  # an envelope, where others have an MD5
+        at = copy_values(pieces, at, 1, out)
         out.append(b" ")
         at = _copy_body(pieces, at + 1, out)
-        return _copy_values(pieces, at, 1, out)
-    return _copy_values(pieces, at, 1, out) if main == b'"text"' else at
+        return copy_values(pieces, at, 1, out)
+    return copy_values(pieces, at, 1, out) if main == b'"text"' else at
 
 
-def _copy_values(pieces: list[bytes], at: int, count: int, out: list[bytes]) -> int:
+def copy_values(pieces: list[bytes], at: int, count: int, out: list[bytes]) -> int:
     """Copies `count` values, each after its space; a value may be a list."""
     for _ in range(count):
         start, depth = at, 0
@@ -173,8 +173,14 @@ def _copy_values(pieces: list[bytes], at: int, count: int, out: list[bytes]) -> 
 
 def _skip_rest(pieces: list[bytes], at: int) -> int:
     """The place after the parenthesis that closes the list in which `at` is."""
-    depth = 1
+    return copy_rest(pieces, at, [])
+
+
+def copy_rest(pieces: list[bytes], at: int, out: list[bytes]) -> int:
+    """Copies up to that parenthesis, and it."""
+    start, depth = at, 1
     while depth:
         depth += (pieces[at] == b"(") - (pieces[at] == b")")
         at += 1
+    out += pieces[start:at]
     return at

@@ -14,6 +14,7 @@ from mailpod.mime.params import Params, content_type
 MAX_DEPTH = 99  # multiparts and messages nested deeper are leaves, as in Dovecot
 MAX_PARTS = 10_000  # the last of them reaches to the end of the message
 LEAF, MULTIPART, MESSAGE = 0, 1, 2
+ENCLOSING = (b"rfc822", b"global")  # of type message: what is in them is a message (RFC 2046 §5.2.1, RFC 6532 §3.7)
 _BOUNDARY_MAX = 80  # RFC 2046 §5.1.1 says 70; a longer one is compared by its first 80 octets, as in Dovecot
 
 
@@ -91,7 +92,7 @@ class _Walk:
             lowered = main.lower()
             if lowered == b"multipart":
                 kind, boundary = MULTIPART, _boundary(params)  # without one it has no parts, as in Dovecot
-            elif lowered == b"message" and sub.lower() == b"rfc822":
+            elif lowered == b"message" and sub.lower() in ENCLOSING:
                 kind = MESSAGE
         part = Part(depth, start, body_start, body_start, kind, fields, cached, main, sub, params)
         if boundary is not None:

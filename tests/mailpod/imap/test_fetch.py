@@ -298,3 +298,22 @@ async def test_what_is_read_waits_for_the_budget(at: Desk) -> None:
     assert not asking.done()
     budget.give(3000)
     assert b"BODY[TEXT]<5> {7}\r\nyyyyyyy)" in await asking
+
+
+GLOBAL = NESTED.replace(b"message/rfc822", b"message/global").replace(b"inner", "grün".encode())
+
+
+async def test_a_message_with_utf_8_headers_in_a_message(at: Desk) -> None:
+    """RFC 9051 §7.5.2: in rev2 it has an envelope, a body and lines; either revision reads what is in it."""
+    await at.deliver(GLOBAL)
+    ann = at.select()
+    for revision in (1, 2):
+        ann.enabled.rev2 = revision == 2
+        answer = await ann.say("FETCH 1 (BODYSTRUCTURE)")
+        envelope = b'(NIL {5}\r\ngr\xc3\xbcn NIL NIL NIL NIL NIL NIL NIL NIL) ("text" "plain" ("charset" "us-ascii")'
+        assert (b'"message" "global" NIL NIL NIL "7bit" 35 ' + envelope in answer) is (revision == 2)
+        assert (b'"message" "global" NIL NIL NIL "7bit" 35 NIL NIL NIL NIL)' in answer) is (revision == 1)
+        assert "Subject: grün\r\nX-Inner: yes\r\n\r\n".encode() in await ann.say("FETCH 1 (BODY.PEEK[2.HEADER])")
+        assert b"BODY[2.1] {3}\r\ntwo)" in await ann.say("FETCH 1 (BODY.PEEK[2.1])")
+        assert b"BINARY.SIZE[2.1] 3)" in await ann.say("FETCH 1 (BINARY.SIZE[2.1])")
+    assert b" ALL 1\r\n" in await ann.say("SEARCH CHARSET UTF-8 BODY", "GRÜN".encode())

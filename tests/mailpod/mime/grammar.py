@@ -70,11 +70,11 @@ def check_envelope(value: Any) -> None:
             assert all(part is None or isinstance(part, bytes) for part in address)
 
 
-def check_body(value: Any, extension: bool) -> None:
+def check_body(value: Any, extension: bool, enclosing: tuple[bytes, ...] = (b"rfc822", b"global")) -> None:
     if isinstance(value[0], list):
         count = next(n for n, item in enumerate(value) if not isinstance(item, list))
         for child in value[:count]:
-            check_body(child, extension)
+            check_body(child, extension, enclosing)
         assert isinstance(value[count], bytes)
         rest = value[count + 1 :]
         assert len(rest) == (4 if extension else 0)
@@ -91,11 +91,11 @@ def check_body(value: Any, extension: bool) -> None:
     assert description is None or isinstance(description, bytes)
     _params(params)
     rest = value[7:]
-    if (kind.lower(), subtype.lower()) == (b"message", b"rfc822"):
+    if kind.lower() == b"message" and subtype.lower() in enclosing:
         check_envelope(rest[0])
-        check_body(rest[1], extension)
+        check_body(rest[1], extension, enclosing)
         rest = rest[2:]
-    if kind.lower() == b"text" or (kind.lower(), subtype.lower()) == (b"message", b"rfc822"):
+    if kind.lower() == b"text" or (kind.lower() == b"message" and subtype.lower() in enclosing):
         assert isinstance(rest[0], int)
         rest = rest[1:]
     assert len(rest) == (4 if extension else 0)

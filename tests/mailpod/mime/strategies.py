@@ -11,6 +11,7 @@ _PIECES = [
     b"Content-Type: multipart/mixed\r\n\r\n",
     b"Content-Type: message/rfc822\r\n\r\n",
     b"Content-Type: message/rfc822\n\n",
+    b"Content-Type: Message/Global; message=global\r\n\r\n",
     b"Content-Type: text/html; charset=utf-8; name*0*=x''%41; =; a=\"\\\"",
     *(b"--b", b"--b\r\n", b"--b--", b"--b--\r\n", b"--bb\r\n", b"--bb--\n", b"--c\r\n", b"--c--\r\n", b"--\r\n"),
     *(b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"\n\n", b"\0", b" ", b"\t", b"\xc3\xa9", b"\xff", b"{5}\r\n", b"x" * 1100),

@@ -194,7 +194,7 @@ class _Fetch:
             view.settle(self._seen.intersection(uids) if newly else uids)
         wants_modseq = "MODSEQ" in plan.names or (newly and view.enabled.condstore)
         modseqs = modseqs_of(view, positions) if wants_modseq else []
-        add_metadata(lines, plan.names, page, rows, flags, modseqs)
+        add_metadata(lines, plan.names, page, rows, flags, modseqs, rev2=view.enabled.rev2)
         if newly:
             new = [b"FLAGS (%b) " % wire for wire in flags]
             if wants_modseq and "MODSEQ" not in plan.names:  # RFC 7162 §3.1: new flags come with their MODSEQ

@@ -25,6 +25,7 @@ from mailpod.imap.places import account_of
 from mailpod.imap.sections import Section, span
 from mailpod.imap.url import BadSyntax, MessageUrl, parse
 from mailpod.mime.partstructure import decoded_structure, part_structure
+from mailpod.mime.revisions import structures_for
 
 if TYPE_CHECKING:
     from mailpod.imap.session import Session
@@ -77,7 +78,8 @@ async def _answer(
         raise _Closed
     async for page, rows in mailbox.pages([url.uid]):
         asked = "BODYPARTSTRUCTURE" in wanted.items
-        structure = part_structure(page.structures[rows[0]], section.path) if asked else b""
+        whole = structures_for([page.structures[rows[0]]], rev2=session.enabled.rev2)[0]
+        structure = part_structure(whole, section.path) if asked else b""
         if structure is None or span(section, page, rows[0]) is None:
             break
         if wanted.items == {"BODYPARTSTRUCTURE"}:
