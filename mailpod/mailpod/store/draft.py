@@ -21,7 +21,7 @@ from ..errors import (
     Unavailable,
     UseNotPossible,
 )
-from . import ops
+from . import keywords, ops
 from .mailbox import Mailbox
 from .objects import Buffer
 from .rights import nearest_above
@@ -130,7 +130,7 @@ class Draft:
         self._check_quota(limits, size, len(fresh))
         if any(self._is_old(message.posted) or self.elapsed > message.not_after for message in fresh):
             raise Unavailable  # it is sent again, and then uploaded again
-        self._check_keywords(box, {flag for message in fresh for flag in message.flags})
+        keywords.check(box, {flag for message in fresh for flag in message.flags}, self.settings)
         uid = first = self.uidnext.get(box.id, box.uidnext)
         for message in fresh:
             record = message.record
@@ -155,11 +155,6 @@ class Draft:
     def _delivered(self, delivery: str) -> bool:
         return bool(delivery) and (delivery in self.deliveries or self.state.knows_delivery(bytes.fromhex(delivery)))
 
-    def _check_keywords(self, box: Mailbox, flags: Collection[str]) -> None:
-        new = [flag for flag in flags if not flag.startswith("\\") and not box.knows_keyword(flag)]
-        if new and len(box.keywords) + len(new) > self.settings.keywords:
-            raise LimitReached(f"A mailbox may have {self.settings.keywords} keywords")
-
     def store_flags(
         self,
         mailbox: Mailbox,
@@ -174,7 +169,11 @@ class Draft:
         `spared` are flags that "set" leaves as they are.
         """
         box = self._live(mailbox)
-        self._check_keywords(box, flags if mode != "remove" else ())
+        introduced = False
+        if mode == "remove":
+            flags, introduced = keywords.removable(box, flags, self.settings)
+        else:
+            keywords.check(box, flags, self.settings)
         modified: list[int] = []
         if unchanged_since is not None:
             places = ((uid, box.index(uid)) for uid in uids)
@@ -185,6 +184,8 @@ class Draft:
             return modified + self._replace_but(box, uids, flags, spared)
         # The filter saves a commit where nothing changes; behind another change in this draft it would be wrong.
         changed = list(uids) if box.id in self.flagged else box.plan_flags(uids, mode, flags)
+        if introduced and not changed:
+            changed = list(uids[:1])
         if not changed:
             return modified
         self.flagged.add(box.id)
@@ -239,7 +240,8 @@ class Draft:
             return Copied(to.uidvalidity, [], [])
         if not move:
             self._check_quota(limits, sum(box.sizes[box.index(uid)] for uid in source.uids), count)
-        self._check_keywords(to, {flag for uid in source.uids for flag in box.flag_sets[box.flags[box.index(uid)]]})
+        copied = {flag for uid in source.uids for flag in box.flag_sets[box.flags[box.index(uid)]]}
+        keywords.check(to, copied, self.settings)
         pages = tuple(ops.shift_page(ref, first - 1) for ref in source.pages)
         self.operations.append(
             ops.Copy(box.id, to.id, encode_uids(source.uids), first, tuple(source.records), pages, move=move)

@@ -283,6 +283,8 @@ class Stress:
         self.storing = False
         fetched = {line.split()[1] for line in told if b" FETCH " in line}
         refused = not set(numbers.split(b",")) <= fetched
+        named = {flag for flag in chosen if not flag.startswith("\\")}
+        assert refused or named <= self.keywords, f"{named} is not in FLAGS after a STORE that names it"
         for message in () if refused else at:
             assert message.flags is not None
             assert set(chosen) <= message.flags if sign == "+" else not set(chosen) & message.flags

@@ -39,6 +39,20 @@ async def test_a_new_keyword_is_announced(at: Desk) -> None:
     assert await ann.say("STORE 1 +FLAGS.SILENT (WORK)") == b"OK STORE completed\r\n"
 
 
+async def test_a_keyword_that_is_taken_away_is_known_from_then_on(at: Desk) -> None:
+    """As in Dovecot and Cyrus: imaptest misses it in FLAGS otherwise. Nothing changes, so no MODSEQ does."""
+    ann, modseqs = at.select(), list(at.account.mailbox("INBOX").modseqs)
+    answer = await ann.say("STORE 1:2 -FLAGS (work)")
+    assert answer.startswith(keywords("work") + b"* 1 FETCH (FLAGS (")
+    assert answer.endswith(b"OK STORE completed\r\n")
+    head = at.account.head
+    assert await ann.say("STORE 1:2 -FLAGS.SILENT (WORK)") == b"OK STORE completed\r\n"
+    assert at.account.head == head
+    assert list(at.account.mailbox("INBOX").modseqs) == modseqs
+    other = await at.other_pod()
+    assert other.account.mailbox("INBOX").keywords == ["work"]
+
+
 async def test_the_last_keyword_there_can_be() -> None:
     """RFC 9051 §7.1 PERMANENTFLAGS: without \\* once the limit is reached."""
     async with desk(keywords=1) as at:
@@ -51,6 +65,8 @@ async def test_the_last_keyword_there_can_be() -> None:
         )
         assert (await ann.say("STORE 1 +FLAGS (two)")).startswith(b"NO [LIMIT] ")
         assert (await ann.say("STORE 1 FLAGS (ONE)")).endswith(b"OK STORE completed\r\n")
+        assert await ann.say("STORE 1 -FLAGS.SILENT (two one)") == b"OK STORE completed\r\n"
+        assert at.account.mailbox("INBOX").keywords == ["one"]
 
 
 async def test_a_new_keyword_is_announced_before_it_is_used(at: Desk) -> None:

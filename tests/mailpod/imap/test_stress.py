@@ -37,6 +37,7 @@ async def checkpoint(clients: list[Stress]) -> None:
     for view in views[1:]:
         assert [(uid, flags) for uid, flags, _ in view] == first
     for client in clients:
+        assert client.keywords == clients[0].keywords, "a keyword that only some were told of"
         assert client.recent == sum(message.recent for message in client.messages), "RFC 3501 §7.3.2"
     assert views[0] == views[2], "the same MODSEQ for both that asked for it"
     assert not {uid for uid, _ in first} & clients[0].shared.gone, "an expunged UID is there again"
