@@ -417,10 +417,10 @@ async def test_a_checkpoint_of_a_later_format_stops_collection() -> None:
     real = decode_root(await world.objects.get(checkpoint_key(world.ref.prefix, account.head)))
     from mailpod.store.checkpoint import encode_root
 
-    later = encode_root(msgspec.structs.replace(real, v=3, seq=real.seq + 1))
+    later = encode_root(msgspec.structs.replace(real, v=4, seq=real.seq + 1))
     await world.objects.create(checkpoint_key(world.ref.prefix, account.head + 1), [later])
     done = await world.pod().collect(world.ref)
-    assert "version 3" in done.refused and not done.checkpoints
+    assert "version 4" in done.refused and not done.checkpoints
 
 
 async def test_collection_costs_requests_by_change_and_not_by_mailbox() -> None:
