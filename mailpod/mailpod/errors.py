@@ -169,6 +169,20 @@ class LimitReached(MailError):
     imap = ("NO", "LIMIT")
 
 
+class UrlFailed(MailError):
+    """Submission: BURL with a URL that opens nothing (RFC 4468 §5)."""
+
+    smtp = (554, "5.6.6")
+    text = "The URL opens no message or part of one"
+
+
+class TrustRequired(MailError):
+    """Submission: BURL with a URL of another server, or of this one that is for somebody else (RFC 4468 §5)."""
+
+    smtp = (554, "5.7.14")  # RFC 5248: in place of RFC 4468's 5.7.8
+    text = "The URL is not one of this server, or it is not for you to submit"
+
+
 class Expunged(MailError):
     """IMAP: a message that another session expunged meanwhile (RFC 5530)."""
 

@@ -24,6 +24,7 @@ from mailpod.dkim.signer import Signer
 from mailpod.errors import MailError
 from mailpod.http.health import Health
 from mailpod.http.server import HttpSession
+from mailpod.imap.urlopener import UrlOpener
 from mailpod.net.budget import Budget
 from mailpod.net.follow import Followers
 from mailpod.net.hints import Hints
@@ -55,7 +56,7 @@ def build_services(settings: PodSettings, objects: ObjectStore, clock: Clock, rn
     tell = hints.tell if hints else None
     store = Store(objects, settings=settings.store, clock=clock, rng=rng, pod=settings.name, on_commit=tell)
     metrics.UNINDEXED.set_function(lambda: store.unindexed)
-    return Services(
+    services = Services(
         settings=settings,
         store=store,
         directory=directory,
@@ -76,6 +77,8 @@ def build_services(settings: PodSettings, objects: ObjectStore, clock: Clock, rn
         followers=followers,
         hints=hints,
     )
+    services.urls = UrlOpener(services)
+    return services
 
 
 class Pod:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mailpod.authres.reporter import DmarcReporter, make_dmarc_reporter
 from mailpod.clock import Clock
@@ -23,6 +24,7 @@ from mailpod.tlspolicy.reporter import Reporter
 
 if TYPE_CHECKING:
     from mailpod.auth.authenticator import Authenticator
+    from mailpod.auth.identity import Identity
     from mailpod.config import PodSettings
     from mailpod.directory import Directory
     from mailpod.net.budget import Budget
@@ -31,6 +33,13 @@ if TYPE_CHECKING:
     from mailpod.net.registry import Registry
     from mailpod.net.tls import TlsContexts
     from mailpod.store import Store
+
+
+class Urls(Protocol):
+    """What URLs of messages open, to who submits: an IMAP server's part, which pod.py has done by ours."""
+
+    async def octets(self, url: bytes, identity: Identity, room: int, hold: Callable[[int], bool]) -> bytes:
+        """Raises UrlFailed, TrustRequired, TooBig, Busy, Unavailable."""
 
 
 def _scratch() -> memoryview:
@@ -58,6 +67,8 @@ class Services:
     """Signs what users submit."""
     hints: Hints | None = None
     """What pods tell each other, where they do."""
+    urls: Urls | None = None
+    """For BURL, which is not offered without."""
     scratch: memoryview = field(default_factory=_scratch, repr=False)
     """Where all connections' reads land before they are copied to the one they are for (see net/wire.py)."""
     spool: Spool = field(init=False, repr=False)

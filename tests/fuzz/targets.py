@@ -15,13 +15,22 @@ from tests.protocol.odd_letters import APPEND_LETTERS
 from mailpod.imap.parser import Event, Limits, NeedLiteral, Parser
 from mailpod.mime.dates import parse_date
 from mailpod.mime.msgids import message_ids
+from mailpod.mime.partstructure import decoded_structure, part_structure
 from mailpod.mime.preview import preview
 from mailpod.mime.scan import scan
 from mailpod.mime.sections import body_from_bodystructure, header_fields, locate
 from mailpod.mime.text import decode_header, decoded_text, subject_base
 from mailpod.pop3.syntax import MAX_LINE, LineTooLong, Refused, State, parse, take_line
 from mailpod.smtp.data import DataReader, has_bare_newline, normalized, unstuff
-from mailpod.smtp.syntax import SyntaxProblem, mail_parameters, parse_chunk, parse_path, rcpt_parameters, split_command
+from mailpod.smtp.syntax import (
+    SyntaxProblem,
+    mail_parameters,
+    parse_chunk,
+    parse_path,
+    parse_url,
+    rcpt_parameters,
+    split_command,
+)
 
 LIMITS: Final = Limits(command=4096, literals=5)
 
@@ -53,6 +62,8 @@ def mime(data: bytes) -> None:
     for at in range(0, len(rows), 5):
         assert 0 <= rows[at + 2] <= rows[at + 3] <= rows[at + 4] <= len(data)
     locate(rows, len(data), found.header_size, (1, 2), "MIME")
+    if structure := part_structure(found.bodystructure, (1, 2)):
+        check_body(read(decoded_structure(structure, data)), extension=True)
     header_fields(data[: found.header_size], frozenset([b"to", b"date"]), False)
     for _ in decoded_text(data, rows, found.header_size, headers=True):
         pass
@@ -76,6 +87,8 @@ def commands(data: bytes) -> None:
             assert verb.isalpha()
             if verb == "BDAT":
                 parse_chunk(argument)
+            if verb == "BURL":
+                parse_url(argument)
             path = parse_path(argument, "TO:" if verb == "RCPT" else "FROM:")
             check = rcpt_parameters if verb == "RCPT" else lambda given: mail_parameters(given, auth=True, binary=True)
             check(path.parameters)

@@ -47,14 +47,14 @@ class Authorization:
     mechanism: str
     token: bytes
 
-    def permits(self, address: str, now: float) -> bool:
-        """Whether an IMAP session of `address` may fetch it at `now`, in Unix seconds (RFC 4467 §3).
+    def permits(self, address: str, now: float, *, submitting: bool = False) -> bool:
+        """Whether `address` may have it at `now`, in Unix seconds: by IMAP, or `submitting` a message (RFC 4467 §3).
 
-        Nobody's session is a submission server's: what is for one is fetched by none.
+        Nobody's IMAP session is a submission server's: what is for one is fetched by none.
         """
         if self.expires is not None and now >= self.expires:
             return False
-        if self.access == "user":
+        if self.access == "user" or (self.access == "submit" and submitting):
             return canonical(self.user) == address
         return self.access in ("authuser", "anonymous")
 

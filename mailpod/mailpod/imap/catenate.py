@@ -7,7 +7,7 @@ held until the message is stored; a mailbox that is not there looks like a messa
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mailpod.imap.session import Session
     from mailpod.imap.syntax import AppendMessage
     from mailpod.net.budget import Budget
+    from mailpod.store import Account, Mailbox
 
 _NOT_IN_A_CODE: Final = re.compile(rb"[\x00-\x20\x7f-\xff\\\]]")  # RFC 4469 §5 url-resp-text, and a space
 _SHOWN: Final = 1000
@@ -105,13 +106,17 @@ async def _fetched(session: Session, wire: bytes, room: int, held: _Held) -> byt
         url = parse(wire, view.shown if view is not None else None)
         _check_server(session, url)
         async with opened(session, url.mailbox, fresh=True) as place:
-            return await _part(place, url, room, held)
+            return await part_of(place.account, place.mailbox("r"), url, room, held.take)
     except (BadSyntax, BadCommand, NoSuchMailbox, NoPermission, Expunged, Damaged):
         raise BadUrl(wire) from None
 
 
-async def _part(place: Place, url: MessageUrl, room: int, held: _Held) -> bytes:
-    mailbox, section = place.mailbox("r"), section_at(url)
+async def part_of(account: Account, mailbox: Mailbox, url: MessageUrl, room: int, take: Callable[[int], None]) -> bytes:
+    """At most `room` octets, for which `take` is called before they are read, and raises Busy.
+
+    Raises Expunged where the URL names nothing, BadCommand, Damaged, TooBig, Unavailable.
+    """
+    section = section_at(url)
     if url.uidvalidity not in (None, mailbox.uidvalidity) or mailbox.index(url.uid) < 0:
         raise Expunged  # its row, and its octets, may be there for a while yet
     async for page, rows in mailbox.pages([url.uid]):
@@ -121,8 +126,8 @@ async def _part(place: Place, url: MessageUrl, room: int, held: _Held) -> bytes:
         start, end = octets
         if end - start > room:
             raise TooBig
-        held.take(end - start)
-        data = await place.account.body(page.location(rows[0]), start, end) if start < end else b""
+        take(end - start)
+        data = await account.body(page.location(rows[0]), start, end) if start < end else b""
         return cut(section, data, page, rows[0])
     raise Expunged
 

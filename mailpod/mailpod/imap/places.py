@@ -23,6 +23,7 @@ from mailpod.store.rights import nearest_above
 if TYPE_CHECKING:
     from mailpod.directory import MailboxEntry
     from mailpod.imap.session import Session
+    from mailpod.services import Services
     from mailpod.store import Account, Mailbox
     from mailpod.store.state import State
 
@@ -149,8 +150,8 @@ def own_place(session: Session, name: str) -> Place:
 async def hold(session: Session, name: str) -> Place:
     """A place in another's account, which the caller releases. Raises NoSuchMailbox, Unavailable."""
     address, _, rest = name.removeprefix(_PREFIX).partition(DELIMITER)
-    owner = await _owner(session, address) if rest else None
-    account = await _open(session, owner) if owner is not None else None
+    owner = await _owner(session.services, session.identity.entry, address) if rest else None
+    account = await _open(session.services, owner) if owner is not None else None
     if owner is None or account is None:
         raise NoSuchMailbox(name)
     return Place(account, owner, canonical(rest), _access(session, owner))
@@ -161,17 +162,15 @@ def _access(session: Session, owner: MailboxEntry) -> Access:
     return Access(me, f"{_PREFIX}{owner.address}{DELIMITER}")
 
 
-async def _owner(session: Session, address: str) -> MailboxEntry | None:
-    mine = session.identity.entry
+async def _owner(services: Services, mine: MailboxEntry, address: str) -> MailboxEntry | None:
     if address == mine.address or address.rpartition("@")[2] != mine.domain:
         return None
-    entry = await session.services.directory.lookup(address)
+    entry = await services.directory.lookup(address)
     return entry if entry is not None and entry.address == address and not entry.suspended else None
 
 
-async def _open(session: Session, owner: MailboxEntry) -> Account | None:
+async def _open(services: Services, owner: MailboxEntry) -> Account | None:
     """Fresh. None where the account is closed. Raises Unavailable."""
-    services = session.services
     for past_cache in (False, True):
         try:
             account = await services.store.open(await services.directory.account(owner, fresh=past_cache))
@@ -187,17 +186,13 @@ async def _open(session: Session, owner: MailboxEntry) -> Account | None:
 
 
 @asynccontextmanager
-async def account_of(session: Session, address: str) -> AsyncIterator[Account | None]:
-    """The account of a user of the domain, fresh and held meanwhile; None where there is none, or it is suspended.
+async def account_of(services: Services, mine: MailboxEntry, address: str) -> AsyncIterator[Account | None]:
+    """The account of a user of `mine`'s domain, fresh and held meanwhile; None where there is none, or it is suspended.
 
-    What of it the session may see is for the caller to know. Raises Unavailable.
+    What of it may be seen is for the caller to know. Raises Unavailable.
     """
-    if address == session.identity.address:
-        await session.account.refresh()
-        yield session.account
-        return
-    owner = await _owner(session, address)
-    account = await _open(session, owner) if owner is not None else None
+    owner = mine if address == mine.address else await _owner(services, mine, address)
+    account = await _open(services, owner) if owner is not None else None
     try:
         yield account
     finally:
@@ -244,10 +239,10 @@ async def shared_mailboxes(session: Session) -> dict[str, Listed]:
 async def _shared_by(session: Session, address: str) -> dict[str, Listed] | None:
     """None where the owner's log could not be asked: what it grants may be seen again."""
     try:
-        owner = await _owner(session, address)
+        owner = await _owner(session.services, session.identity.entry, address)
     except Unavailable:  # as of one who is suspended: OPERATOR.md rule 34, whose resource is missed
         return None
-    account = await _open(session, owner) if owner is not None else None
+    account = await _open(session.services, owner) if owner is not None else None
     if owner is None or account is None:
         return None
     try:

@@ -29,8 +29,14 @@ class Chunking(Connection):
             size, last = parse_chunk(arg)
         except SyntaxProblem:
             self.leave(_NO_COUNT)
-        refused = self._refused_chunk(size)
+        refused = self.refused_chunk(size)
         await self._read_chunk(size, keep=refused is None)
+        if refused is None and not last and size >= _PROGRESS:
+            self._commands -= 1  # a large message in small chunks is no idling
+        await self.end_chunk(refused, last, f"250 2.0.0 {size} octets received")
+
+    async def end_chunk(self, refused: str | None, last: bool, received: str) -> None:
+        """A chunk is there, or was refused; `received` is the reply to one that others follow."""
         envelope = self.envelope
         if refused is not None:
             if envelope.chunks is not None:
@@ -43,11 +49,9 @@ class Chunking(Connection):
             assert envelope.chunks is not None
             await self.conclude(self.keep(bytes(envelope.chunks)))
         else:
-            if size >= _PROGRESS:
-                self._commands -= 1  # a large message in small chunks is no idling
-            self.reply(f"250 2.0.0 {size} octets received")
+            self.reply(received)
 
-    def _refused_chunk(self, size: int) -> str | None:
+    def refused_chunk(self, size: int) -> str | None:
         """Why the chunk is not wanted. Where it is, its room is held."""
         if refused := self._refusal(BDAT, "", "BDAT"):
             return refused

@@ -191,7 +191,7 @@ class Connection(SMTP):
 
     async def _run(self, verb: str, argument: str) -> None:
         rule = COMMANDS.get(verb)
-        if rule is None or verb in self.withheld or (verb == "AUTH" and not self._auth_required):
+        if rule is None or not self.has(verb):
             self.refuse("500 5.5.2 Command is not known")
         elif refused := self._refusal(rule, argument, verb):
             self.refuse(refused)
@@ -202,6 +202,12 @@ class Connection(SMTP):
                 self.refuse(problem.reply)
             except MailError as error:
                 self.refuse(replies.from_error(error))
+
+    def has(self, verb: str) -> bool:
+        """Whether there is this command here."""
+        if verb == "BURL":
+            return self._auth_required and self.services.urls is not None
+        return verb not in self.withheld and (verb != "AUTH" or self._auth_required)
 
     def _refusal(self, rule: Rule, argument: str, verb: str) -> str | None:
         if rule.authenticated and self._auth_required and self.session.identity is None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final, Literal
 from mailpod.auth import sasl
 from mailpod.errors import Busy, MailError, PrivacyRequired, TooBig
 from mailpod.smtp import data, dsn, replies
-from mailpod.smtp.bdat import DROP_FACTOR, Chunking
+from mailpod.smtp.bdat import DROP_FACTOR
+from mailpod.smtp.burl import ByUrl
 from mailpod.smtp.data import DataReader
 from mailpod.smtp.handler import Handler
 from mailpod.smtp.session import COMMANDS
@@ -28,7 +29,7 @@ def make_smtp(services: Services, *, role: Literal["mx", "submission"], implicit
     return MailSmtp(services, Handler(services, role), role=role, implicit_tls=implicit_tls)
 
 
-class MailSmtp(Chunking):
+class MailSmtp(ByUrl):
     """RFC 5321, with the extensions that EHLO names."""
 
     async def smtp_EHLO(self, hostname: str) -> None:
@@ -45,6 +46,8 @@ class MailSmtp(Chunking):
             lines.append("DSN")
         if self._auth_required and self._may_authenticate():
             lines.append("AUTH " + " ".join(sasl.MECHANISMS))
+        if self.has("BURL") and (self.session.identity is not None or self._may_authenticate()):
+            lines.append("BURL imap")  # RFC 4468 §3.3
         lines.append("HELP")
         for line in lines[:-1]:
             self.reply("250-" + line)
@@ -132,7 +135,7 @@ class MailSmtp(Chunking):
         self.reply("250 2.0.0 OK")
 
     async def smtp_HELP(self, arg: str) -> None:
-        self.reply("214 2.0.0 " + " ".join(verb for verb in COMMANDS if verb not in self.withheld))
+        self.reply("214 2.0.0 " + " ".join(filter(self.has, COMMANDS)))
 
     async def smtp_VRFY(self, arg: str) -> None:
         self.reply("252 2.1.5 Send a message to find out")  # RFC 5321 §3.5.3

@@ -28,7 +28,7 @@ class State(enum.Enum):
     GREETED = enum.auto()
     MAIL = enum.auto()  # a sender, no recipient yet
     RCPT = enum.auto()  # at least one recipient
-    CHUNKS = enum.auto()  # at least one BDAT
+    CHUNKS = enum.auto()  # at least one BDAT or BURL
 
 
 _ANY: Final = frozenset(State)
@@ -57,6 +57,7 @@ COMMANDS: Final[dict[str, Rule]] = {  # RFC 5321 §4.1.4
     "RCPT": Rule(_TRANSACTION, "503 5.5.1 Need MAIL first", argument=True, authenticated=True),
     "DATA": Rule(_TRANSACTION, "503 5.5.1 Need MAIL and RCPT first", argument=False, authenticated=True),
     "BDAT": Rule(_ANY, argument=True),  # `BDAT` below, once its octets can be read
+    "BURL": Rule(_MESSAGE, "503 5.5.1 Need MAIL and RCPT first", argument=True, authenticated=True),  # RFC 4468
     "RSET": Rule(_ANY, argument=False),
     "NOOP": Rule(_ANY),
     "QUIT": Rule(_ANY),
@@ -121,7 +122,7 @@ class MailEnvelope(Envelope):
         self.declared_size: int | None = None
         self.binary = False  # BODY=BINARYMIME
         self.require_tls = False  # RFC 8689
-        self.chunks: bytearray | None = None  # by BDAT
+        self.chunks: bytearray | None = None  # by BDAT and BURL
         self.began = 0.0  # when the first chunk did
         self.spoilt = False  # a chunk was refused, so the message is
         self.enforced = True  # all recipients' domains want senders' policies enforced

@@ -18,6 +18,7 @@ _ROUTE: Final = re.compile(r"@[^:,\"]+(?:,@[^:,\"]+)*:")
 # RFC 5321 §4.1.2: esmtp-keyword and esmtp-value
 _PARAMETER: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([^\x00-\x20=\x7f]+))?")
 _CHUNK: Final = re.compile(r"([0-9]{1,20})(?: +(LAST))?", re.ASCII | re.IGNORECASE)
+_URL: Final = re.compile(r"([!-~]+)(?: +(LAST))?", re.IGNORECASE)
 _AUTH_VALUE: Final = re.compile(r"<>|(?:[!-*,-<>-~]|\+[0-9A-F]{2})+")
 _MAX_PATH: Final = 1024  # octets; RFC 5321 §4.5.3.1.3 asks for 256, and old source routes are longer
 
@@ -135,6 +136,14 @@ def parse_chunk(argument: str) -> tuple[int, bool]:
     if match is None:
         raise SyntaxProblem("501 5.5.4 Syntax: BDAT <octets> [LAST]")
     return int(match[1]), match[2] is not None
+
+
+def parse_url(argument: str) -> tuple[str, bool]:
+    """The argument of BURL: a URL, and whether it is the last (RFC 4468 §3). Raises SyntaxProblem."""
+    match = _URL.fullmatch(argument)
+    if match is None:
+        raise SyntaxProblem("501 5.5.4 Syntax: BURL <url> [LAST]")
+    return match[1], match[2] is not None
 
 
 def rcpt_parameters(given: dict[str, str | None]) -> None:

@@ -9,16 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mailpod.auth import urlauth
-from mailpod.auth.urlauth import Authorization, BadUrl
 from mailpod.errors import CannotDo, NoPermission, NoSuchMailbox, Unavailable
 from mailpod.imap import wire
-from mailpod.imap.catenate import section_at
+from mailpod.imap.authorized import Closed, Named, named
 from mailpod.imap.lexer import BadCommand
 from mailpod.imap.places import is_own, opened
 from mailpod.imap.reply import Done
-from mailpod.imap.url import BadSyntax, MessageUrl, parse
 
 if TYPE_CHECKING:
+    from mailpod.auth.urlauth import Authorization
     from mailpod.imap.session import Session
     from mailpod.imap.syntax_urlauth import GenUrlAuthArgs, ResetKeyArgs
 
@@ -31,36 +30,27 @@ async def run_authorize(session: Session, args: GenUrlAuthArgs) -> None:
     await _check_readers(session)
     await session.account.refresh()
     try:
-        keys = await session.account.url_keys([url.mailbox for _, url in wanted])
+        keys = await session.account.url_keys([each.url.mailbox for each in wanted])
     except NoSuchMailbox:
         raise _no_such_url() from None
     out = [
-        urlauth.authorized(authorization, key if await _is_known(session, authorization) else urlauth.new_key())
-        for (authorization, _), key in zip(wanted, keys, strict=True)
+        urlauth.authorized(url, key if await _is_known(session, url) else urlauth.new_key())
+        for url, key in zip((each.authorization for each in wanted), keys, strict=True)
     ]
     session.send(b"* GENURLAUTH %b\r\n" % b" ".join(map(wire.string, out)))
 
 
-def _checked(session: Session, url: bytes, mechanism: str) -> tuple[Authorization, MessageUrl]:
+def _checked(session: Session, url: bytes, mechanism: str) -> Named:
     if mechanism != urlauth.MECHANISM:
         raise BadCommand(f"Unknown mechanism {mechanism}: there is {urlauth.MECHANISM}")
     try:
-        authorization = urlauth.parse(url)
-        named = parse(authorization.url)
-        section_at(named)
-    except (BadUrl, BadSyntax, BadCommand):
+        wanted = named(session.services, url)
+    except Closed:
         raise _no_such_url() from None
-    owner = owner_of(session, named)
-    if authorization.mechanism or owner != session.identity.address or not is_own(session, named.mailbox):
+    own = wanted.owner == session.identity.address and is_own(session, wanted.url.mailbox)
+    if wanted.authorization.mechanism or not own:
         raise _no_such_url()
-    return authorization, named
-
-
-def owner_of(session: Session, url: MessageUrl) -> str | None:
-    """The address whose key is meant (RFC 4467 §7 (2)); None where the URL is of another server, or of nobody's."""
-    if url.host is None or url.host.lower() != session.services.settings.hostname.lower():
-        return None
-    return urlauth.canonical(url.user or "")
+    return wanted
 
 
 async def _is_known(session: Session, url: Authorization) -> bool:
