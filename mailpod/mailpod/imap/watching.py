@@ -325,7 +325,8 @@ class Watch:
             if number == selected or not seen.reads or not (counts or told.modseq != box.highest_modseq):
                 continue
             wanted = self.events(seen.name)
-            flags = "FLAGCHANGE" in wanted
+            # RFC 7162 §3.2: HIGHESTMODSEQ counts annotations too, which are no change of flags
+            flags = "FLAGCHANGE" in wanted and (counts or bool(box.modified_since(told.modseq)))
             if (counts and "MESSAGENEW" in wanted) or flags:
                 yield self._status(seen, self._items(counts, flags))
 

@@ -37,7 +37,8 @@ def annotate(draft: Draft, name: str, entries: Entries) -> None:
     if grown > 0 and _held(draft) + grown > settings.account_annotation_bytes:
         raise TooManyAnnotations
     if new != old or (box is not None and uses and uses[-1] != box.special_use):
-        draft.operations.append(Annotate(box.id if box is not None else 0, tuple(entries)))
+        # RFC 7162 §3.2: the mailbox's modseq counts its annotations too
+        draft.operations.append(Annotate(box.id if box is not None else 0, tuple(entries), modseq=box is not None))
 
 
 def _held(draft: Draft) -> int:

@@ -90,11 +90,13 @@ class Unsubscribe(msgspec.Struct, frozen=True, tag="unsubscribe", tag_field="op"
     name: str
 
 
-class Annotate(msgspec.Struct, frozen=True, tag="annotate", tag_field="op"):
-    """Annotations of a mailbox, or of the account where `box` is 0, in order; None removes one (annotations.py)."""
+class Annotate(msgspec.Struct, frozen=True, omit_defaults=True, tag="annotate", tag_field="op"):
+    """Annotations of a mailbox, or of the account where `box` is 0, in order; None removes one (annotations.py).
+    `modseq`: the mailbox's HIGHESTMODSEQ becomes the commit's, which the first version did not do."""
 
     box: int
     entries: tuple[tuple[str, str | None], ...]
+    modseq: bool = False
 
 
 class Append(msgspec.Struct, frozen=True, omit_defaults=True, tag="append", tag_field="op"):

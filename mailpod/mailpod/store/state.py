@@ -195,6 +195,8 @@ def _annotate(state: State, op: ops.Annotate, context: _Context) -> None:
     if uses:
         box.special_use = uses[-1] or None
     box.annotations = annotated(box.annotations, [entry for entry in op.entries if entry[0] != SPECIAL_USE])
+    if op.modseq:
+        box.highest_modseq = context.commit.seq
 
 
 def _append(state: State, op: ops.Append, context: _Context) -> None:

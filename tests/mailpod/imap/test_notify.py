@@ -241,6 +241,20 @@ async def test_status_with_flags_and_condstore(world: World) -> None:
     ]
 
 
+async def test_an_annotation_is_no_change_of_flags(world: World) -> None:
+    """It raises HIGHESTMODSEQ, as RFC 7162 §3.2 has it, which flags do too."""
+    client, account = await world.login(), await world.account()
+    await account.append("Sent", [NewMessage(b"x")])
+    await client.ok(b"ENABLE CONDSTORE")
+    await client.ok(b"NOTIFY SET (mailboxes Sent %b)" % FLAGS)
+    before = account.mailbox("Sent").highest_modseq
+    await client.ok(b'SETMETADATA Sent (/shared/comment "x")')
+    assert await client.ok(b"STATUS Sent (HIGHESTMODSEQ)") == [b"* STATUS Sent (HIGHESTMODSEQ %d)" % account.head]
+    assert account.head > before
+    await account.store_flags(account.mailbox("Sent"), [1], "add", ["\\Flagged"])
+    assert (await client.line()).endswith(b"UNSEEN 1 HIGHESTMODSEQ %d)" % account.head)
+
+
 @pytest.mark.parametrize(
     ("mailboxes", "watched"),
     [

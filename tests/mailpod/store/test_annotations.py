@@ -9,7 +9,7 @@ from mailpod.store import Account, NewMessage
 from mailpod.store.checkpoint import WITH_LATER, decode_root
 from mailpod.store.memory import MemoryObjects
 from mailpod.store.names import checkpoint_key
-from mailpod.store.ops import VERSION
+from mailpod.store.ops import VERSION, Annotate, Header
 
 from .faults import World, mail, make_world
 
@@ -72,6 +72,18 @@ async def test_renamed_inbox_and_the_new_one_both_have_them(account: Account) ->
     await account.rename("INBOX", "Old")
     for name in ("INBOX", "Old"):
         assert account.mailbox(name).annotations == {"/private/comment": "mine"}
+
+
+async def test_setting_them_raises_the_modseq_of_their_mailbox(world: World, account: Account) -> None:
+    """RFC 7162 §3.2. A commit of the first version, which did not say so, means what it meant then."""
+    sent = account.mailbox("Sent").highest_modseq
+    await account.annotate("INBOX", [("/private/comment", "mine")])
+    assert (account.mailbox("INBOX").highest_modseq, account.mailbox("Sent").highest_modseq) == (account.head, sent)
+    state = (await world.pod().open(world.ref)).log.served
+    assert state.digest() == account.log.served.digest()
+    older = Annotate(state.names["Sent"].id, (("/private/comment", "mine"),))
+    state.apply(Header(1, "0" * 24, state.head_id, state.head + 1, 0, "", (older,)), 0)
+    assert state.names["Sent"].annotations and state.names["Sent"].highest_modseq == sent
 
 
 async def test_limits(account: Account) -> None:
