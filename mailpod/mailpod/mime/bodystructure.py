@@ -39,7 +39,7 @@ def _write_multipart(part: Part, out: list[bytes]) -> None:
 def _write_leaf(part: Part, out: list[bytes]) -> None:
     kind, params = part.type.lower(), joined(part.params)
     main, sub = part.type, part.subtype
-    if kind == b"text" and not any(name.lower() == b"charset" for name, _ in params):
+    if kind == b"text" and b"charset" not in [name.lower() for name, _ in params]:
         params = [*params, (b"charset", b"us-ascii")]  # RFC 2045 §5.2
     elif part.kind != MESSAGE and (kind == b"multipart" or (kind == b"message" and sub.lower() in ENCLOSING)):
         # beyond the limits: these types would promise clients parts or an envelope

@@ -118,6 +118,8 @@ def _parameter_value(value: bytes, at: int) -> tuple[bytes, int]:
 
 def joined(params: Params) -> Params:
     """Continuations as one parameter each (RFC 2231 §3, §6), in its first piece's place; with a gap, as they stand."""
+    if b"*" not in b"".join([name for name, _ in params]):
+        return params
     pieces: dict[bytes, dict[int, tuple[bytes, bytes]]] = {}
     for name, value in params:
         if b"*" in name and (found := _PIECE.fullmatch(name)):

@@ -6,7 +6,7 @@ are octets of the message as it is stored, so a part's range is cut out of it wi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from mailpod.mime.bodystructure import bodystructure
 from mailpod.mime.envelope import envelope
@@ -16,11 +16,10 @@ from mailpod.mime.structure import LEAF, Part, parse
 __all__ = ["CACHED_FIELDS", "Scan", "scan"]
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
+class Scan(msgspec.Struct, frozen=True):
     """What is kept of a message beside its bytes.
 
-    `header_size`: octets of the top header, its blank line included. `lines`: LFs of the whole message.
+    `header_size`: octets of the top header, its blank line included.
     `envelope` and `bodystructure`: wire form, parentheses included. `fields`: raw lines of the CACHED_FIELDS in
     order, each ending with CRLF, NULs replaced. `names`: lower-case names of the other fields, space-separated, each
     once. `parts`: five ints a part in pre-order, root first: depth, kind (0 leaf, 1 multipart, 2 message),
@@ -28,7 +27,6 @@ class Scan:
     """
 
     header_size: int
-    lines: int
     envelope: bytes
     bodystructure: bytes
     fields: bytes
@@ -42,7 +40,6 @@ def scan(data: bytes) -> Scan:
     fields, names = cached(root.fields, root.cached)
     return Scan(
         header_size=root.body_start,
-        lines=data.count(b"\n", 0, root.body_start) + root.body_lines,
         envelope=envelope(root.fields),
         bodystructure=bodystructure(root),
         fields=fields,

@@ -33,7 +33,7 @@ class Part:
     subtype: bytes
     params: Params
     children: list[Part] = field(default_factory=list)
-    body_lines: int = 0
+    body_lines: int = 0  # of texts and messages, and of all that lies in a message
     empty_at: int | None = None  # where a part without a body ends, if that is before its header's last line end
 
     @property
@@ -73,6 +73,7 @@ class _Walk:
         self.data = data
         self.open: list[_Boundary] = []
         self.count = 0
+        self.messages = 0  # that hold the part that is being read
 
     def part(self, start: int, depth: int, digest: bool) -> tuple[Part, _Hit | None]:
         """The part whose header begins at `start`, and the boundary line of a parent that ended it."""
@@ -98,7 +99,9 @@ class _Walk:
         if boundary is not None:
             hit = self._multipart(part, boundary)
         elif kind == MESSAGE:
+            self.messages += 1
             child, hit = self.part(body_start, depth + 1, digest=False)
+            self.messages -= 1
             part.children.append(child)
         self._finish(part, hit)
         return part, hit
@@ -122,7 +125,7 @@ class _Walk:
         return hit
 
     def _finish(self, part: Part, hit: _Hit | None) -> None:
-        """Sets where the body ends, and its lines: each byte is counted in one part only, then summed."""
+        """Sets where the body ends, and its lines where BODYSTRUCTURE has them."""
         data, end = self.data, len(self.data)
         if hit:
             # RFC 2046 §5.1.1: the line end before a boundary belongs to the boundary
@@ -132,6 +135,12 @@ class _Walk:
             part.empty_at = max(end, part.header_start)
         # for what holds it, a last part of nothing but a header reaches to the boundary itself, as in Dovecot
         part.body_end = max(end, part.body_start, part.children[-1].body_end if part.children else 0)
+        if self.messages or part.kind == MESSAGE or part.type.lower() == b"text":
+            self._count_lines(part)
+
+    def _count_lines(self, part: Part) -> None:
+        """Each byte is counted in one part only, then summed."""
+        data = self.data
         at, lines = part.body_start, 0
         for child in part.children:
             lines += data.count(b"\n", at, child.body_start) + child.body_lines
