@@ -52,13 +52,13 @@ class Pods:
         return Target("127.0.0.1", self.hostname, self.ports[pod], accounts=self.accounts)
 
     def start(self, pod: int) -> None:
-        """And wait until it answers."""
+        """And wait until it answers, at the port that it listens on last."""
         config = self.home / f"pod-{pod}.json"
         config.write_text(json.dumps(self._config(pod)))
         with (self.home / f"pod-{pod}.log").open("ab") as log:
             command = [str(Path(sys.executable).parent / "mailpod"), "serve", "--config", str(config)]
             self._running[pod] = subprocess.Popen(command, stderr=log, start_new_session=True)
-        processes.wait_until(lambda: answers(self.ports[pod]["submission"]), 60, f"pod {pod} listens")
+        processes.wait_until(lambda: answers(self.ports[pod]["imap"]), 60, f"pod {pod} listens")
 
     def kill(self, pod: int) -> None:
         """kill -9."""

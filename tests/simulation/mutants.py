@@ -119,6 +119,19 @@ MUTATIONS: tuple[Mutation, ...] = (
          ("mailpod.imap.watching:Watch._messages", "or told.modseq != box.highest_modseq", "")),
     ),
     Mutation(
+        "a mailbox that changed is passed over", "notified",
+        (("mailpod.store.changes:Changes.since", "box.highest_modseq > head", "box.highest_modseq > head + 1"),),
+    ),
+    Mutation(
+        "names that came are passed over where messages changed too", "notified",
+        (("mailpod.store.changes:Changes.since", "not state.shaped <= head <= state.head", "head > state.head"),),
+    ),
+    Mutation(
+        "what was found between other commits is told", "notified",
+        (("mailpod.store.changes:Changes.since", "self._between != (head, state.head)", "self._between[1] != state.head"),),
+        test="tests/mailpod/store/test_changes.py::test_messages",
+    ),
+    Mutation(
         "a checkpoint has no annotations", "7, replay",
         (("mailpod.store.planning:_plan_box", "sorted(box.annotations.items())", "[]"),),
     ),

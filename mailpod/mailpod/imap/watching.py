@@ -5,7 +5,8 @@ Invariants
   that however many commits lie between, what it knows in the end is what is so. Nothing is queued.
 - The entry of the selected mailbox stands still: its messages are the view's to tell. What differs when it is no longer
   selected is told then.
-- Nothing happened while the accounts' heads stand still: a poll costs a few comparisons.
+- Nothing happened while the accounts' heads stand still: a poll costs a few comparisons. Where only messages changed,
+  it costs no more than their mailboxes, which are found once for all sessions (store/changes.py).
 """
 
 from __future__ import annotations
@@ -109,17 +110,17 @@ class Watch:
         """Whether the user may look anything up here."""
         return bool(self._seen())
 
-    def _seen(self) -> dict[int, _Seen]:
+    def _seen(self, among: Iterable[Mailbox] | None = None) -> dict[int, _Seen]:
         may, shown = self._access.may, self._access.shown
         return {
             box.id: _Seen(
-                shown + name,
+                shown + box.name,
                 box,
                 may(box, "r"),
                 box.annotations if self.own else of_mailbox(box, self._access),
                 box.special_use if self.own else None,
             )
-            for name, box in self._account.mailboxes.items()
+            for box in (self._account.mailboxes.values() if among is None else among)
             if may(box, "l")
         }
 
@@ -185,7 +186,12 @@ class Watch:
         selected = self._id()
         if self._heads == self._now() and self._selected == selected:
             return []
+        some = self._of_messages(selected)
         before, self._heads, self._selected = self._heads[0], self._now(), selected
+        if some is not None:
+            out = list(self._messages(some, selected))
+            self._take(some, selected)
+            return out
         boxes = self._seen()
         there = {seen.name: Listed(seen.box, self._access) for seen in boxes.values()}
         self._lost |= self._boxes.keys() - boxes.keys()
@@ -199,6 +205,15 @@ class Watch:
         self._remember(boxes, selected)
         return out
 
+    def _of_messages(self, selected: int) -> dict[int, _Seen] | None:
+        """What changed since the last poll, where it was messages only; an entry that stood still may differ in all."""
+        mine, account = self._session.account, self._account
+        head, own_head = self._heads
+        if self._selected != selected or (account is not mine and mine.changed_since(own_head) is None):
+            return None
+        changed = account.changed_since(head)
+        return None if changed is None else self._seen(changed)
+
     def _remember(self, boxes: Mapping[int, _Seen], selected: int) -> None:
         for gone in self._boxes.keys() - boxes.keys():
             del self._boxes[gone]
@@ -208,10 +223,14 @@ class Watch:
             told.name = seen.name
             if seen.reads:  # RFC 5465 §5: all events need `r`; what changes without it is told when it is back
                 told.annotations, told.use = seen.annotations, seen.use
-            if seen.reads and number != selected:
-                told.take(seen.box)
+        self._take(boxes, selected)
         self._subscribed = frozenset(self._session.account.subscriptions)
         self._server = self._account.annotations
+
+    def _take(self, boxes: Mapping[int, _Seen], selected: int) -> None:
+        for number, seen in boxes.items():
+            if seen.reads and number != selected:
+                self._boxes[number].take(seen.box)
 
     # RFC 5465 §5.4
 
@@ -316,7 +335,8 @@ class Watch:
     # RFC 5465 §5.1 to §5.3, of mailboxes that are not selected
 
     def _messages(self, boxes: Mapping[int, _Seen], selected: int) -> Iterator[bytes]:
-        names = {told.name for told in self._boxes.values()}
+        same = all(number in self._boxes and seen.name == self._boxes[number].name for number, seen in boxes.items())
+        names = frozenset[str]() if same else {told.name for told in self._boxes.values()}
         for number, seen in boxes.items():
             box = seen.box
             told = self._boxes.get(number) or _Told("", {}, None, modseq=box.highest_modseq)

@@ -19,6 +19,7 @@ from ..mime.likeness import Likeness
 from . import urlkeys
 from .annotating import annotate
 from .annotations import Annotations
+from .changes import Changes
 from .committer import Committer
 from .draft import Appended, Copied, CopySource, Draft, Limits, Prepared, Stale
 from .finding import Finder
@@ -69,6 +70,7 @@ class Account:
         self.committer = Committer(self, store, self._log)
         self.finder = Finder(self, store)
         self._next_look: asyncio.Task[None] | None = None
+        self._changes = Changes()
         self._watchers: dict[int, Callable[[], None]] = {}
         self._watch_id = 0
 
@@ -96,6 +98,10 @@ class Account:
     def annotations(self) -> Annotations:
         """Of the account itself; mailboxes have their own. Replaced when one changes, never changed in place."""
         return self._log.served.annotations
+
+    def changed_since(self, head: int) -> Sequence[Mailbox] | None:
+        """Mailboxes whose messages changed after the commit `head`; None where more than that may have."""
+        return self._changes.since(self._log.served, head)
 
     @property
     def usage_bytes(self) -> int:

@@ -119,6 +119,7 @@ async def load_state(root: Root, get: GetPage, attach: Callable[[Mailbox], None]
     state = State()
     state.new_mailbox = attach
     state.head, state.head_id, state.head_at = root.seq, root.id, root.at
+    state.shaped = root.seq  # as far as is known
     state.floor, state.closed, state.next_box = root.floor, root.closed, root.next_box
     state.last_uidvalidity, state.subscriptions = root.last_uidvalidity, set(root.subscriptions)
     state.annotations = dict(root.annotations)

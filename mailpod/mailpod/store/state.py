@@ -34,6 +34,7 @@ class State:
         self.head = 0
         self.head_id = ""
         self.head_at = 0
+        self.shaped = 0  # the last commit that changed more than messages; what this was read from, if that is later
         self.floor = 0
         self.closed = False
         self.homes = Homes()
@@ -76,6 +77,8 @@ class State:
         context = _Context(commit, header_bytes)
         for index, op in enumerate(commit.ops):
             context.index = index
+            if type(op) not in _OF_MESSAGES:
+                self.shaped = commit.seq
             _APPLY[type(op)](self, op, context)
         self._forget_deliveries(commit.at // 86400)
 
@@ -284,6 +287,8 @@ def _url_key(state: State, op: ops.UrlKey, context: _Context) -> None:
 def _close(state: State, op: ops.Close, context: _Context) -> None:
     state.closed = True
 
+
+_OF_MESSAGES = frozenset((ops.Append, ops.Flags, ops.Expunge, ops.Copy, ops.Recent, ops.Relocate))
 
 _APPLY: dict[type, Callable[[State, Any, _Context], None]] = {
     ops.Open: _open,

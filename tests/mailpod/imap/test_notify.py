@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.mailpod.imap.dialogue import Client, MakeWorld, World, eventually, other_pod, user
 
-from mailpod.imap import wire
+from mailpod.imap import watching, wire
 from mailpod.imap.grammar_notify import BadEvent, TooMuch, notify
 from mailpod.imap.lexer import BadCommand, Cursor, Frame
 from mailpod.imap.syntax_notify import EventGroup, NotifyArgs, SelectedEvents
@@ -774,3 +775,25 @@ def test_any_words(words: list[bytes]) -> None:
         parsed(b" ".join(words))
     except (BadCommand, BadEvent, TooMuch):
         return
+
+
+async def test_a_session_looks_at_what_changed_only(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be thousands of sessions, and hundreds of mailboxes."""
+    client, account = await world.login(), await world.account()
+    for number in range(20):
+        await account.create(f"Box{number}")
+    await client.ok(b"NOTIFY SET (personal %b)" % FLAGS)
+    looked: list[str] = []
+
+    def see(name: str, *rest: Any) -> Any:
+        looked.append(name)
+        return seen(name, *rest)
+
+    seen = watching._Seen
+    monkeypatch.setattr(watching, "_Seen", see)
+    await account.append("Box7", [NewMessage(b"x")])
+    assert [line.split(b" (")[0] for line in await told(client, 1)] == [b"* STATUS Box7"]
+    await account.move(account.mailbox("Box7"), [1], "Box8")
+    assert [line.split(b" (")[0] for line in await told(client, 2)] == [b"* STATUS Box7", b"* STATUS Box8"]
+    await nothing_more(client)
+    assert looked == ["Box7", "Box7", "Box8"]
