@@ -7,7 +7,7 @@ other's. Nothing is read for a section that a page answers or that does not exis
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -17,7 +17,7 @@ from mailpod.mime.decoding import UnknownEncoding
 
 if TYPE_CHECKING:
     from mailpod.net.budget import Budget
-    from mailpod.store import Account, Location, Page
+    from mailpod.store import Account, Body, Location, Page
 
 
 class UnknownCte(MailError):
@@ -28,12 +28,14 @@ class UnknownCte(MailError):
 
 
 Values: TypeAlias = list[bytes | None]
+Run: TypeAlias = "Sequence[Sequence[Body | None] | MailError]"
+"""The values of some rows, or why they cannot be had."""
 _LARGE: Final = 128 * 1024  # of a larger message only the octets asked for are read
 _AHEAD: Final = 4 * 1024 * 1024  # octets of whole messages read ahead: what the store reads at once
 
 
 class Reader:
-    """Whole messages in the order of `at`, read ahead; a failed one is stepped over."""
+    """Whole messages in the order of `at`, read ahead, some at a time or one by one; a failed one is stepped over."""
 
     def __init__(self, account: Account, budget: Budget, at: Sequence[Location]) -> None:
         self._account = account
@@ -41,18 +43,28 @@ class Reader:
         self._at = at
         self._next = self._end = 0
         self._held = 0
-        self._stream: AsyncIterator[bytes] | None = None
+        self._runs: AsyncGenerator[list[Body | MailError], None] | None = None
+        self._run: Iterator[Body | MailError] = iter(())
 
     async def next(self) -> bytes:
         """Raises Expunged or Damaged for this message only; Unavailable."""
-        if self._stream is None or self._next == self._end:
-            self._stream = await self._begin()
-        self._next += 1
-        try:
-            return await anext(self._stream)
-        except MailError:
-            await self.aclose()
-            raise
+        found = next(self._run, None)
+        if found is None:
+            self._run = iter(await self.run())
+            found = next(self._run)
+        if isinstance(found, MailError):
+            raise found
+        return bytes(found)
+
+    async def run(self) -> list[Body | MailError]:
+        """The next few; none at the end. Raises Unavailable."""
+        if self._runs is None or self._next == self._end:
+            if self._next == len(self._at):
+                return []
+            self._runs = await self._begin()
+        run = await anext(self._runs)
+        self._next += len(run)
+        return run
 
     async def octets(self, at: Location, start: int, end: int) -> bytes:
         """A piece of a large message, out of turn."""
@@ -62,13 +74,14 @@ class Reader:
 
     async def aclose(self) -> None:
         """Forget what was read ahead."""
-        stream, self._stream = self._stream, None
-        if isinstance(stream, AsyncGenerator):
-            await stream.aclose()
+        runs, self._runs = self._runs, None
+        if runs is not None:
+            await runs.aclose()
+        self._next -= sum(1 for _ in self._run)
         held, self._held = self._held, 0
         self._budget.give(held)
 
-    async def _begin(self) -> AsyncIterator[bytes]:
+    async def _begin(self) -> AsyncGenerator[list[Body | MailError], None]:
         await self.aclose()
         octets, end = self._at[self._next].length, self._next + 1
         while end < len(self._at) and octets + self._at[end].length <= _AHEAD:
@@ -76,7 +89,7 @@ class Reader:
             end += 1
         await self._hold(octets)
         self._end = end
-        return aiter(self._account.bodies(self._at[self._next : end]))
+        return self._account.body_runs(self._at[self._next : end])
 
     async def _hold(self, octets: int) -> None:
         await self._budget.take(octets)
@@ -103,32 +116,39 @@ class PageSections:
             out.append([value for value in values if value is not None])
         return out
 
-    def read(self, account: Account, budget: Budget) -> AsyncGenerator[Values | MailError, None]:
+    async def read(self, account: Account, budget: Budget) -> AsyncGenerator[Values | MailError, None]:
         """The values of each row, or why they cannot be had."""
+        async with aclosing(self.runs(account, budget)) as runs:
+            async for run in runs:
+                for each in run:
+                    if isinstance(each, MailError):
+                        yield each
+                    else:
+                        yield [None if value is None else bytes(value) for value in each]
+
+    def runs(self, account: Account, budget: Budget) -> AsyncGenerator[Run, None]:
+        """The same, of some rows at a time."""
         whole = all(section.whole for section in self._sections)
         return self._read_whole(account, budget) if whole else self._read_pieces(account, budget)
 
-    async def _read_pieces(self, account: Account, budget: Budget) -> AsyncGenerator[Values | MailError, None]:
+    async def _read_pieces(self, account: Account, budget: Budget) -> AsyncGenerator[Run, None]:
         wants = [self._wants(at) for at in range(len(self._rows))]
         whole = [self._page.location(row) for row, want in zip(self._rows, wants, strict=True) if want is None]
         async with aclosing(Reader(account, budget, whole)) as reader:
             for at, want in enumerate(wants):
                 try:
-                    yield await self._values(at, want, reader)
+                    yield [await self._values(at, want, reader)]
                 except (Expunged, Damaged) as error:
-                    yield error
+                    yield [error]
                 except UnknownEncoding:
-                    yield UnknownCte()
+                    yield [UnknownCte()]
 
-    async def _read_whole(self, account: Account, budget: Budget) -> AsyncGenerator[Values | MailError, None]:
+    async def _read_whole(self, account: Account, budget: Budget) -> AsyncGenerator[Run, None]:
         """The usual download: no spans to work out."""
         count = len(self._sections)
         async with aclosing(Reader(account, budget, [self._page.location(row) for row in self._rows])) as reader:
-            for _ in self._rows:
-                try:
-                    yield [await reader.next()] * count
-                except (Expunged, Damaged) as error:
-                    yield error
+            while run := await reader.run():
+                yield [each if isinstance(each, MailError) else [each] * count for each in run]
 
     def _wants(self, at: int) -> list[tuple[int, int] | None] | None:
         """The spans to read of a message; None to read it whole."""

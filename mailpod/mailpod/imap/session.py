@@ -66,7 +66,7 @@ class Session(Wire):
         self._identity: Identity | None = None
         self._account: Account | None = None
         self._parser = Parser(_BEFORE_LOGIN)
-        self._out: list[bytes] = []
+        self._out: list[bytes | memoryview] = []
         self._queued = 0
         self._line: asyncio.Future[bytes] | None = None
         self._bye: bytes | None = None
@@ -118,7 +118,7 @@ class Session(Wire):
     def read_only(self) -> bool:
         return self.selected is not None and self.selected.read_only
 
-    def send(self, data: bytes | Sequence[bytes]) -> None:
+    def send(self, data: bytes | Sequence[bytes | memoryview]) -> None:
         """Queue untagged responses. Await `drained` between pieces of much."""
         if isinstance(data, bytes):
             self._out.append(data)
@@ -132,7 +132,7 @@ class Session(Wire):
     def flush(self) -> None:
         """Give what is queued to the transport."""
         out, self._out, self._queued = self._out, [], 0
-        if len(out) == 1:
+        if len(out) == 1 and isinstance(out[0], bytes):
             self.write(out[0])
         elif out:
             self.write(out)

@@ -1,6 +1,7 @@
 """The store: accounts over one bucket. FORMAT.md specifies the bytes, ../shared/STORE.md what may be done with them."""
 
 from .account import Account
+from .bodies import Body
 from .draft import Appended, Copied, Limits
 from .incarnations import AccountRef
 from .lifecycle import new_account
@@ -20,6 +21,7 @@ __all__ = [
     "Account",
     "AccountRef",
     "Appended",
+    "Body",
     "Changes",
     "ColumnName",
     "Copied",

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from functools import partial
 from itertools import islice
 from operator import lt
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from ..errors import NoSuchMailbox, Unavailable
+from ..errors import MailError, NoSuchMailbox, Unavailable
 from ..mime.likeness import Likeness
 from . import urlkeys
 from .annotating import annotate
 from .annotations import Annotations
+from .bodies import Body
 from .changes import Changes
 from .committer import Committer
 from .draft import Appended, Copied, CopySource, Draft, Limits, Prepared, Stale
@@ -408,9 +409,13 @@ class Account:
         with self._store.pace:
             return await self.finder.body(at, start, end)
 
-    def bodies(self, at: Sequence[Location]) -> AsyncIterator[bytes]:
+    def bodies(self, at: Sequence[Location]) -> AsyncGenerator[bytes, None]:
         """Whole messages, in order, read ahead. Raises as `body`."""
         return self.finder.bodies(at)
+
+    def body_runs(self, at: Sequence[Location]) -> AsyncGenerator[list[Body | MailError], None]:
+        """The same, some at a time: Expunged or Damaged stands in place of one that is. Raises Unavailable."""
+        return self.finder.runs(at)
 
     async def narrow(self, mailbox: Mailbox, text: str, uids: Sequence[int], where: Where) -> Narrowed:
         """Which of `uids` (ascending) hold `text`, mapped (mime/collation.py), there, and which must be read for it."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from ..errors import Damaged, Expunged, Unavailable
 from .objects import NotFound, ObjectStore, StorageError
@@ -17,7 +17,9 @@ from .settings import StoreSettings
 _FIRST_AHEAD: Final = 128 << 10  # octets read along for a client that seems to take one message after the other
 _WALKS: Final = 256  # accounts whose last read is remembered
 
+Body: TypeAlias = bytes | memoryview
 V = TypeVar("V")
+_Data = TypeVar("_Data", bytes, memoryview)
 
 
 class Cache(Generic[V]):
@@ -85,6 +87,7 @@ class Bodies:
         self._cache: Cache[bytes] = Cache(settings.body_cache_bytes)
         self._sharing: Cache[bytes] = Cache(0)  # keeps nothing: who asks for one range at once shares one GET
         self._ahead = min(settings.read_ahead, getattr(objects, "read_ahead", settings.read_ahead))
+        self._run_bytes = min(settings.read_run_bytes, getattr(objects, "run_bytes", settings.read_run_bytes))
         self._walks: OrderedDict[str, _Walk] = OrderedDict()  # by account
 
     def peek(self, prefix: str, at: Location) -> bytes | None:
@@ -156,17 +159,25 @@ class Bodies:
         out: list[tuple[Location, bytes | None]] = []
         for at in places:
             piece = data[at.offset - start : at.offset - start + at.length]
-            out.append((at, piece if len(piece) == at.length and checksum(piece) == at.checksum else None))
+            found = _sound(at, piece)
+            out.append((at, None if isinstance(found, Damaged) else found))
         return out
 
     async def _read_run(self, prefix: str, places: Sequence[Location]) -> bytes:
         return await self._get(prefix, places[0].key, places[0].offset, places[-1].offset + places[-1].length)
 
-    async def stream(self, prefix: str, places: Sequence[Location]) -> AsyncIterator[bytes]:
-        """Whole messages, in order, in runs, with some read ahead."""
-        window: list[tuple[list[Location], asyncio.Task[bytes] | None, int]] = []
+    async def stream(self, prefix: str, places: Sequence[Location]) -> AsyncGenerator[list[Body | Damaged], None]:
+        """Whole messages, in order, a run at a time, with some read ahead; Damaged in place of one that is.
+
+        Raises Expunged, Unavailable.
+        """
+        left = runs(places, self._run_bytes, self._settings.read_gap_bytes)[::-1]
+        if self._ahead <= 1:
+            while left:
+                yield await self._here(prefix, left.pop())
+            return
+        window: list[tuple[list[Location], asyncio.Task[list[Body | Damaged]] | None, int]] = []
         waiting = 0
-        left = runs(places, self._settings)[::-1]
         try:
             while window or left:
                 while left and len(window) < self._ahead:
@@ -178,44 +189,51 @@ class Bodies:
                     waiting += span
                 run, task, span = window.pop(0)
                 waiting -= span
-                if task is None:
-                    for at in run:
-                        known = self.peek(prefix, at)
-                        yield known if known is not None else await self._alone(prefix, at)
-                    continue
-                data = await task
-                for at in run:
-                    yield self._piece(prefix, at, data, run[0].offset)
+                yield await (task if task is not None else self._each(prefix, run))
         finally:
             for _, task, _ in window:
                 if task is not None:
                     task.cancel()
 
-    async def _alone(self, prefix: str, at: Location) -> bytes:
-        """One message of a stream that is not in memory."""
-        if self._ahead > 1 or at.length == 0:
-            return await self._whole(prefix, at)
-        # a file that is read here and now: nobody else can ask for it meanwhile
-        return self._piece(prefix, at, await self._fetch(prefix + at.key, at.offset, at.offset + at.length), at.offset)
+    async def _here(self, prefix: str, run: list[Location]) -> list[Body | Damaged]:
+        """A run of a file that is read here and now: nobody else can ask for it meanwhile, and it is not kept."""
+        first, last = run[0], run[-1]
+        if len(run) == 1 and (known := self.peek(prefix, first)) is not None:
+            return [known]
+        data = memoryview(await self._fetch(prefix + first.key, first.offset, last.offset + last.length))
+        return [_sound(at, data[at.offset - first.offset : at.offset - first.offset + at.length]) for at in run]
 
-    def _begin(self, prefix: str, run: list[Location]) -> asyncio.Task[bytes] | None:
-        """A task that reads the run; None for what is in memory, or is one message that others may ask for too."""
-        if all(self.peek(prefix, at) is not None for at in run) or (len(run) == 1 and self._ahead <= 1):
+    def _begin(self, prefix: str, run: list[Location]) -> asyncio.Task[list[Body | Damaged]] | None:
+        """A task that reads the run; None for what is in memory."""
+        if all(self.peek(prefix, at) is not None for at in run):
             return None
         if len(run) == 1 and run[0].length <= self._settings.body_cache_item_bytes:
-            return asyncio.ensure_future(self._whole(prefix, run[0]))
-        return asyncio.ensure_future(self._read_run(prefix, run))
+            return asyncio.ensure_future(self._each(prefix, run))  # one message that others may ask for too
+        return asyncio.ensure_future(self._together(prefix, run))
 
-    def _piece(self, prefix: str, at: Location, data: bytes, start: int) -> bytes:
-        if self._ahead <= 1:
-            return _checked(at, data[at.offset - start : at.offset - start + at.length])
-        known = self.peek(prefix, at)
-        if known is not None:
-            return known
-        piece = _checked(at, data[at.offset - start : at.offset - start + at.length])
-        if at.length <= self._settings.body_cache_item_bytes:
-            self._cache.put((prefix, at.key, at.offset), piece, len(piece) + 200)
-        return piece
+    async def _each(self, prefix: str, run: list[Location]) -> list[Body | Damaged]:
+        """From memory, or one by one where that has let go of some meanwhile."""
+        out: list[Body | Damaged] = []
+        for at in run:
+            try:
+                out.append(await self._whole(prefix, at))
+            except Damaged as error:
+                out.append(error)
+        return out
+
+    async def _together(self, prefix: str, run: list[Location]) -> list[Body | Damaged]:
+        data, start = await self._read_run(prefix, run), run[0].offset
+        out: list[Body | Damaged] = []
+        for at in run:
+            known = self.peek(prefix, at)
+            if known is None:
+                piece = _sound(at, data[at.offset - start : at.offset - start + at.length])
+                if isinstance(piece, bytes) and at.length <= self._settings.body_cache_item_bytes:
+                    self._cache.put((prefix, at.key, at.offset), piece, len(piece) + 200)
+                out.append(piece)
+            else:
+                out.append(known)
+        return out
 
 
 @dataclass(slots=True)
@@ -237,6 +255,12 @@ class _Walk:
 
 
 def _checked(at: Location, data: bytes) -> bytes:
-    if len(data) != at.length or checksum(data) != at.checksum:
-        raise Damaged
-    return data
+    found = _sound(at, data)
+    if isinstance(found, Damaged):
+        raise found
+    return found
+
+
+def _sound(at: Location, data: _Data) -> _Data | Damaged:
+    """The message, if it is what was written."""
+    return data if len(data) == at.length and checksum(data) == at.checksum else Damaged()

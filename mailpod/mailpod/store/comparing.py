@@ -54,7 +54,7 @@ class Comparing:
                 unknown.append(at)
             else:
                 known.append((at.uid, kept))
-        left = iter(runs(unknown, self._settings))
+        left = iter(runs(unknown, self._settings.read_run_bytes, self._settings.read_gap_bytes))
         work = [self._compare(left, string, headers) for _ in range(_WORKERS)] if unknown else []
         found = await asyncio.gather(self._among(known, string, headers), *work)
         return [uid for each in found for uid in each]
@@ -64,7 +64,7 @@ class Comparing:
     ) -> dict[int, int]:
         """What `score` gives for each of the texts at `places`, by UID. Raises BadPage, NotFound, StorageError."""
         out: dict[int, int] = {}
-        left = iter(runs(places, self._settings))
+        left = iter(runs(places, self._settings.read_run_bytes, self._settings.read_gap_bytes))
         while True:
             async with self._slots:
                 some, frames = await self._read(left)

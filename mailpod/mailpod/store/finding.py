@@ -11,11 +11,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from ..errors import Damaged, Expunged
+from ..errors import Damaged, Expunged, MailError
 from ..logs import event
+from .bodies import Body
 from .mailbox import Mailbox
 from .ops import PageRef
 from .page import Location, Page
@@ -52,19 +54,32 @@ class Finder:
             self._missing[now.key] = self._store.clock.elapsed() + _MISSING_SECONDS
             raise self._damaged(now) from None
 
-    async def bodies(self, places: Sequence[Location]) -> AsyncIterator[bytes]:
-        """Whole messages, in order, read ahead. Raises as `body`."""
+    async def runs(self, places: Sequence[Location]) -> AsyncGenerator[list[Body | MailError], None]:
+        """Whole messages, in order, read ahead: some at a time, and Expunged or Damaged in place of one that is."""
         done = 0
         try:
-            async for data in self._store.bodies.stream(self._account.prefix, places):
-                done += 1
-                self._store.pace.stir()
-                yield data
+            async with aclosing(self._store.bodies.stream(self._account.prefix, places)) as stream:
+                async for run in stream:
+                    done += len(run)
+                    self._store.pace.stir()
+                    yield [*run]
             return
         except Expunged:
             pass
         for at in places[done:]:  # one by one: this is rare
-            yield await self.body(at)
+            try:
+                yield [await self.body(at)]
+            except (Expunged, Damaged) as error:
+                yield [error]
+
+    async def bodies(self, places: Sequence[Location]) -> AsyncGenerator[bytes, None]:
+        """The same one by one. Raises as `body`."""
+        async with aclosing(self.runs(places)) as found:
+            async for run in found:
+                for each in run:
+                    if isinstance(each, MailError):
+                        raise each
+                    yield bytes(each)
 
     async def _current(self, at: Location) -> Location:
         """Where the message's bytes are by the newest state that we have. Raises Expunged where it is gone."""

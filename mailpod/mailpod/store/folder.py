@@ -48,6 +48,8 @@ class FolderObjects:
 
     read_ahead = 1
     """Bodies that are worth reading at once for one client: a read is done where it is asked for."""
+    run_bytes = 512 << 10
+    """Of messages that lie together: what is read at once is checked and sent while the processor still has it."""
 
     def __init__(self, root: str | Path, *, clock: Clock | None = None) -> None:
         Path(root).mkdir(parents=True, exist_ok=True, mode=0o700)

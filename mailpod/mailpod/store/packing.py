@@ -162,7 +162,9 @@ async def _read(store: Store, account: Account, places: Sequence[Location]) -> d
                 event("store.pack.damaged", level="error", account=account.prefix, key=run[0].key)
 
     unique = {(at.key, at.offset): at for at in sorted(places, key=lambda at: (at.key, at.offset))}
-    await asyncio.gather(*map(read, runs(list(unique.values()), store.settings)))
+    await asyncio.gather(
+        *map(read, runs(list(unique.values()), store.settings.read_run_bytes, store.settings.read_gap_bytes))
+    )
     return out
 
 

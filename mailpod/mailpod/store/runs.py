@@ -5,25 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .page import Location
-from .settings import StoreSettings
 
 
-def runs(places: Sequence[Location], settings: StoreSettings) -> list[list[Location]]:
+def runs(places: Sequence[Location], span: int, gap: int) -> list[list[Location]]:
     """`places` in their order, cut into runs that one ranged GET brings.
 
-    A run lies in one object and ascends; between two of its messages are at most `read_gap_bytes`, and it spans at most
-    `read_run_bytes`, unless it is one message.
+    A run lies in one object and ascends; between two of its messages are at most `gap` octets, and it spans at most
+    `span`, unless it is one message.
     """
     out: list[list[Location]] = []
     start = end = 0
     for at in places:
         stop = at.offset + at.length
-        if (
-            out
-            and out[-1][0].key == at.key
-            and end <= at.offset <= end + settings.read_gap_bytes
-            and stop - start <= settings.read_run_bytes
-        ):
+        if out and out[-1][0].key == at.key and end <= at.offset <= end + gap and stop - start <= span:
             out[-1].append(at)
         else:
             out.append([at])

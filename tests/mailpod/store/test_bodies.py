@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TypeGuard
 
 import pytest
 
 from mailpod.errors import Damaged
 from mailpod.store import Account, Location, NewMessage, Store
 from mailpod.store.runs import runs
-from mailpod.store.settings import StoreSettings
 
 from .faults import Faulty, World, mail, make_world
 
@@ -103,9 +103,29 @@ async def test_a_damaged_message_in_a_pack_costs_only_itself() -> None:
     assert rest == [mail(number, 200) for number in range(6, 300)]
 
 
-def test_runs_lie_in_one_object_ascend_and_are_bounded() -> None:
-    settings = StoreSettings(read_run_bytes=100, read_gap_bytes=10)
+@pytest.mark.parametrize("near", [True, False])
+async def test_a_damaged_message_stands_in_its_place_among_the_others(near: bool) -> None:
+    world, _, account = await _packed(60, read_run_bytes=4000)
+    places = await _places(account)
+    key = world.ref.prefix + places[5].key
+    data = bytearray(await world.objects.get(key))
+    for at in (places[5], places[40], places[59]):
+        data[at.offset + at.length - 1] ^= 1
+    await world.objects.put(key, [data])
+    reader = await world.pod().open(world.ref) if near else account
+    found = [run async for run in reader.body_runs(places)]
+    assert 3 < len(found) < 30 and all(sum(map(len, filter(_is_body, run))) <= 4500 for run in found)
+    each = [bytes(body) if _is_body(body) else type(body) for run in found for body in run]
+    wanted: list[object] = [mail(number, 200) for number in range(60)]
+    wanted[5] = wanted[40] = wanted[59] = Damaged
+    assert each == wanted
 
+
+def _is_body(found: object) -> TypeGuard[bytes | memoryview]:
+    return isinstance(found, bytes | memoryview)
+
+
+def test_runs_lie_in_one_object_ascend_and_are_bounded() -> None:
     def at(key: str, offset: int, length: int = 20) -> Location:
         return Location(key, offset, length, b"")
 
@@ -119,5 +139,12 @@ def test_runs_lie_in_one_object_ascend_and_are_bounded() -> None:
         at("b", 40, 500),
         at("b", 540),
     ]
-    assert runs(places, settings) == [places[:2], places[2:4], places[4:5], places[5:6], places[6:7], places[7:]]
-    assert runs([], settings) == []
+    assert runs(places, span=100, gap=10) == [
+        places[:2],
+        places[2:4],
+        places[4:5],
+        places[5:6],
+        places[6:7],
+        places[7:],
+    ]
+    assert runs([], span=100, gap=10) == []

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from mailpod.errors import AccountReadOnly, Damaged, Expunged, MailError, NoPermission
 from mailpod.imap import resync
-from mailpod.imap.fetchbody import PageSections, Values
+from mailpod.imap.fetchbody import PageSections, Run
 from mailpod.imap.fetchwire import Lines, add_metadata, flags_of, modseqs_of, positions_of, row_uids
 from mailpod.imap.lexer import BadCommand
 from mailpod.imap.messagelimit import check_page, newest
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mailpod.imap.enabled import Enabled
     from mailpod.imap.session import Session
     from mailpod.imap.view import View
-    from mailpod.store import Page
+    from mailpod.store import Body, Page
 
 SEEN: Final = "\\Seen"
 _BATCH: Final = 512 * 1024  # octets of bodies a write
@@ -177,7 +177,7 @@ class _Fetch:
             self._session.send(b"".join(lines.flat()))
             await self._session.drained()
             return
-        values = sections.read(self._view.account, self._session.services.budget)
+        values = sections.runs(self._view.account, self._session.services.budget)
         await self._bodies(page, rows, lines, values)
 
     def _layout(self, page: Page, rows: Sequence[int]) -> Lines:
@@ -202,29 +202,27 @@ class _Fetch:
             lines.some([item if uid in self._seen else b"" for uid, item in zip(uids, new, strict=True)])
         return lines
 
-    async def _bodies(
-        self, page: Page, rows: Sequence[int], lines: Lines, values: AsyncGenerator[Values | MailError, None]
-    ) -> None:
+    async def _bodies(self, page: Page, rows: Sequence[int], lines: Lines, values: AsyncGenerator[Run, None]) -> None:
         labels = [b" " + section.label for section in self._plan.sections]
         if lines.spaced:
             labels[0] = labels[0][1:]
-        heads = lines.each()
-        out: list[bytes] = []
-        size = at = 0
+        heads = zip(rows, lines.each(), strict=True)
+        out: list[Body] = []
+        size = 0
         async with aclosing(values):
-            async for each in values:
-                if isinstance(each, MailError):
-                    self._failure = self._failure or each
-                    self._owe(page.uids[rows[at]])
-                else:
-                    out.append(heads[at])
-                    size += _add_sections(out, self._plan.sections, labels, each)
-                    out.append(b")\r\n")
-                at += 1
-                if size > _BATCH:
-                    self._session.send(out)
-                    out, size = [], 0
-                    await self._session.drained()
+            async for run in values:
+                for each, (row, head) in zip(run, heads, strict=False):
+                    if isinstance(each, MailError):
+                        self._failure = self._failure or each
+                        self._owe(page.uids[row])
+                    else:
+                        out.append(head)
+                        size += _add_sections(out, self._plan.sections, labels, each)
+                        out.append(b")\r\n")
+                    if size > _BATCH:
+                        self._session.send(out)
+                        out, size = [], 0
+                        await self._session.drained()
         self._session.send(out)
         await self._session.drained()
 
@@ -233,13 +231,15 @@ class _Fetch:
             self._view.owe(uid)
 
 
-def _add_sections(out: list[bytes], sections: Sequence[Section], labels: Sequence[bytes], values: Values) -> int:
+def _add_sections(
+    out: list[Body], sections: Sequence[Section], labels: Sequence[bytes], values: Sequence[Body | None]
+) -> int:
     """One message's sections; returns their octets."""
     size = 0
     for section, label, value in zip(sections, labels, values, strict=True):
         if value and not section.form:
             out += (b"%b {%d}\r\n" % (label, len(value)), value)
         else:
-            out += (label, *section.wire(value))
+            out += (label, *section.wire(None if value is None else bytes(value)))
         size += len(value or b"")
     return size
