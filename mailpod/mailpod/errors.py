@@ -122,6 +122,12 @@ class NoSuchMailbox(MailError):
         super().__init__(f"Mailbox does not exist: {name}")
 
 
+class HasChildren(NoSuchMailbox):
+    """IMAP: a name to delete that is no mailbox, though there are mailboxes below it (RFC 9051 §6.3.5)."""
+
+    imap = ("NO", "HASCHILDREN")
+
+
 class NoPermission(MailError):
     """IMAP: a mailbox of another account, and a right that its owner did not give (RFC 4314)."""
 

@@ -13,6 +13,7 @@ from math import inf
 from ..errors import (
     CannotDo,
     Expunged,
+    HasChildren,
     LimitReached,
     MailboxExists,
     NoSuchMailbox,
@@ -169,11 +170,7 @@ class Draft:
         `spared` are flags that "set" leaves as they are.
         """
         box = self._live(mailbox)
-        introduced = False
-        if mode == "remove":
-            flags, introduced = keywords.removable(box, flags, self.settings)
-        else:
-            keywords.check(box, flags, self.settings)
+        flags, introduced = keywords.named(box, mode, flags, self.settings)
         modified: list[int] = []
         if unchanged_since is not None:
             places = ((uid, box.index(uid)) for uid in uids)
@@ -240,8 +237,8 @@ class Draft:
             return Copied(to.uidvalidity, [], [])
         if not move:
             self._check_quota(limits, sum(box.sizes[box.index(uid)] for uid in source.uids), count)
-        copied = {flag for uid in source.uids for flag in box.flag_sets[box.flags[box.index(uid)]]}
-        keywords.check(to, copied, self.settings)
+        flags = {flag for uid in source.uids for flag in box.flag_sets[box.flags[box.index(uid)]]}
+        keywords.check(to, flags, self.settings)
         pages = tuple(ops.shift_page(ref, first - 1) for ref in source.pages)
         self.operations.append(
             ops.Copy(box.id, to.id, encode_uids(source.uids), first, tuple(source.records), pages, move=move)
@@ -320,7 +317,8 @@ class Draft:
         """Mailboxes below stay (RFC 3501 §6.3.4)."""
         box = self.state.find(name)
         if box is None:
-            raise NoSuchMailbox(name)
+            below = any(box.name.startswith(f"{name}/") for box in self.state.boxes.values())
+            raise HasChildren(name) if below else NoSuchMailbox(name)
         if box.name == INBOX:
             raise CannotDo("INBOX cannot be deleted")
         self.operations.append(ops.Delete(box.id))

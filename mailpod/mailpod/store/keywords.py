@@ -18,9 +18,12 @@ def check(box: Mailbox, flags: Collection[str], settings: StoreSettings) -> None
         raise LimitReached(f"A mailbox may have {settings.keywords} keywords")
 
 
-def removable(box: Mailbox, flags: Collection[str], settings: StoreSettings) -> tuple[Collection[str], bool]:
-    """What of `flags` is removed, and whether the mailbox comes to know a keyword by that: one that is taken from where
-    it is not is the mailbox's from then on, as in Dovecot and Cyrus, while there is room."""
+def named(box: Mailbox, mode: str, flags: Collection[str], settings: StoreSettings) -> tuple[Collection[str], bool]:
+    """What of `flags` is stored, and whether it must be though nothing changes: a keyword that is taken from where it
+    is not is the mailbox's from then on, as in Dovecot and Cyrus, while there is room. Raises LimitReached."""
+    if mode != "remove":
+        check(box, flags, settings)
+        return flags, False
     new = _new(box, flags)
     if _fit(box, new, settings):
         return flags, bool(new)

@@ -76,7 +76,7 @@ async def test_delete(world: World) -> None:
         b'* LIST (\\HasNoChildren) "/" a/b',
     ]
     assert (await client.refused(b"SELECT a")).startswith(b"a NO [NONEXISTENT]")
-    assert (await client.refused(b"DELETE a")).startswith(b"a NO ")  # RFC 3501 §6.3.4
+    assert (await client.refused(b"DELETE a")).startswith(b"a NO [HASCHILDREN] ")  # RFC 9051 §6.3.5
     await client.ok(b"DELETE a/b")
     assert await names(client, b"a*") == []
     assert (await client.refused(b"DELETE inbox")).startswith(b"a NO [CANNOT]")

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 async def run(session: Session, args: MailboxArgs) -> None:
     """Inferiors stay. Who deletes the mailbox that is selected has none selected afterwards.
 
-    Raises NoSuchMailbox (also for a \\Noselect name that only its inferiors imply), CannotDo for INBOX, NoPermission,
-    Unavailable.
+    Raises NoSuchMailbox, HasChildren for a \\Noselect name that only its inferiors imply, CannotDo for INBOX,
+    NoPermission, Unavailable.
     """
     async with opened(session, args.mailbox) as place:
         if not place.own:
