@@ -31,7 +31,7 @@ from mailoperator.keyedqueue import Retry
 from mailoperator.kube import ApiError
 from mailoperator.model import MailDomain
 from mailoperator.offered import Refused, offered, value
-from mailoperator.rollouts import image_of, is_all_of
+from mailoperator.rollouts import image_of, is_all_of, is_same
 from mailoperator.status import write_status
 from mailoperator.withdrawing import withdraw_gone
 from mailoperator.world import Key, key_of
@@ -147,7 +147,7 @@ class _Visit:
     def _note_version(self, domain: MailDomain, members: list[MailDomain], done: Running) -> None:
         """What its pods read is told in the entries of all that it serves; while they roll, what was known stays."""
         ctx = self.ctx
-        if image_of(done.deployment) != ctx.settings.pod_image:  # one of its own: nobody knows which version that is
+        if not is_same(image_of(done.deployment), ctx.settings.pod_image):  # nobody knows which version that is
             ctx.current.discard(domain.key)
         elif is_all_of(done.deployment, ctx.settings.pod_image) and domain.key not in ctx.current:
             ctx.current.add(domain.key)

@@ -5,6 +5,7 @@ One that gets nowhere does not hold the others up for ever: a person may be wait
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, TypeAlias
 
 from mailoperator.applying import contains
@@ -13,6 +14,7 @@ from mailoperator.build.deployment import TEMPLATE
 Raw: TypeAlias = dict[str, Any]
 Key: TypeAlias = tuple[str, str]
 _LONGEST_SECONDS: Final = 600.0
+_DIGEST: Final = re.compile(r"@sha256:[0-9a-f]{64}\Z")
 
 
 class Rollouts:
@@ -53,7 +55,13 @@ def is_all_of(deployment: Raw, image: str) -> bool:
     """Whether there are pods, and none but of `image`."""
     status = deployment.get("status") or {}
     alone = status.get("replicas", 0) == status.get("updatedReplicas", 0) > 0
-    return alone and not is_rolling(deployment) and image_of(deployment) == image
+    return alone and not is_rolling(deployment) and is_same(image_of(deployment), image)
+
+
+def is_same(one: str, other: str) -> bool:
+    """Whether two names are of one image: the same, or, as in a mirror, with one digest, which says what is in it."""
+    found = _DIGEST.search(one)
+    return one == other or (found is not None and other.endswith(found[0]))
 
 
 def would_roll(wanted: Raw, live: Raw) -> bool:

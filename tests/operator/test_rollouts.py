@@ -96,3 +96,19 @@ async def test_entries_say_what_pods_read_once_all_are_of_this_installation(clus
     cluster.has_available_pods("a")
     await cluster.run()
     assert reads() == [(), ()]
+
+
+async def test_an_image_in_a_mirror_is_the_same_by_its_digest(cluster: Cluster) -> None:
+    ours, others = (f"sha256:{digit * 64}" for digit in "ab")
+    for image, known in (
+        (f"mirror.test/mailpod@{ours}", True),
+        (f"mirror.test/mailpod:1.0@{ours}", True),
+        (f"mirror.test/mailpod@{others}", False),
+        ("mirror.test/mailpod:1.0", False),
+    ):
+        cluster.kube.user_applies(domain("a", "a.test", server={"image": image}))
+        await cluster.run(pod_image=f"registry.test/mailpod:1.0@{ours}")
+        cluster.has_available_pods("a")
+        await cluster.run(pod_image=f"registry.test/mailpod:1.0@{ours}")
+        (entry,) = (entry for entry in cluster.plane.entries.values() if isinstance(entry, DomainEntry))
+        assert entry.reads == (LATER if known else ()), image
