@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from mailpod.imap.annotations import may_annotate, names, of_mailbox
 from mailpod.imap.places import is_own
 from mailpod.imap.syntax import Command, CreateArgs, MailboxArgs, RenameArgs
 from mailpod.imap.syntax_metadata import SetMetadataArgs
-from mailpod.imap.watching import ANNOTATIONS, Own, Watch
+from mailpod.imap.watching import ANNOTATIONS, Own, Watch, changed
 
 if TYPE_CHECKING:
     from mailpod.imap.places import Place
@@ -26,8 +27,8 @@ class Notified:
     """`plain`: NOTIFY was not given, and the selected mailbox is told of as ever; only annotations are watched."""
 
     __slots__ = (
-        "_end", "_groups", "_last", "_made", "_places", "_selected", "_subscribed", "_view", "_wanted", "plain",
-        "watches",
+        "_annotated", "_end", "_groups", "_last", "_made", "_places", "_selected", "_subscribed", "_view", "_wanted",
+        "plain", "watches",
     )  # fmt: skip
 
     def __init__(
@@ -47,6 +48,8 @@ class Notified:
         self._view = session.selected
         self._last = session.selected.last_uid if session.selected is not None else 0
         self._made: set[int] = set()
+        self._annotated: tuple[View, dict[str, str]] | None = None  # another's mailbox, as told
+        self._remember(session.selected)
         self._end: list[Callable[[], None]] = []
         self._wanted = selected is not None or bool(groups)
 
@@ -95,9 +98,27 @@ class Notified:
         for watch in self.watches:
             watch.add_annotations()
 
-    def others(self, own: Own | None) -> list[bytes]:
+    def others(self, session: Session, own: Own | None) -> list[bytes]:
         """Of all but the messages of the selected mailbox."""
-        return [line for watch in self.watches for line in watch.poll(own)]
+        out = [line for watch in self.watches for line in watch.poll(own)]
+        return out + self._of_selected(session, own) if self.plain else out
+
+    def _of_selected(self, session: Session, own: Own | None) -> list[bytes]:
+        """RFC 5464 §4.4, where it is another's: NOTIFY would watch that account."""
+        view, told = session.selected, self._annotated
+        self._remember(view)
+        if view is None or told is None or self._annotated is None or told[0] is not view:
+            return []
+        mine = own.entries if own is not None and own.name == view.shown else frozenset()
+        new = sorted(changed(told[1], self._annotated[1]) - mine)
+        return [names(view.shown, new, session.enabled.utf8_names)] if new else []
+
+    def _remember(self, view: View | None) -> None:
+        """What changes while it may not be read is told when it is back."""
+        if view is None or view.access.who is None:
+            self._annotated = None
+        elif may_annotate(view.mailbox, view.access):
+            self._annotated = view, of_mailbox(view.mailbox, view.access)
 
     @property
     def at_once(self) -> bool:

@@ -235,7 +235,7 @@ class Session(Wire):
         if self.selected is not None:
             self._poll_selected(self.selected, expunge)
         if self.notified is not None and self._bye != b"":  # after BYE nothing more is told
-            self.send(self.notified.others(own))
+            self.send(self.notified.others(self, own))
             unfetched = len(self.selected.unfetched) if self.selected is not None else 0
             if unfetched > self.services.settings.imap.notify_messages:
                 self.send(b"* OK [NOTIFICATIONOVERFLOW] Too many new messages at once\r\n")  # RFC 5465 §5.8

@@ -308,16 +308,15 @@ class Watch:
 
     def _annotations(self, boxes: Mapping[int, _Seen], there: Mapping[str, Listed], own: Own | None) -> Iterator[bytes]:
         if self.own and self._server is not self._account.annotations and self._wants_server():
-            changed = _changed(self._server, self._account.annotations)
-            yield from self._changes("", changed, own)
+            yield from self._changes("", changed(self._server, self._account.annotations), own)
         for number, seen in boxes.items():
             told = self._boxes.get(number) or self._came(there, seen, own)
             if not seen.reads or (told.annotations is seen.annotations and told.use == seen.use):
                 continue
-            changed = _changed(told.annotations, seen.annotations)
-            changed |= {SPECIAL_USE} if told.use != seen.use else set()
+            entries = changed(told.annotations, seen.annotations)
+            entries |= {SPECIAL_USE} if told.use != seen.use else set()
             if "MAILBOXMETADATACHANGE" in self.events(seen.name):
-                yield from self._changes(seen.name, changed, own)
+                yield from self._changes(seen.name, entries, own)
 
     def _came(self, there: Mapping[str, Listed], seen: _Seen, own: Own | None) -> _Told:
         """RFC 5464 §4.1: a mailbox that INBOX was renamed to comes with annotations."""
@@ -327,9 +326,9 @@ class Watch:
     def _wants_server(self) -> bool:
         return any("SERVERMETADATACHANGE" in group.events for group in self._groups)
 
-    def _changes(self, name: str, changed: set[str], own: Own | None) -> Iterator[bytes]:
+    def _changes(self, name: str, entries: set[str], own: Own | None) -> Iterator[bytes]:
         mine = own.entries if own is not None and own.name == name else frozenset()
-        if told := sorted(changed - mine):
+        if told := sorted(entries - mine):
             yield names(name, told, self._session.enabled.utf8_names)
 
     # RFC 5465 §5.1 to §5.3, of mailboxes that are not selected
@@ -380,5 +379,6 @@ def _moved_along(old: str, new: str, renamed: Mapping[str, str]) -> bool:
     return False
 
 
-def _changed(old: Mapping[str, str], new: Mapping[str, str]) -> set[str]:
+def changed(old: Mapping[str, str], new: Mapping[str, str]) -> set[str]:
+    """Names of annotations that came, went or have another value."""
     return {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}

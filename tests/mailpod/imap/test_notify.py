@@ -566,6 +566,33 @@ TEAM = b'"Other Users/ann@example.org/Team"'
 EVENTS = b"(MessageNew MessageExpunge MailboxName MailboxMetadataChange)"
 
 
+async def test_annotations_of_a_selected_mailbox_of_another(world: World) -> None:
+    """RFC 5464 §4.4: what is shared, as others change it; once, where NOTIFY watches the mailbox, too."""
+    ann, bob = await world.login(), await world.login("bob")
+    for command in (b"CREATE Team", b"SETACL Team bob@example.org lrw", b'SETMETADATA Team (/shared/a "before")'):
+        await ann.ok(command)
+    await bob.ok(b"ENABLE METADATA")
+    await bob.ok(b"SELECT %b" % TEAM)
+    await ann.ok(b'SETMETADATA Team (/shared/comment "x" /private/comment "hers")')
+    assert await bob.ok(b"NOOP") == [b"* METADATA %b /shared/comment" % TEAM]
+    assert await bob.ok(b'SETMETADATA %b (/shared/b "mine")' % TEAM) == []
+    await bob.send(b"i IDLE\r\n")
+    assert await bob.line() == b"+ idling"
+    await ann.ok(b"SETMETADATA Team (/shared/a NIL)")
+    assert await bob.line() == b"* METADATA %b /shared/a" % TEAM
+    await bob.send(b"DONE\r\n")
+    assert (await bob.line()).startswith(b"i OK")
+    await ann.ok(b"SETACL Team bob@example.org r")
+    await ann.ok(b'SETMETADATA Team (/shared/c "secret")')
+    assert not any(b"METADATA" in line for line in await bob.ok(b"NOOP"))
+    await ann.ok(b"SETACL Team bob@example.org lr")
+    assert (await bob.ok(b"NOOP"))[-1] == b"* METADATA %b /shared/c" % TEAM
+    await bob.ok(b"NOTIFY SET (mailboxes %b %b)" % (TEAM, EVENTS))
+    await ann.ok(b'SETMETADATA Team (/shared/d "e")')
+    assert await told(bob, 1) == [b"* METADATA %b /shared/d" % TEAM]
+    await nothing_more(bob)
+
+
 @pytest.mark.parametrize("mailboxes", [b'subtree "Other Users"', b"mailboxes %b" % TEAM, b"subscribed"])
 async def test_mailboxes_of_others(world: World, mailboxes: bytes) -> None:
     """RFC 5465 §5, §5.4: with `l` and `r`; taking `l` is a deletion, and nothing is told after it."""
