@@ -50,8 +50,8 @@ def decoded_structure(structure: bytes, data: bytes) -> bytes:
 def _identity(data: bytes) -> bytes:
     """The encoding that says of octets what they are."""
     if not _LINES.fullmatch(data):
-        return b'"BINARY"'
-    return b'"7BIT"' if data.isascii() else b'"8BIT"'
+        return b'"binary"'
+    return b'"7bit"' if data.isascii() else b'"8bit"'
 
 
 def _is_message(pieces: list[bytes], values: list[int]) -> bool:

@@ -47,12 +47,12 @@ def test_a_part_has_a_structure_where_it_has_a_body(data: bytes, path: list[int]
 @pytest.mark.parametrize(
     ("data", "encoding", "lines"),
     [
-        (b"a\r\nb", b"7BIT", 1),
-        (b"", b"7BIT", 0),
-        (b"\xc3\xbc\r\n", b"8BIT", 1),
-        (b"a\nb\n", b"BINARY", 2),
-        (b"\0", b"BINARY", 0),
-        (b"x" * 999, b"BINARY", 0),
+        (b"a\r\nb", b"7bit", 1),
+        (b"", b"7bit", 0),
+        (b"\xc3\xbc\r\n", b"8bit", 1),
+        (b"a\nb\n", b"binary", 2),
+        (b"\0", b"binary", 0),
+        (b"x" * 999, b"binary", 0),
     ],
 )
 def test_what_is_decoded_says_so(data: bytes, encoding: bytes, lines: int) -> None:

@@ -82,6 +82,6 @@ def _responses(view: View, authorizes: bool) -> list[bytes]:
     out.append(b"* OK [UIDVALIDITY %d] UIDs are valid\r\n" % mailbox.uidvalidity)
     out.append(b"* OK [MAILBOXID (%b)] Ok\r\n" % mailbox.object_id.encode("ascii"))  # RFC 8474 §4.2
     if authorizes:
-        out.append(URL_MECHANISMS)  # RFC 4467 §8
+        out.append(URL_MECHANISMS)  # RFC 4467 §8: to sessions that nobody listens to, as all are that logged in
     out.append(b"* OK [HIGHESTMODSEQ %d] Highest\r\n" % mailbox.highest_modseq)
     return out
