@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -69,7 +71,15 @@ def test_utf_8_headers_come_back(text: str) -> None:
 @given(st.binary(), st.one_of(st.text(), st.sampled_from(sorted(charsets._CODECS))))
 @settings(max_examples=400)
 def test_any_bytes_in_any_charset_are_text(data: bytes, charset: str) -> None:
-    charsets.decode(data, charset)
+    text = charsets.decode(data, charset)
+    with contextlib.suppress(ValueError):
+        assert charsets.strictly(data, charset) == text
+
+
+@given(st.binary(), st.text(), st.binary(), st.sampled_from(["", "us-ascii", "x-unknown", "utf-8"]))
+def test_utf_8_is_read_between_what_is_none(before: bytes, text: str, after: bytes, charset: str) -> None:
+    """RFC 5255 §4.6 (c): whoever asks for these octets finds them."""
+    assert text in charsets.decode(before + text.encode() + after, charset)
 
 
 @given(st.binary())
