@@ -127,8 +127,10 @@ def program(cursor: Cursor, charset: bytes | None, uid: bool, wanted: Return | N
     try:
         keys = _Program(cursor, _codec(charset))
         key = keys.keys()
-    except BadCharset:
-        raise (UnsavedCharset if wanted is not None and "SAVE" in wanted.options else BadCharset) from None
+    except BadCharset as error:
+        if wanted is not None and "SAVE" in wanted.options:
+            raise UnsavedCharset(str(error)) from None
+        raise
     if wanted is not None and "RELEVANCY" in wanted.options and not keys.fuzzy:
         raise BadCommand("RELEVANCY is of FUZZY keys")  # RFC 6203 §4
     return SearchArgs(key, charset, uid, keys.modseq, wanted, keys.numbered, keys.fuzzy)
@@ -216,9 +218,7 @@ class _Program:
             return self._cursor.octets().decode(self._codec)
         except LookupError:  # an alias whose codec this Python was built without
             raise BadCharset from None
-        except (
-            UnicodeError
-        ):  # a NO, after which Angus Mail, whose quoted strings are Latin-1 in UTF8=ACCEPT, looks itself
+        except UnicodeError:  # a NO: Angus Mail, whose quoted strings are Latin-1 in UTF8=ACCEPT, then looks itself
             raise BadCharset("A search string is not valid in its charset") from None
 
     def _date(self) -> datetime.date:

@@ -1,3 +1,5 @@
+"""AUTHENTICATE: RFC 3501 §6.2.2, with an initial response (RFC 4959); PLAIN: RFC 4616."""
+
 from __future__ import annotations
 
 import base64

@@ -1,3 +1,5 @@
+"""CAPABILITY: RFC 3501 §6.1.1, §7.2.1, and what docs/imap.md says of it."""
+
 from __future__ import annotations
 
 import re

@@ -1,3 +1,5 @@
+"""IDLE: RFC 2177."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""LIST: RFC 3501 §6.3.8, with what RFC 3348 and RFC 6154 §2 add to it."""
+
 from __future__ import annotations
 
 import re

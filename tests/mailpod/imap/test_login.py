@@ -1,3 +1,5 @@
+"""LOGIN: RFC 3501 §6.2.3."""
+
 from __future__ import annotations
 
 from tests.mailpod.imap.dialogue import MakeWorld, World, user

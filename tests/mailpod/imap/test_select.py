@@ -1,4 +1,4 @@
-"""SELECT and EXAMINE, and what ends them: CLOSE and UNSELECT."""
+"""SELECT and EXAMINE, and what ends them, CLOSE and UNSELECT: RFC 3501 §6.3.1, §6.3.2, §6.4.2, RFC 3691."""
 
 from __future__ import annotations
 

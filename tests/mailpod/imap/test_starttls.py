@@ -1,3 +1,5 @@
+"""STARTTLS: RFC 3501 §6.2.1."""
+
 from __future__ import annotations
 
 from tests.mailpod.imap.dialogue import MakeWorld, World

@@ -1,3 +1,5 @@
+"""STATUS: RFC 3501 §6.3.10."""
+
 from __future__ import annotations
 
 from tests.mailpod.imap.dialogue import World
