@@ -46,6 +46,9 @@ class Location(msgspec.Struct, frozen=True, eq=False):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Location) and self._place == other._place
 
+    def __ne__(self, other: object) -> bool:
+        return not self.__eq__(other)  # msgspec's own has all differ
+
     def __hash__(self) -> int:
         return hash(self._place)
 

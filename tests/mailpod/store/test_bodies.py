@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from operator import eq, ne
 from typing import TypeGuard
 
 import pytest
@@ -148,3 +149,9 @@ def test_runs_lie_in_one_object_ascend_and_are_bounded() -> None:
         places[7:],
     ]
     assert runs([], span=100, gap=10) == []
+
+
+def test_locations_are_equal_where_they_are_the_same_place() -> None:
+    one, same, other = Location("a", 0, 1, b"x", uid=1), Location("a", 0, 1, b"x"), Location("a", 1, 1, b"x", uid=1)
+    assert [(ne(one, each), eq(one, each)) for each in (same, other)] == [(False, True), (True, False)]
+    assert len({one, same, other}) == 2
