@@ -9,7 +9,7 @@ import hashlib
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -23,6 +23,11 @@ _T = TypeVar("_T")
 _MAGIC = b"MPP1"
 _LEVEL = 1
 _SUM = 16  # octets of a checksum
+_TAKEN = (
+    "dates", "zones", "sizes", "header_sizes", "envelopes", "structures", "fields", "names", "parts", "email_ids",
+    "_offsets", "_lengths",
+)  # fmt: skip
+"""Columns that a row takes along as they are when it goes to another page."""
 GONE = 0xFFFFFFFF  # in the column of flags of an overlay: expunged
 
 
@@ -152,24 +157,17 @@ class Page:
         self._lengths.append(length)
         self._checksums += digest
 
-    def take(self, other: Page, rows: Iterable[int], *, shift: int = 0, saved: int | None = None) -> None:
+    def take(self, other: Page, rows: Sequence[int], *, shift: int = 0, saved: int | None = None) -> None:
         """Add rows of another page; `shift` moves their UIDs, `saved` replaces their SAVEDATE."""
+        for name in _TAKEN:
+            getattr(self, name).extend(map(getattr(other, name).__getitem__, rows))
+        self.uids.extend([uid + shift for uid in map(other.uids.__getitem__, rows)])
+        self.saved.extend(map(other.saved.__getitem__, rows) if saved is None else [saved] * len(rows))
+        self._key_of.extend(map(self._key, map(other.key, rows)))
         for row in rows:
-            at = other.location(row)
-            self.uids.append(other.uids[row] + shift)
-            self.dates.append(other.dates[row])
-            self.zones.append(other.zones[row])
-            self.saved.append(other.saved[row] if saved is None else saved)
-            self.sizes.append(other.sizes[row])
-            self.header_sizes.append(other.header_sizes[row])
-            self.envelopes.append(other.envelopes[row])
-            self.structures.append(other.structures[row])
-            self.fields.append(other.fields[row])
-            self.names.append(other.names[row])
-            self.parts.append(other.parts[row])
-            self.email_ids.append(other.email_ids[row])
-            self._locate(at.key, at.offset, at.length, at.checksum)
-            self.weight += 600 + len(other.envelopes[row]) + len(other.structures[row]) + len(other.fields[row])
+            self._checksums += other._checksums[_SUM * row : _SUM * (row + 1)]
+        texts = (other.envelopes, other.structures, other.fields)
+        self.weight += 600 * len(rows) + sum(sum(map(len, map(column.__getitem__, rows))) for column in texts)
 
     def move(self, row: int, key: str, offset: int) -> None:
         """Point a row at the same bytes elsewhere; only on a page of one's own."""

@@ -180,12 +180,16 @@ def _plan_meta(
         _keep_or_write(plan, made, segment, fetched)
     merged = Page()
     for segment, source in reversed(fresh):
-        for row, uid in enumerate(source.uids):
-            if segment.first <= uid <= segment.last and box.index(uid) >= 0:
-                merged.take(source, (row,))
-                if len(merged) == settings.page_messages:
-                    _write_meta(plan, made, merged)
-                    merged = Page()
+        alive = [
+            row for row, uid in enumerate(source.uids) if segment.first <= uid <= segment.last and box.index(uid) >= 0
+        ]
+        while alive:
+            room = settings.page_messages - len(merged)
+            merged.take(source, alive[:room])
+            alive = alive[room:]
+            if len(merged) == settings.page_messages:
+                _write_meta(plan, made, merged)
+                merged = Page()
     if len(merged):
         _write_meta(plan, made, merged)
     _plan_tables(plan, made)
