@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from pyroaring import BitMap
 
 from mailpod.errors import Damaged, Expunged
-from mailpod.imap.enabled import UidRequired
 from mailpod.imap.fetchbody import PageSections, Reader
 from mailpod.imap.fetchwire import positions_of, row_uids
 from mailpod.imap.lexer import BadCommand
@@ -157,8 +156,6 @@ class Search:
             case Fuzzy(inner):
                 return await self._fuzzily(inner, open_)
             case Seq(wanted):
-                if self._view.enabled.uidonly and not wanted.saved:
-                    raise UidRequired
                 return _within(open_, existing(wanted, self._view))
             case Uid(wanted):
                 return _within(open_, resolve(wanted, self._view, uid=True))

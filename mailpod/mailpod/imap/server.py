@@ -283,8 +283,8 @@ class ImapSession(Session):
         try:
             if self.state not in rule.states:
                 raise self._wrong_state(command.name)
-            if rule.numbers and self.enabled.uidonly:
-                raise UidRequired
+            if self.enabled.uidonly and (rule.numbers or searches_by_number(command.args)):
+                raise UidRequired  # whatever the mailbox has
             done = await rule.run(self, command.args)
         except Leaving:
             done = None

@@ -33,11 +33,18 @@ async def test_message_numbers_are_refused(client: Client) -> None:
         b"THREAD REFERENCES UTF-8 ALL",
         b"UID SEARCH 1:2",
         b"UID SEARCH OR UID 3 NOT (1)",
+        b"UID SEARCH OR ALL 1",
+        b"UID SEARCH RETURN (UPDATE) NOT ALL *",
+        b"UID SORT (ARRIVAL) UTF-8 NOT ALL 1",
+        b"UID THREAD REFERENCES UTF-8 NOT ALL 1",
+        b"ESEARCH IN (selected) NOT ALL 1",
     ):
         assert (await client.refused(command)).startswith(b"a BAD [UIDREQUIRED]"), command
     await client.ok(b"UID SEARCH RETURN (SAVE) UID 3")
     assert (await client.refused(b"UID SEARCH RETURN (SAVE) 1")).startswith(b"a BAD [UIDREQUIRED]")
     assert await client.ok(b"UID SEARCH $") == [b"* SEARCH 3"], "RFC 5182 §2.1: a BAD leaves it"
+    await client.ok(b"SELECT Sent")
+    assert (await client.refused(b"UID SEARCH 1")).startswith(b"a BAD [UIDREQUIRED]"), "in an empty mailbox, too"
     await client.ok(b"UNSELECT")
     await client.ok(b"ENABLE QRESYNC")
     assert (await client.refused(b"SELECT INBOX (QRESYNC (1 1 (1 2)))")).startswith(b"a BAD [UIDREQUIRED]")

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 from mailpod.errors import LimitReached
 from mailpod.imap import wire
 from mailpod.imap.commands.search import begin, check_charset, context_of, find, keep, saved
-from mailpod.imap.enabled import UidRequired
 from mailpod.imap.filters import chosen
 from mailpod.imap.lexer import BadCommand
 from mailpod.imap.messagelimit import check_together
@@ -77,8 +76,6 @@ def _check(session: Session, args: MultisearchArgs, wanted: Return, only_selecte
         raise BadCommand("No mailbox is selected")
     if "SAVE" in wanted.options and not only_selected:
         raise BadCommand("Only of the selected mailbox a result is saved")  # RFC 7377 §2.2
-    if args.search.numbered and session.enabled.uidonly:
-        raise UidRequired
 
 
 def _named(session: Session, args: MultisearchArgs) -> set[str]:
