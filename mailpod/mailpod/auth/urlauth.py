@@ -20,7 +20,7 @@ MECHANISM: Final = "INTERNAL"
 _LONGEST: Final = 8192
 _VERSION: Final = b"01"  # RFC 4467 §2.4.1: tokens of another algorithm would begin with another
 _KEY_OCTETS: Final = 20
-_USER: Final = r"(?:[A-Za-z0-9\-._~!$'()*+,&=]|%[0-9A-Fa-f]{2})+"  # RFC 5092 §11 enc-user
+_USER: Final = r"(?:[A-Za-z0-9\-._~!$'()*+,&=@]|%[0-9A-Fa-f]{2})+"  # RFC 5092 §11 enc-user, and imaptest's @
 _END: Final = re.compile(
     rf"(?:;EXPIRE=(?P<expires>[0-9TZ:+.\-]+))?"
     rf";URLAUTH=(?:(?P<entity>submit|user)\+(?P<user>{_USER})|(?P<everybody>authuser|anonymous))"

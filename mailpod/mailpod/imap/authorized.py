@@ -43,9 +43,16 @@ def named(services: Services, url: bytes) -> Named:
         section = section_at(message)
     except (BadUrl, BadSyntax, BadCommand):
         raise Closed from None
-    here = message.host is not None and message.host.lower() == services.settings.hostname.lower()
-    owner = urlauth.canonical(message.user or "") if here else None
-    return Named(authorization, message, section, owner)
+    return Named(authorization, message, section, urlauth.canonical(_user(message, services.settings.hostname)))
+
+
+def _user(message: MessageUrl, hostname: str) -> str:
+    """Empty where there is none. A server that is the user's own domain is this one, as imaptest has it: what
+    ann@example.org's URL is at example.org, nobody else's can be."""
+    user, host = message.user or "", (message.host or "").lower()
+    if host == hostname.lower():
+        return user
+    return f"{user}@{host}" if user and host and "@" not in user else ""
 
 
 def opened(account: Account | None, wanted: Named) -> tuple[Account, Mailbox]:
