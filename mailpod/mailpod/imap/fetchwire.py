@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 from mailpod.imap.dates import MONTHS
 from mailpod.imap.derived import take
+from mailpod.imap.flagwire import with_recent
 from mailpod.imap.sets import runs
 from mailpod.imap.sortcolumns import thread_ids
-from mailpod.imap.view import View, with_recent
+from mailpod.imap.view import View
 from mailpod.mime.revisions import structures_for
 from mailpod.mime.sections import body_from_bodystructure
 

@@ -57,3 +57,14 @@ def _lines(sequence: Sequence[int], columns: Sequence[Iterable[str]]) -> bytes:
         out[at::width] = column
     out[-1] = out[-1][:-2]
     return f"* {''.join(out)}".encode("ascii")
+
+
+def with_recent(table: Sequence[bytes]) -> list[bytes]:
+    """The same flags and \\Recent."""
+    return [_with_recent(wire) for wire in table]
+
+
+def _with_recent(wire: bytes) -> bytes:
+    if b"\\Seen" in wire:
+        return wire.replace(b"\\Seen", b"\\Recent \\Seen")  # in the order of the alphabet, as the others
+    return b"%b \\Recent" % wire if wire else b"\\Recent"

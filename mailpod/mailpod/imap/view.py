@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING
 
 from mailpod.errors import CannotDo
 from mailpod.imap.enabled import Enabled
-from mailpod.imap.flagwire import flag_lines, number_lines
+from mailpod.imap.flagwire import flag_lines, number_lines, with_recent
+from mailpod.imap.heldback import HeldBack
 from mailpod.imap.permanent import flags_line, permanent_flags
 from mailpod.imap.sets import runs, wire, within
 from mailpod.store import Access
@@ -41,9 +42,9 @@ class View:
     """One session's selected mailbox. `read_only` is EXAMINE: nothing is claimed, set or expunged."""
 
     __slots__ = (
-        "_flagged", "_flags", "_introduced", "_keywords", "_modseq", "_modseqs", "_recent", "_recents", "_rights",
-        "_told", "_vanished", "access", "account", "close", "contexts", "enabled", "exists", "mailbox", "read_only",
-        "saved", "uids", "unfetched",
+        "_flagged", "_flags", "_held", "_introduced", "_keywords", "_modseq", "_modseqs", "_recent", "_recents",
+        "_rights", "_told", "_vanished", "access", "account", "close", "contexts", "enabled", "exists", "mailbox",
+        "read_only", "saved", "uids", "unfetched",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +77,7 @@ class View:
         self._recent: list[tuple[int, int]] = []
         self._recents = 0  # as told
         self._vanished: set[int] = set()
+        self._held: HeldBack | None = None  # while some are owed
         self._flagged: set[int] = set()
         self._claim(0)
 
@@ -166,16 +168,24 @@ class View:
         mailbox = self.mailbox
         if self.uids is mailbox.uids:
             return mailbox.flags[part.start : part.stop]
-        known = [index if index < len(mailbox.flag_sets) else -1 for index in self._flags[part.start : part.stop]]
-        return self._present(part, mailbox.flags, known + [-1] * (len(part) - len(known)))
+        last = self._as_told(self._flags, part, 0, -1)
+        return self._present(part, mailbox.flags, [at if at < len(mailbox.flag_sets) else -1 for at in last])
 
     def modseq_column(self, part: range) -> Sequence[int]:
         """The modseq of each of these messages; as last known, 1 at least, for messages that are gone."""
         mailbox = self.mailbox
         if self.uids is mailbox.uids:
             return mailbox.modseqs[part.start : part.stop]
-        known = list(self._modseqs[part.start : part.stop])
-        return self._present(part, mailbox.modseqs, known + [1] * (len(part) - len(known)))
+        return self._present(part, mailbox.modseqs, self._as_told(self._modseqs, part, 1, 1))
+
+    def _as_told(self, column: array[int], part: range, item: int, unknown: int) -> list[int]:
+        """Of messages that are gone; of others it may be old."""
+        self._collect()
+        last = list(column[part.start : part.stop])
+        last += [unknown] * (len(part) - len(last))
+        if self._held is not None:
+            self._held.put(last, part, self.seq_of, item)
+        return last
 
     def _present(self, part: range, column: array[int], fallback: list[int]) -> list[int]:
         """The mailbox's `column` at these positions of the view, where EXPUNGEs are held back."""
@@ -320,23 +330,30 @@ class View:
         changes = mailbox.changes_since(since)
         if changes is None:
             now = mailbox.uids
-            self._vanished = set(self.uids[: self.exists]).difference(now)
+            vanished = set(self.uids[: self.exists]).difference(now)
             self._flagged.update(
                 uid for uid, modseq in zip(now, mailbox.modseqs, strict=True) if modseq > since and uid <= last
             )
         else:
             # A message that came and went, or whose flags changed, before it was told is told as it is then.
-            self._vanished.update(uid for uid in changes.vanished if uid <= last)
+            new = [uid for uid in changes.vanished if uid <= last]
+            vanished = self._vanished.union(new) if new else self._vanished
             flagged = changes.flagged
             self._flagged.update(flagged if not flagged or max(flagged) <= last else filter(last.__ge__, flagged))
-        self._flagged -= self._vanished
+        self._flagged -= vanished
+        if self._held is not None:
+            self._held.note(vanished - self._vanished)
+            self._held.look(mailbox)
+        elif vanished:
+            self._held = HeldBack(mailbox)
+        self._vanished = vanished
 
     def _tell_expunged(self) -> list[bytes]:
         gone = sorted(filter(None, map(self.seq_of, self._vanished)))
         uids = [self.uids[seq - 1] for seq in gone]
         # RFC 5267 §4.3.4: before the EXPUNGE, in the numbers that the client still has
         before = [context.expunged(self, uids) for context in self.contexts.values()]
-        self._vanished.clear()
+        self._vanished, self._held = set(), None
         self.uids, self.exists = self.mailbox.uids, self.exists - len(gone)
         if uids and (self.enabled.qresync or self.enabled.uidonly):
             return [*before, b"* VANISHED %b\r\n" % wire(uids)]  # RFC 7162 §3.2.10, RFC 9586 §3.4: in place of EXPUNGE
@@ -381,14 +398,3 @@ class View:
         if self._recent and self._recent[-1][1] + 1 >= start:
             start = self._recent.pop()[0]
         self._recent.append((start, last))
-
-
-def with_recent(table: Sequence[bytes]) -> list[bytes]:
-    """The same flags and \\Recent."""
-    return [_with_recent(wire) for wire in table]
-
-
-def _with_recent(wire: bytes) -> bytes:
-    if b"\\Seen" in wire:
-        return wire.replace(b"\\Seen", b"\\Recent \\Seen")  # in the order of the alphabet, as the others
-    return b"%b \\Recent" % wire if wire else b"\\Recent"

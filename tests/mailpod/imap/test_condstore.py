@@ -281,3 +281,22 @@ async def test_a_change_of_flags_while_the_store_is_on_its_way(at: Desk) -> None
     answer = await ann.say(f"STORE 1 (UNCHANGEDSINCE {before}) +FLAGS.SILENT (\\Seen)")
     assert answer.startswith(b"* 1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ (")
     assert b"OK [MODIFIED 1]" in answer
+
+
+async def test_what_went_is_told_as_it_was_told_last(at: Desk) -> None:
+    """RFC 3501 §7.4.1: FETCH still answers of messages whose EXPUNGE is held back; no MODSEQ falls meanwhile."""
+    ann, inbox = aware(at), at.account.mailbox("INBOX")
+    await at.account.expunge(inbox, [1])
+    await ann.say("FETCH 1 (MODSEQ)")
+    await at.account.store_flags(inbox, [2], "add", ["\\Flagged"])
+    await at.deliver(letter("d"))
+    last = b"* 2 FETCH (UID 2 FLAGS (\\Flagged) MODSEQ (%d))" % inbox.modseqs[0]
+    assert last in await ann.say("FETCH 2 (UID FLAGS MODSEQ)")
+    await at.account.store_flags(inbox, [4], "add", ["\\Seen"])
+    new = b"* 4 FETCH (UID 4 FLAGS (\\Recent \\Seen) MODSEQ (%d))" % inbox.modseqs[2]
+    assert new in await ann.say("FETCH 4 (UID FLAGS MODSEQ)")
+    await at.account.expunge(inbox, [2, 4])
+    told = await ann.say("FETCH 1:4 (UID FLAGS MODSEQ)")
+    assert last in told
+    assert new in told
+    assert b"* 1 EXPUNGE\r\n* 1 EXPUNGE\r\n* 2 EXPUNGE\r\n" in await ann.say("NOOP")
