@@ -17,6 +17,7 @@ from mailpod.mime.dates import parse_date
 from mailpod.mime.msgids import message_ids
 from mailpod.mime.partstructure import decoded_structure, part_structure
 from mailpod.mime.preview import preview
+from mailpod.mime.revisions import structures_for
 from mailpod.mime.scan import scan
 from mailpod.mime.sections import body_from_bodystructure, header_fields, locate
 from mailpod.mime.text import decode_header, decoded_text, subject_base
@@ -58,6 +59,8 @@ def mime(data: bytes) -> None:
     check_envelope(read(found.envelope))
     check_body(read(found.bodystructure), extension=True)
     check_body(read(body_from_bodystructure(found.bodystructure)), extension=False)
+    [rev1] = structures_for([found.bodystructure], rev2=False)
+    check_body(read(rev1), extension=True, enclosing=(b"rfc822",))
     rows = found.parts
     for at in range(0, len(rows), 5):
         assert 0 <= rows[at + 2] <= rows[at + 3] <= rows[at + 4] <= len(data)
