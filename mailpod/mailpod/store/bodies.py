@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from ..errors import Damaged, Expunged, Unavailable
+from .knownruns import KnownRuns
 from .objects import NotFound, ObjectStore, StorageError
 from .page import Location, checksum
 from .runs import runs
@@ -88,6 +89,7 @@ class Bodies:
         self._sharing: Cache[bytes] = Cache(0)  # keeps nothing: who asks for one range at once shares one GET
         self._ahead = min(settings.read_ahead, getattr(objects, "read_ahead", settings.read_ahead))
         self._run_bytes = min(settings.read_run_bytes, getattr(objects, "run_bytes", settings.read_run_bytes))
+        self._known = KnownRuns()
         self._walks: OrderedDict[str, _Walk] = OrderedDict()  # by account
 
     def peek(self, prefix: str, at: Location) -> bytes | None:
@@ -201,7 +203,16 @@ class Bodies:
         if len(run) == 1 and (known := self.peek(prefix, first)) is not None:
             return [known]
         data = memoryview(await self._fetch(prefix + first.key, first.offset, last.offset + last.length))
-        return [_sound(at, data[at.offset - first.offset : at.offset - first.offset + at.length]) for at in run]
+        pieces = [data[at.offset - first.offset : at.offset - first.offset + at.length] for at in run]
+        if len(run) == 1:
+            return [_sound(first, pieces[0])]
+        tag = self._known.tag(run, data)
+        if self._known.holds(prefix + first.key, run, tag):
+            return [*pieces]
+        found = list(map(_sound, run, pieces))
+        if not any(isinstance(each, Damaged) for each in found):
+            self._known.add(prefix + first.key, run, tag)
+        return [*found]
 
     def _begin(self, prefix: str, run: list[Location]) -> asyncio.Task[list[Body | Damaged]] | None:
         """A task that reads the run; None for what is in memory."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from operator import eq, ne
 from typing import TypeGuard
+from unittest.mock import Mock
 
+import msgspec
 import pytest
 
 from mailpod.errors import Damaged
-from mailpod.store import Account, Location, NewMessage, Store
+from mailpod.store import Account, Location, NewMessage, Store, bodies
 from mailpod.store.runs import runs
 
 from .faults import Faulty, World, mail, make_world
@@ -120,6 +122,34 @@ async def test_a_damaged_message_stands_in_its_place_among_the_others(near: bool
     wanted: list[object] = [mail(number, 200) for number in range(60)]
     wanted[5] = wanted[40] = wanted[59] = Damaged
     assert each == wanted
+
+
+async def test_what_was_checked_before_is_not_trusted_once_it_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, _, account = await _packed(30)
+    reader = await world.pod().open(world.ref)
+    places = await _places(account)
+    hashed = Mock(wraps=bodies.checksum)
+    monkeypatch.setattr(bodies, "checksum", hashed)
+
+    async def read(places: list[Location]) -> list[object]:
+        runs = [run async for run in reader.body_runs(places)]
+        return [bytes(each) if _is_body(each) else type(each) for run in runs for each in run]
+
+    whole: list[object] = [mail(number, 200) for number in range(30)]
+    assert await read(places) == whole and hashed.call_count == 30
+    assert await read(places) == whole and hashed.call_count == 30, "the run is known"
+    assert await read(places[:20]) == whole[:20] and hashed.call_count == 50, "this one is another"
+    wrong = msgspec.structs.replace(places[7], checksum=bytes(16))
+    assert await read([*places[:7], wrong, *places[8:]]) == [*whole[:7], Damaged, *whole[8:]]
+    key = world.ref.prefix + places[5].key
+    data = bytearray(await world.objects.get(key))
+    data[places[5].offset + 9] ^= 1
+    await world.objects.put(key, [data])
+    for _ in range(2):
+        assert await read(places) == [*whole[:5], Damaged, *whole[6:]]
+    data[places[5].offset + 9] ^= 1
+    await world.objects.put(key, [data])
+    assert await read(places) == whole
 
 
 def _is_body(found: object) -> TypeGuard[bytes | memoryview]:
