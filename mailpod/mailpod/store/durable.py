@@ -1,6 +1,7 @@
 """Files that are there, whole, after a power cut once a call has returned. Blocking; safe to call from threads.
 
 - A file appears at its name only after its bytes are synced; the call returns only after the name is synced too.
+  (benchmarks/durable_file.py has what less would cost, and what it would not promise.)
 - A name is put into a directory only when the directory's own name is durable, so a directory with anything in it
   is durable, whoever made it. Only an empty one needs its parent synced first.
 - Directories are used by open descriptor: linking into one that was removed meanwhile fails, and is done again.

@@ -1,0 +1,104 @@
+"""Ways to make a new file durable at its name, beside each other: `python -m benchmarks.durable_file [--folder DIR]`.
+
+Each is done in turn, so that all are disturbed alike. Only the first is both atomic and durable on every file system:
+
+- as the store does: a temporary file, fsync, link, fsync of the folder; two commits of ext4's journal;
+- unnamed (O_TMPFILE): the same, but btrfs writes nothing of a file without a name into its log at fsync, and only that
+  it exists at the folder's: after a power cut it may be there and empty;
+- written back: sync_file_range in place of the first fsync, so one commit of the journal has all; its manual page
+  promises nothing of the kind;
+- at its name: one fsync, but who reads it early, or after a power cut, may see a part of it;
+- a journal of ours: fdatasync of a stretch written before, then the file without any; what a write-ahead log would
+  cost, each octet being written twice and a log read back by whoever opens the folder after a crash.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import itertools
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from mailpod.store.durable import DurableTree
+
+_WRITE_AND_WAIT = 7  # SYNC_FILE_RANGE_WAIT_BEFORE, _WRITE, _WAIT_AFTER
+_STRETCH = 64
+
+
+class Ways:
+    def __init__(self, root: Path, data: bytes) -> None:
+        self.data = data
+        self.tree = DurableTree(str(root))
+        self.root = root
+        (root / "log").mkdir()
+        self.folder = os.open(root / "log", os.O_RDONLY | os.O_DIRECTORY)
+        self.names = map(str, itertools.count())
+        self.range = ctypes.CDLL(None, use_errno=True).sync_file_range
+        self.range.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
+        self.journal = os.open(root / "journal", os.O_WRONLY | os.O_CREAT, 0o600)
+        os.write(self.journal, bytes(len(data) * _STRETCH))
+        os.fsync(self.journal)
+        self.places = itertools.cycle(range(0, len(data) * _STRETCH, len(data)))
+
+    def as_the_store_does(self) -> None:
+        self.tree.write(f"log/{next(self.names)}", [self.data])
+
+    def unnamed(self) -> None:
+        file = os.open(self.root / "log", os.O_WRONLY | os.O_TMPFILE, 0o600)
+        os.write(file, self.data)
+        os.fsync(file)
+        os.link(f"/proc/self/fd/{file}", next(self.names), dst_dir_fd=self.folder, follow_symlinks=True)
+        os.fsync(self.folder)
+        os.close(file)
+
+    def written_back(self) -> None:
+        self._linked(lambda file: self.range(file, 0, 0, _WRITE_AND_WAIT))
+        os.fsync(self.folder)
+
+    def at_its_name(self) -> None:
+        file = os.open(next(self.names), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=self.folder)
+        os.write(file, self.data)
+        os.fsync(file)
+        os.close(file)
+
+    def journal_of_ours(self) -> None:
+        os.pwrite(self.journal, self.data, next(self.places))
+        os.fdatasync(self.journal)
+        self._linked(lambda file: None)
+
+    def _linked(self, between: Callable[[int], object]) -> None:
+        temporary = self.tree.temporary()
+        temporary.write([self.data])
+        between(temporary.fd)
+        os.link(temporary.path, next(self.names), dst_dir_fd=self.folder)
+        temporary.discard()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", help="on the file system in question")
+    parser.add_argument("--size", type=int, default=17_000, help="octets of a file")
+    parser.add_argument("--files", type=int, default=200, help="of each way")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=given.folder) as root:
+        ways = Ways(Path(root), os.urandom(given.size))
+        works = [ways.as_the_store_does, ways.unnamed, ways.written_back, ways.at_its_name, ways.journal_of_ours]
+        spent: dict[str, list[tuple[float, float]]] = {work.__name__: [] for work in works}
+        for work in works * given.files:
+            began, cpu = time.perf_counter(), time.process_time()
+            work()
+            spent[work.__name__].append((time.perf_counter() - began, time.process_time() - cpu))
+    print(f"{'ms':20} {'a tenth':>8} {'median':>8} {'mean':>8} {'CPU':>8}")
+    for name, found in spent.items():
+        times, cpus = sorted(each for each, _ in found), [each for _, each in found]
+        shown = times[len(times) // 10], statistics.median(times), statistics.mean(times), statistics.mean(cpus)
+        print(f"{name.replace('_', ' '):20} " + " ".join(f"{each * 1000:8.3f}" for each in shown))
+
+
+if __name__ == "__main__":
+    main()
