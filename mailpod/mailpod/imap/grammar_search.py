@@ -231,7 +231,8 @@ class _Program:
     def header(self) -> SearchKey:
         self._cursor.space()
         name = self._cursor.astring()
-        return Header(name.lower(), self._text())
+        text = self._text()
+        return Header(name.lower(), text) if name else Not(All())  # RFC 5322 §2.2: no field has an empty name
 
     def keyword(self, present: bool) -> SearchKey:
         self._cursor.space()

@@ -77,6 +77,8 @@ async def ann(at: Desk) -> Client:
         ('SUBJECT "that is FOLDED"', ""),
         ('SUBJECT "that  is"', "3"),
         ('SUBJECT ""', "1 2 3"),
+        ('HEADER "" plain', ""),
+        ('HEADER "" ""', ""),
         ("FROM ann@EXAMPLE", "1"),
         ("CC team", "4"),
         ("TO undisclosed", "2"),
