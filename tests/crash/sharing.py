@@ -245,11 +245,14 @@ def run(home: Path, seaweed: Seaweed, seed: int, troubles: int = 6) -> str:
         owner, *guests = pods.accounts
         shared = Shared(owner, Ledger(seed), {guest.address: [Grant("", 0.0, 0.0)] for guest in guests})
         targets = [pods.target(pod) for pod in range(2)]
-        with again(lambda: Imap(targets[0], owner)) as imap:
-            imap.ok(f"CREATE {_TEAM}")
         over = threading.Event()
         plans = iter([Plan(targets, seed * 100 + number, over) for number in range(5)])
-        parties: list[Party] = [Owner(next(plans), shared, owner)]
+        host = Owner(next(plans), shared, owner)
+        with again(lambda: Imap(targets[0], owner)) as imap:
+            imap.ok(f"CREATE {_TEAM}")
+            for guest in guests:  # so that NOTIFY finds the owner from the first moment on
+                assert host.grant(imap, guest.address, "lr")
+        parties: list[Party] = [host]
         parties += [kind(next(plans), shared, guest) for kind in (Visitor, Watcher) for guest in guests]
         proxy.chance = CUT
         for party in parties:
@@ -265,7 +268,7 @@ def run(home: Path, seaweed: Seaweed, seed: int, troubles: int = 6) -> str:
                 raise party.error
         shared.check_told()
         proxy.chance = 0.0
-        _take_all(parties[0], pods, guests)
+        _take_all(host, pods, guests)
         cluster.stop()
         _judge(shared, pods)
     asked = sum(map(len, shared.grants.values()))
@@ -274,18 +277,17 @@ def run(home: Path, seaweed: Seaweed, seed: int, troubles: int = 6) -> str:
             f" allowed, {told} times told; {done['killed']} killed, {proxy.cuts} answers cut")  # fmt: skip
 
 
-def _take_all(party: Party, pods: Pods, guests: Iterable[Account]) -> None:
+def _take_all(host: Owner, pods: Pods, guests: Iterable[Account]) -> None:
     """Who has the mailbox selected when the right is taken is shut out, at either pod."""
-    assert isinstance(party, Owner)
     with ExitStack() as stack:
-        imap = stack.enter_context(again(lambda: Imap(pods.target(0), party.account)))
+        imap = stack.enter_context(again(lambda: Imap(pods.target(0), host.account)))
         inside = []
         for pod, guest in enumerate(guests):
-            assert party.grant(imap, guest.address, "lr")
+            assert host.grant(imap, guest.address, "lr")
             inside.append(again(partial(Imap, pods.target(pod), guest)))
             stack.callback(inside[-1].close)
-            inside[-1].ok(f'SELECT "{party.shared.name}"')
-            assert party.grant(imap, guest.address, "")
+            inside[-1].ok(f'SELECT "{host.shared.name}"')
+            assert host.grant(imap, guest.address, "")
         for each in inside:
             wait_until(_ended(each), 30, "a guest whose right was taken is still inside")
 
