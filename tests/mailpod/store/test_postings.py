@@ -7,7 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailpod.store.page import BadPage
-from mailpod.store.postings import Builder, Made, asked, at_once, joined, read_block, read_terms, unpack_rows, words
+from mailpod.store.postings import (
+    Builder,
+    Made,
+    ascending,
+    asked,
+    at_once,
+    gram_key,
+    joined,
+    read_block,
+    read_terms,
+    unpack_rows,
+    words,
+)
 
 TEXTS = st.lists(st.one_of(st.none(), st.text("abc é", max_size=12), st.text(max_size=8)), max_size=30)
 
@@ -30,6 +42,11 @@ def candidates(pages: Made, string: str) -> set[int]:
         here = set(unpack_rows(rows)) if rows is not None else set()
         found = here if found is None else found & here
     return {terms.uids[row] for row in (found or set()) | set(terms.always)}
+
+
+@given(st.sets(st.text("a\0é\u20ac\ud800\U0001f600", min_size=1, max_size=4)))
+def test_trigrams_ascend_by_their_octets(found: set[str]) -> None:
+    assert [key for key, _ in ascending(found)] == sorted(map(gram_key, found))
 
 
 @given(TEXTS, TEXTS, st.text("abc é", min_size=3, max_size=5))
