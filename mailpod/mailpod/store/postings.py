@@ -18,6 +18,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from heapq import merge
 from itertools import accumulate, groupby
 from typing import Final, NamedTuple
@@ -157,7 +158,7 @@ class Builder:
         self._texts = [texts.HEADER]
         self._keys: list[Keys] = []
         marks = ("", IN_HEADER, FOLDED)
-        self._rows: dict[str, defaultdict[str, list[int]]] = {mark: defaultdict(list) for mark in marks}
+        self._rows = {mark: _rows_by_text() for mark in marks}
 
     def __len__(self) -> int:
         return len(self._uids)
@@ -190,7 +191,7 @@ class Builder:
 
     def finish(self) -> Iterator[Made | None]:
         """In steps, the last of which gives the pages."""
-        found: defaultdict[str, list[int]] = defaultdict(list)
+        found = _rows_by_text()
         for mark, rows_of in self._rows.items():
             for at, (word, rows) in enumerate(rows_of.items(), 1):
                 padded = f" {word} "
@@ -198,21 +199,25 @@ class Builder:
                     found[mark + padded[start : start + 3]] += rows
                 if at % _WORDS == 0:
                     yield None
-        entries = ((key, _pack_rows(BitMap(found.pop(trigram)))) for key, trigram in ascending(found))
+        entries = ((gram_key(trigram), _pack_rows(BitMap(found.pop(trigram)))) for trigram in ascending(found))
         ends = array("I", accumulate(map(len, self._texts)))[1:]
         keys = pack_keys(self._keys) if len(self._keys) == len(self._uids) else b""
         yield from _write(_Rows(self._uids, self._always, ends, keys), entries, b"".join(self._texts))
 
 
-def ascending(found: Collection[str]) -> Iterator[tuple[bytes, str]]:
+def _rows_by_text() -> defaultdict[str, array[int]]:
+    """Of arrays, which are nothing to the garbage collector: lists it would go through, and all would wait for it."""
+    return defaultdict(partial(array, "I"))
+
+
+def ascending(found: Collection[str]) -> Iterator[str]:
     """Trigrams by their keys. A few are sorted at a time: while a call sorts, no other thread runs, and 100,000 take
     a tenth of a second and more."""
-    alike: defaultdict[bytes, list[tuple[bytes, str]]] = defaultdict(list)
+    alike: defaultdict[bytes, list[str]] = defaultdict(list)
     for trigram in found:
-        key = gram_key(trigram)
-        alike[key[:2]].append((key, trigram))
+        alike[gram_key(trigram)[:2]].append(trigram)
     for start in sorted(alike):
-        yield from sorted(alike.pop(start))
+        yield from sorted(alike.pop(start), key=gram_key)
 
 
 def joined(one: Made, two: Made) -> Iterator[Made | None]:

@@ -46,7 +46,7 @@ def candidates(pages: Made, string: str) -> set[int]:
 
 @given(st.sets(st.text("a\0é\u20ac\ud800\U0001f600", min_size=1, max_size=4)))
 def test_trigrams_ascend_by_their_octets(found: set[str]) -> None:
-    assert [key for key, _ in ascending(found)] == sorted(map(gram_key, found))
+    assert list(map(gram_key, ascending(found))) == sorted(map(gram_key, found))
 
 
 @given(TEXTS, TEXTS, st.text("abc é", min_size=3, max_size=5))
