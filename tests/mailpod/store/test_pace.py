@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from itertools import pairwise
 
@@ -80,12 +81,16 @@ async def test_clients_wait_for_one_turn_of_indexing_and_not_for_all(monkeypatch
     assert all(later - time >= PATIENCE for time, later in pairwise(times))
 
 
-def test_a_pod_s_threads_let_the_loop_in_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thread that computes keeps the interpreter for so long each time the loop's thread comes back from the disk."""
+def test_a_pod_s_threads_and_garbage_let_the_loop_in_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that computes keeps the interpreter for so long each time the loop's thread comes back from the disk; so
+    does the garbage collector, the longer the more it goes through."""
     before = sys.getswitchinterval()
     set_to: list[float] = []
+    frozen: list[bool] = []
     monkeypatch.setattr(sys, "setswitchinterval", set_to.append)
+    monkeypatch.setattr(gc, "freeze", lambda: frozen.append(True))
     monkeypatch.setattr(uvloop, "run", lambda serving: serving.close())
     cli.main(["serve", "--config", "nowhere.json"])
     assert set_to
     assert set_to[0] <= before / 10
+    assert frozen
