@@ -55,6 +55,7 @@ SETTINGS = StoreSettings(
     pack_messages=20,
     pack_moves=5,
     pack_small_packs=3,
+    pages_ahead=0,  # they are read as those that are asked for; here they would only shift the dice
     search_due=3,
     search_batch=4,
     search_segment=10,

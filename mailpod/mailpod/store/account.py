@@ -79,6 +79,7 @@ class Account:
         box.load_page = self.finder.load_page
         box.load_table = self.finder.load_table
         box.find_again = self.finder.find_again
+        box.read_ahead, box.pages_ahead = self.finder.read_ahead, self._store.pages_ahead
         box.log_limit = self._settings.change_log
 
     # -- reading from memory

@@ -100,6 +100,9 @@ class Finder:
         self._store.pace.stir()
         return await self._store.load_page(self._account.prefix, ref)
 
+    def read_ahead(self, refs: Sequence[PageRef]) -> None:
+        self._store.read_ahead(self._account.prefix, refs)
+
     async def load_table(self, ref: PageRef) -> list[PageRef]:
         return await self._store.load_table(self._account.prefix, ref)
 

@@ -27,6 +27,7 @@ _BLOCK = 1024  # messages
 PageLoader = Callable[[PageRef], Awaitable[Page]]
 TableLoader = Callable[[PageRef], Awaitable[list[PageRef]]]
 FindAgain = Callable[["Mailbox", PageRef, int], Awaitable[None]]
+ReadAhead = Callable[[Sequence[PageRef]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class Mailbox(Columns):
     load_page: PageLoader
     load_table: TableLoader
     find_again: FindAgain
+    read_ahead: ReadAhead
+    pages_ahead = 0  # how many pages `read_ahead` is told of
 
     def first_unseen(self) -> int | None:
         """The position of the first message without \\Seen."""
@@ -133,6 +136,8 @@ class Mailbox(Columns):
                     segments[at - 1 : at] = [Segment(ref.first, ref.last, ref) for ref in inner]
                     at -= 1
                     continue
+                if self.pages_ahead:
+                    self.read_ahead(_wanted_of(segments[at : at + self.pages_ahead], wanted))
                 page = segment.page if segment.page is not None else await self.load_page(_require(segment.ref))
             except (Expunged, Damaged) as error:
                 try:
@@ -188,6 +193,17 @@ class Mailbox(Columns):
 def _require(value: _T | None) -> _T:
     assert value is not None
     return value
+
+
+def _wanted_of(segments: Sequence[Segment], wanted: array[int]) -> list[PageRef]:
+    """The metadata pages of those segments that have some of the UIDs."""
+    return [
+        segment.ref
+        for segment in segments
+        if segment.ref is not None
+        and not segment.ref.table
+        and bisect_left(wanted, segment.first) < bisect_right(wanted, segment.last)
+    ]
 
 
 def _rows(page: Page, wanted: array[int]) -> list[int]:

@@ -93,4 +93,7 @@ class StoreSettings(BaseModel):
     read_ahead: int = Field(
         16, ge=1, description="bodies read at once for one client, on a bucket that is not a folder"
     )
+    pages_ahead: int = Field(
+        4, ge=0, description="metadata pages read at once for one client, likewise, beside the one it takes"
+    )
     read_ahead_bytes: int = Field(16 << 20, ge=1, description="bytes of bodies read ahead for one client")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from ..clock import Clock
 from ..errors import AccountClosed, Damaged, Expunged, MailError, Unavailable
@@ -49,6 +50,9 @@ class Store:
         self.bodies = Bodies(objects, self.settings)
         self.searching = Searching(objects, self.settings)
         self._pages: Cache[Page] = Cache(self.settings.page_cache_bytes)
+        far = getattr(objects, "read_ahead", self.settings.read_ahead) > 1
+        self.pages_ahead = self.settings.pages_ahead if far else 0
+        self._reading: dict[tuple[str, int], asyncio.Task[None]] = {}  # pages that are read ahead
         self._tables: Cache[list[PageRef]] = Cache(self.settings.page_cache_bytes // 8)
         self._accounts: OrderedDict[AccountRef, Account] = OrderedDict()
         self._opening: dict[AccountRef, asyncio.Task[Account]] = {}
@@ -121,6 +125,20 @@ class Store:
 
         found = self._pages.get((ref.id, ref.shift))
         return found if found is not None else await self._pages.load((ref.id, ref.shift), read, _weight)
+
+    def read_ahead(self, prefix: str, refs: Sequence[PageRef]) -> None:
+        """Begin to read metadata pages that are asked for soon. What goes wrong is told whoever asks for them."""
+        for ref in refs:
+            key = ref.id, ref.shift
+            if key not in self._reading and self._pages.get(key) is None:
+                self._reading[key] = asyncio.get_running_loop().create_task(self._read_page(prefix, ref))
+
+    async def _read_page(self, prefix: str, ref: PageRef) -> None:
+        try:
+            with suppress(MailError):
+                await self.load_page(prefix, ref)
+        finally:
+            del self._reading[ref.id, ref.shift]
 
     async def load_table(self, prefix: str, ref: PageRef) -> list[PageRef]:
         """The references in a table page. Raises as load_page."""
@@ -198,6 +216,9 @@ class Store:
     async def close(self) -> None:
         """Finish what is under way, and leave a checkpoint where one is due."""
         await self._upkeep.close()
+        for task in self._reading.values():
+            task.cancel()
+        await asyncio.gather(*self._reading.values(), return_exceptions=True)
         for account in list(self._accounts.values()):
             await account.idle()
             if account.log.checkpoint_due():
