@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
+from typing import Final
 
 from .. import metrics
 from ..clock import Clock
@@ -27,6 +28,9 @@ from .page import BadPage
 from .settings import StoreSettings
 from .state import Inconsistent, State
 from .turns import Turns
+
+_MANY: Final = 16  # commits read one by one, until
+_SOME: Final = 8  # are asked for at once
 
 
 @dataclass(slots=True)
@@ -194,9 +198,12 @@ class Log:
         return self.state.head != head
 
     async def _read_on(self, ahead: int = 1) -> None:
-        """To the first 404, `ahead` commits at a time."""
+        """To the first 404, `ahead` commits at a time; where there are many, some: one by one a busy pod outruns us."""
+        began = self.state.head
         while self.broken is None:
             sent, first = self._clock.elapsed(), self.state.head + 1
+            if first - began > _MANY:
+                ahead = max(ahead, _SOME)
             for sequence, fetched in enumerate(await self._fetch_from(first, ahead), first):
                 if isinstance(fetched, BaseException):
                     raise fetched

@@ -75,6 +75,25 @@ async def test_a_pod_that_never_pauses_keeps_no_other_out() -> None:
         await busy.committer.idle()
 
 
+async def test_who_opens_what_a_busy_pod_writes_is_not_outrun_by_it() -> None:
+    """A GET takes longer than a commit here: one after the other they would never come to the end."""
+    world = await make_world(Distant(), commit_deadline=1e6, checkpoint_commits=10_000)
+    clock = QuickClock()
+    busy = await world.pod(clock=clock).open(world.ref)
+    for _ in range(60):
+        await busy.append("INBOX", [NewMessage(mail())])
+    clients = [asyncio.create_task(append_for_ever(busy)) for _ in range(4)]
+    try:
+        async with asyncio.timeout(30):
+            other = await world.pod(clock=clock).open(world.ref)
+        assert other.head >= 60
+    finally:
+        for client in clients:
+            client.cancel()
+        await asyncio.gather(*clients, return_exceptions=True)
+        await busy.committer.idle()
+
+
 async def test_who_loses_every_race_until_its_deadline_is_told_so() -> None:
     world = await make_world()
     winner = await world.pod().open(world.ref)
