@@ -107,9 +107,8 @@ def _plan(args: FetchArgs, enabled: Enabled) -> _Plan:
         names.insert(0, "UID")  # RFC 3501 §6.4.8; RFC 9586 §3.3 names messages by it already
     seen = any(map(marks_seen, args.items))
     if seen and enabled.qresync and not enabled.uidonly and "UID" not in names:
-        names.insert(
-            0, "UID"
-        )  # RFC 7162 §3.2.4. It asks for it with CONDSTORE, too; there others give what was asked for
+        # RFC 7162 §3.2.4; it wants so with CONDSTORE alone, too, where Dovecot does not, and clients' tests neither
+        names.insert(0, "UID")
     if seen and enabled.condstore and "FLAGS" in names and "MODSEQ" not in names:
         names.append("MODSEQ")  # RFC 7162 §3.1: flags that this command changes come with their MODSEQ
     return _Plan(tuple(names), tuple(sections), seen)
