@@ -24,7 +24,7 @@ from pathlib import Path
 from tests.crash.cutting import CuttingProxy
 from tests.crash.ledger import Ledger
 from tests.crash.test_kill import judge
-from tests.crash.workers import Appender, Deliverer, Flagger, Plan, Worker
+from tests.crash.workers import Appender, Deliverer, Flagger, Plan, Worker, at_work
 from tests.fixtures_seaweed import Seaweed
 from tests.harness import manifest
 from tests.harness.imap import Imap
@@ -99,17 +99,8 @@ def run(home: Path, seaweed: Seaweed, seed: int, troubles: int = 6) -> str:
         appender, flagger = Appender(plans[0], 1, ledger, appended), Flagger(plans[1], 1, flagged, pause=2.0)
         workers: list[Worker] = [appender, flagger, *(Deliverer(plan, 1, ledger, receivers) for plan in plans[2:])]
         proxy.chance = CUT
-        for worker in workers:
-            worker.start()
-        try:
+        with at_work(workers, over, 120):
             done = trouble(pods, rng, troubles)
-        finally:
-            over.set()
-        for worker in workers:
-            worker.join(120)
-            assert not worker.is_alive(), f"{worker} hangs"
-            if worker.error is not None:
-                raise worker.error
         proxy.chance = 0.0
         judge(cluster, ledger, targets, appender, flagger)
         unanswered = len(set(ledger.sent) - ledger.acknowledged)

@@ -25,7 +25,7 @@ from pathlib import Path
 from tests.crash.cutting import CuttingProxy
 from tests.crash.ledger import IDENTITY, Ledger
 from tests.crash.seaweedfs import CUT, STORE, Cluster, repeat
-from tests.crash.workers import BROKEN, Plan, Worker, again
+from tests.crash.workers import BROKEN, Plan, Worker, again, at_work
 from tests.fixtures_seaweed import Seaweed
 from tests.harness import manifest
 from tests.harness.imap import Imap, Response, Result
@@ -255,17 +255,8 @@ def run(home: Path, seaweed: Seaweed, seed: int, troubles: int = 6) -> str:
         parties: list[Party] = [host]
         parties += [kind(next(plans), shared, guest) for kind in (Visitor, Watcher) for guest in guests]
         proxy.chance = CUT
-        for party in parties:
-            party.start()
-        try:
+        with at_work(parties, over, 120):
             done = trouble(pods, rng, troubles)
-        finally:
-            over.set()
-        for party in parties:
-            party.join(120)
-            assert not party.is_alive(), f"{party} hangs"
-            if party.error is not None:
-                raise party.error
         shared.check_told()
         proxy.chance = 0.0
         _take_all(host, pods, guests)

@@ -14,7 +14,7 @@ from typing import Protocol
 import pytest
 from tests.conftest import MakeMailpod
 from tests.crash.ledger import Ledger, Verdict
-from tests.crash.workers import Appender, Deliverer, Flagger, Plan, Worker
+from tests.crash.workers import Appender, Deliverer, Flagger, Plan, Worker, at_work
 from tests.harness.clients import stored
 from tests.harness.imap import Imap
 from tests.harness.server import Mailpod
@@ -73,17 +73,8 @@ def run(server: Mailpod, seed: int, size: Size) -> None:
     appender = Appender(plans[0], size.appends, ledger, appended)
     flagger = Flagger(plans[1], size.flag_changes, flagged)
     workers: list[Worker] = [*deliverers, appender, flagger]
-    for worker in workers:
-        worker.start()
-    try:
+    with at_work(workers, killed, 300):
         kill_at_random(server, size.kills, rng)
-    finally:
-        killed.set()
-    for worker in workers:
-        worker.join(300)
-        assert not worker.is_alive(), f"{worker} hangs"
-        if worker.error is not None:
-            raise worker.error
     assert len(ledger.acknowledged) > size.deliveries // 2, "hardly anything was taken"
     unanswered = set(ledger.sent) - ledger.acknowledged
     assert unanswered, "no kill met a transaction, so nothing was shown"

@@ -8,7 +8,8 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -75,6 +76,22 @@ class Worker(threading.Thread):
 
     def work(self) -> None:
         raise NotImplementedError
+
+
+@contextmanager
+def at_work(workers: Sequence[Worker], over: threading.Event, seconds: float) -> Iterator[None]:
+    """They work beside what is done here, and end in time once it is `over`; raises what went wrong for one of them."""
+    for worker in workers:
+        worker.start()
+    try:
+        yield
+    finally:
+        over.set()
+    for worker in workers:
+        worker.join(seconds)
+        assert not worker.is_alive(), f"{worker} hangs"
+        if worker.error is not None:
+            raise worker.error
 
 
 class Deliverer(Worker):
