@@ -10,7 +10,7 @@ from typing import Final, Generic, TypeAlias, TypeVar
 
 from ..errors import Damaged, Expunged, Unavailable
 from .knownruns import KnownRuns
-from .objects import NotFound, ObjectStore, StorageError
+from .objects import NotFound, ObjectStore, StorageError, reads_at_once
 from .page import Location, checksum
 from .runs import runs
 from .settings import StoreSettings
@@ -87,7 +87,7 @@ class Bodies:
         self._settings = settings
         self._cache: Cache[bytes] = Cache(settings.body_cache_bytes)
         self._sharing: Cache[bytes] = Cache(0)  # keeps nothing: who asks for one range at once shares one GET
-        self._ahead = min(settings.read_ahead, getattr(objects, "read_ahead", settings.read_ahead))
+        self._ahead = reads_at_once(objects, settings.read_ahead)
         self._run_bytes = min(settings.read_run_bytes, getattr(objects, "run_bytes", settings.read_run_bytes))
         self._known = KnownRuns()
         self._walks: OrderedDict[str, _Walk] = OrderedDict()  # by account

@@ -12,12 +12,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import MailError, Unavailable
 from ..logs import event
 from .draft import Draft, Prepared, Stale
-from .log import Log
+from .log import CATCH_UP, Log
 from .rights import Guard
 from .warning import forget_left
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from .store import Store
 
 T = TypeVar("T")
-_CATCH_UP: Final = 8  # commits read at a time after two lost races
 
 
 @dataclass(slots=True)
@@ -120,7 +119,7 @@ class Committer:
         while batch:
             async with self._account.lock:
                 if lost > 1:  # the others may be further than the one commit that the last race was lost to
-                    await self._log.look(_CATCH_UP)
+                    await self._log.look(CATCH_UP)
                 deadline = min(intent.deadline for intent in batch)
                 await self._log.resolve(deadline)
                 draft, refused = self._evaluate(batch)

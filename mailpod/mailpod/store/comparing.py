@@ -14,7 +14,7 @@ from functools import partial
 from typing import Final
 
 from .bodies import Cache
-from .objects import ObjectStore
+from .objects import ObjectStore, reads_at_once
 from .page import Location
 from .runs import runs
 from .settings import StoreSettings
@@ -34,7 +34,7 @@ class Comparing:
     def __init__(self, objects: ObjectStore, settings: StoreSettings) -> None:
         self._objects = objects
         self._settings = settings
-        far = getattr(objects, "read_ahead", settings.read_ahead) > 1
+        far = reads_at_once(objects, settings.read_ahead) > 1
         self._kept: Cache[bytes] = Cache(0 if far else settings.search_text_bytes)
         self._pieces: Cache[bytes] | None = Cache(settings.search_text_bytes) if far else None
         self._slots = asyncio.Semaphore(_AT_ONCE)

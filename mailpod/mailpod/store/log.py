@@ -30,7 +30,7 @@ from .state import Inconsistent, State
 from .turns import Turns
 
 _MANY: Final = 16  # commits read one by one, until
-_SOME: Final = 8  # are asked for at once
+CATCH_UP: Final = 8  # are asked for at once
 
 
 @dataclass(slots=True)
@@ -203,7 +203,7 @@ class Log:
         while self.broken is None:
             sent, first = self._clock.elapsed(), self.state.head + 1
             if first - began > _MANY:
-                ahead = max(ahead, _SOME)
+                ahead = max(ahead, CATCH_UP)
             for sequence, fetched in enumerate(await self._fetch_from(first, ahead), first):
                 if isinstance(fetched, BaseException):
                     raise fetched

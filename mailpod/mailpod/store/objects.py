@@ -80,3 +80,8 @@ class ObjectStore(Protocol):
         behind at `key` if the iterator raises."""
 
     async def close(self) -> None: ...
+
+
+def reads_at_once(objects: ObjectStore, most: int) -> int:
+    """How many reads are worth doing at once for one client, at most `most`: one where it is no way to the data."""
+    return min(most, getattr(objects, "read_ahead", most))

@@ -17,7 +17,7 @@ from .bodies import Bodies, Cache
 from .collection import Collected
 from .incarnations import AccountRef
 from .mailbox import Mailbox
-from .objects import Ambiguous, NotFound, ObjectStore, StorageError
+from .objects import Ambiguous, NotFound, ObjectStore, StorageError, reads_at_once
 from .ops import PageRef
 from .pace import Pace
 from .page import BadPage, Page, decode_meta, decode_table
@@ -50,7 +50,7 @@ class Store:
         self.bodies = Bodies(objects, self.settings)
         self.searching = Searching(objects, self.settings)
         self._pages: Cache[Page] = Cache(self.settings.page_cache_bytes)
-        far = getattr(objects, "read_ahead", self.settings.read_ahead) > 1
+        far = reads_at_once(objects, self.settings.read_ahead) > 1
         self.pages_ahead = self.settings.pages_ahead if far else 0
         self._reading: dict[tuple[str, int], asyncio.Task[None]] = {}  # pages that are read ahead
         self._tables: Cache[list[PageRef]] = Cache(self.settings.page_cache_bytes // 8)
