@@ -137,7 +137,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "a checkpoint has no delivery ids", "7",
-        (("mailpod.store.planning:encode_plan", "plan.root.deliveries = [", "plan.root.deliveries = [][:0] and ["),),
+        (("mailpod.store.planned:encode_plan", "plan.root.deliveries = [", "plan.root.deliveries = [][:0] and ["),),
     ),
     Mutation(
         "pages are taken from a checkpoint that is not the newest", "8",
@@ -150,7 +150,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "a reader does not pass over a checkpoint with missing pages", "9",
-        ((_LOG + "_newest_state", "except (BadPage, NotFound) as error:", "except BadPage as error:"),),
+        (("mailpod.store.trusted:Checkpoints.load", "except (BadPage, NotFound) as error:", "except BadPage as error:"),),
         test="tests/mailpod/store/test_checkpoint.py::test_a_checkpoint_whose_page_is_missing_or_damaged_is_passed_over",
     ),
     Mutation(

@@ -1,7 +1,8 @@
 """An account as the protocols use it: reading from memory, and changes that return when they are durable.
 
 - Looks and commits hold the account's lock; everything read between two awaits is one state.
-- committer.py turns changes into commits, uploads.py writes what they refer to, finding.py reads bytes and pages.
+- looking.py looks for what others wrote, committer.py turns changes into commits, uploads.py writes what they refer to,
+  finding.py reads bytes and pages.
 """
 
 from __future__ import annotations
@@ -9,12 +10,11 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
-from functools import partial
 from itertools import islice
 from operator import lt
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
-from ..errors import MailError, NoSuchMailbox, Unavailable
+from ..errors import MailError, NoSuchMailbox
 from ..mime.likeness import Likeness
 from . import urlkeys
 from .annotating import annotate
@@ -22,11 +22,13 @@ from .annotations import Annotations
 from .bodies import Body
 from .changes import Changes
 from .committer import Committer
-from .draft import Appended, Copied, CopySource, Draft, Limits, Prepared, Stale
+from .copying import from_source
+from .draft import Appended, Copied, Limits, Prepared
 from .finding import Finder
 from .granting import grant
 from .incarnations import AccountRef, InUse
 from .log import Log
+from .looking import Looks
 from .mailbox import Mailbox
 from .message import NewMessage
 from .ops import Close, Operation
@@ -41,9 +43,6 @@ from .warning import Thresholds, warn
 
 if TYPE_CHECKING:
     from .store import Store
-
-T = TypeVar("T")
-_SOURCE_TRIES = 50  # of a COPY whose messages change each time between reading and committing
 
 
 class Account:
@@ -70,7 +69,7 @@ class Account:
         self.uploads = Uploads(store, self.prefix)
         self.committer = Committer(self, store, self._log)
         self.finder = Finder(self, store)
-        self._next_look: asyncio.Task[None] | None = None
+        self._looks = Looks(self, store, self._log)
         self._changes = Changes()
         self._watchers: dict[int, Callable[[], None]] = {}
         self._watch_id = 0
@@ -151,39 +150,7 @@ class Account:
 
     async def refresh(self) -> None:
         """Afterwards the state is no older than this call. Raises Unavailable, AccountClosed or AccountReadOnly."""
-        if not self._lock.locked() and self._next_look is None:
-            await self._look()
-            return
-        if self._next_look is None:
-            self._next_look = asyncio.ensure_future(self._look())
-            self._next_look.add_done_callback(lambda task: task.cancelled() or task.exception())
-        await asyncio.shield(self._next_look)
-
-    async def _look(self) -> None:
-        with self._store.pace:
-            await self._lock_in_time()
-            try:
-                self._next_look = None  # who comes from here on needs a later look
-                if self._log.broken is not None:
-                    return
-                changed = await self._log.look()
-            finally:
-                self._lock.release()
-        if changed:
-            self.notify()
-            self._store.checkpoint_if_due(self)
-
-    async def _lock_in_time(self) -> None:
-        """A look behind a commit that the bucket does not answer fails when that fails, not after it."""
-        if not self._lock.locked():
-            await self._lock.acquire()
-            return
-        try:
-            async with asyncio.timeout(self._settings.commit_deadline):
-                await self._lock.acquire()
-        except TimeoutError:
-            self._next_look = None
-            raise Unavailable from None
+        await self._looks.refresh()
 
     async def idle(self) -> None:
         """Wait until no commit is under way."""
@@ -304,25 +271,9 @@ class Account:
         move: bool,
     ) -> Copied:
         uids = _ascending(uids)
-        return await self._from_source(
-            mailbox, lambda: uids, lambda source, draft: draft.copy(mailbox, target, source, limits, move), guard
+        return await from_source(
+            self, mailbox, lambda: uids, lambda source, draft: draft.copy(mailbox, target, source, limits, move), guard
         )
-
-    async def _from_source(
-        self,
-        mailbox: Mailbox,
-        uids: Callable[[], Sequence[int]],
-        evaluate: Callable[[CopySource, Draft], T],
-        guard: Guard | None = None,
-    ) -> T:
-        """Commit what is read of messages first, and again where they changed meanwhile."""
-        for _ in range(_SOURCE_TRIES):
-            source = await self.uploads.copy_source(mailbox, uids())
-            try:
-                return await self.committer.commit(partial(evaluate, source), exclusive=True, guard=guard)
-            except Stale:
-                continue
-        raise Unavailable
 
     async def create(self, name: str, special_use: str | None = None, *, guard: Guard | None = None) -> Mailbox:
         """With missing parents. Raises MailboxExists, CannotDo, LimitReached, Unavailable."""
@@ -339,7 +290,7 @@ class Account:
             await self.committer.commit(lambda draft: draft.rename(old, new), exclusive=True, guard=guard)
             return
         inbox = self.mailbox("INBOX")
-        await self._from_source(inbox, lambda: inbox.uids[:], lambda source, draft: draft.rename_inbox(new, source))
+        await from_source(self, inbox, lambda: inbox.uids[:], lambda source, draft: draft.rename_inbox(new, source))
 
     async def subscribe(self, name: str) -> None:
         await self.committer.commit(lambda draft: draft.subscribe(name))

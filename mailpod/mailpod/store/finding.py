@@ -120,7 +120,7 @@ class Finder:
             base = log.base
         if not base or ref.id not in await self._store.named_pages(self._account.prefix, base):
             raise self._page_missing(ref)
-        log.distrust(base)
+        log.checkpoints.distrust(base)
         await self._account.reopen(state)
 
     def _page_missing(self, ref: PageRef) -> Damaged:

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,15 +17,15 @@ from .. import metrics
 from ..clock import Clock
 from ..errors import AccountClosed, AccountMissing, AccountReadOnly, MailError, Unavailable
 from ..logs import event
-from .checkpoint import decode_root, load_state
+from .commits import Commits, Fetched, decode
 from .incarnations import InUse
 from .mailbox import Mailbox
-from .names import checkpoint_sequence, log_key
+from .names import log_key
 from .objects import AlreadyExists, Ambiguous, Buffer, NotFound, ObjectStore, StorageError
-from .ops import VERSION, BadCommit, Header, Operation, PageRef, UnknownOperation, decode_header, encode_header
-from .page import BadPage
+from .ops import VERSION, BadCommit, Header, Operation, UnknownOperation, encode_header
 from .settings import StoreSettings
 from .state import Inconsistent, State
+from .trusted import Checkpoints
 from .turns import Turns
 
 _MANY: Final = 16  # commits read one by one, until
@@ -67,21 +66,19 @@ class Log:
         self._clock = clock
         self._rng = rng
         self._pod = pod
-        self._attach = attach
         self._in_use = in_use
         self.state = State()
         self._before: State | None = None
         self.broken: str | None = None  # what is damaged: nothing is read or written after it
         self._half = False  # the commit that cannot be applied was applied in part
-        self._listed = 0  # the newest checkpoint that the last opening saw, whole or not
         self.base = 0  # the checkpoint whose pages our state refers to
-        self._distrusted: set[int] = set()  # checkpoints that are not whole
         self.commits_since = 0
         self.header_bytes_since = 0
-        self.listed_at = 0.0  # when the LIST for newest_checkpoint was sent
         self._looked_at = 0.0
         self._pending: _Pending | None = None
         self.turns = Turns(clock, rng)
+        self.checkpoints = Checkpoints(objects, prefix, clock, attach)
+        self._commits = Commits(objects, prefix, settings.header_read_bytes)
 
     @property
     def served(self) -> State:
@@ -117,20 +114,20 @@ class Log:
         while True:
             self._looked_at = self._clock.elapsed()
             await self._read_from_checkpoint()
-            if self.broken is not None or self.state.head >= self._listed:
+            if self.broken is not None or self.state.head >= self.checkpoints.listed:
                 # It may have been closed long before it was listed, and erased while it was read (STORE.md rule 2).
                 await self._check_in_use()
                 return
-            if below == self._listed:  # listed again, and the same: not a state that is merely old
+            if below == self.checkpoints.listed:  # listed again, and the same: not a state that is merely old
                 await self._check_in_use(erased=True)
                 self._break(f"its log ends with commit {self.state.head}, below its checkpoint {below}")
                 if self.state.head == 0:
                     raise AccountReadOnly
                 return
-            below = self._listed
+            below = self.checkpoints.listed
 
     async def _read_from_checkpoint(self) -> None:
-        self.state = await self._newest_state()
+        self.state, self.base = await self.checkpoints.load()
         self._mend()
         self.commits_since = self.header_bytes_since = 0
         try:
@@ -143,42 +140,10 @@ class Log:
 
     async def _read_up_to(self, last: int) -> None:
         """The state before a commit of which only some operations could be applied."""
-        self.state, self._half = await self._newest_state(), False
+        self.state, self.base = await self.checkpoints.load()
+        self._half = False
         while self.state.head < last and (found := await self._read(self.state.head + 1)) is not None:
             self._apply(*found)
-
-    async def _newest_state(self) -> State:
-        entries = await self._list_checkpoints(limit=4 + len(self._distrusted))
-        self._listed = checkpoint_sequence(entries[0]) if entries else 0
-        self.base = 0
-        for key in self._trusted(entries):
-            try:
-                root = decode_root(await self._objects.get(key))
-                state = await load_state(root, self._get_page, self._attach)
-            except (BadPage, NotFound) as error:
-                event("store.checkpoint.damaged", key=key, error=str(error))
-                self._distrusted.add(checkpoint_sequence(key))
-                continue
-            except StorageError as error:
-                raise Unavailable from error
-            except UnknownOperation as error:
-                event("store.checkpoint.unknown", key=key, error=str(error))
-                raise AccountReadOnly from error
-            self.base = root.seq
-            return state
-        state = State()
-        state.new_mailbox = self._attach
-        return state
-
-    async def _get_page(self, ref: PageRef) -> bytes:
-        return await self._objects.get(f"{self.prefix}page/{ref.id}")
-
-    async def _list_checkpoints(self, limit: int) -> list[str]:
-        try:
-            entries = await self._objects.list(f"{self.prefix}checkpoint/", limit=limit)
-        except StorageError as error:
-            raise Unavailable from error
-        return [entry.key for entry in entries]
 
     # -- looking
 
@@ -204,7 +169,7 @@ class Log:
             sent, first = self._clock.elapsed(), self.state.head + 1
             if first - began > _MANY:
                 ahead = max(ahead, CATCH_UP)
-            for sequence, fetched in enumerate(await self._fetch_from(first, ahead), first):
+            for sequence, fetched in enumerate(await self._commits.fetch_from(first, ahead), first):
                 if isinstance(fetched, BaseException):
                     raise fetched
                 found = self._decode(sequence, fetched)
@@ -214,18 +179,11 @@ class Log:
                 if not await self._take(*found):
                     break  # it was opened again, and its head is another
 
-    async def _fetch_from(self, first: int, count: int) -> Sequence[tuple[bytes, int] | BaseException | None]:
-        if count == 1:
-            return [await self._fetch(first)]
-        wanted = (self._fetch(first + number) for number in range(count))
-        return await asyncio.gather(*wanted, return_exceptions=True)
-
     async def _looked(self, sent: float) -> None:
         if self._clock.elapsed() - self._looked_at < self._settings.grace / 2:
             self._looked_at = sent
             return
-        newest = await self._list_checkpoints(limit=1)
-        if newest and checkpoint_sequence(newest[0]) > self.state.head:
+        if await self.checkpoints.last() > self.state.head:
             await self.open()
         else:
             await self._check_in_use()
@@ -243,44 +201,23 @@ class Log:
 
     async def _read(self, sequence: int) -> tuple[Header, int] | None:
         """The commit at `sequence` with the length of its first line, or None where there is none."""
-        return self._decode(sequence, await self._fetch(sequence))
+        return self._decode(sequence, await self._commits.fetch(sequence))
 
-    async def _fetch(self, sequence: int) -> tuple[bytes, int] | None:
-        """The beginning of a commit, its first line at least, and its whole size."""
-        key = log_key(self.prefix, sequence)
-        try:
-            data, size = await self._objects.get_head(key, self._settings.header_read_bytes)
-            if b"\n" not in data and len(data) < size:
-                data = await self._objects.get(key)
-        except NotFound:
-            return None
-        except StorageError as error:
-            raise Unavailable from error
-        return data, size
-
-    def _decode(self, sequence: int, fetched: tuple[bytes, int] | None) -> tuple[Header, int] | None:
+    def _decode(self, sequence: int, fetched: Fetched | None) -> tuple[Header, int] | None:
         if fetched is None:
             return None
-        data, size = fetched
-        end = data.find(b"\n")
         try:
-            if end < 0:
-                raise BadCommit("no end of line")
-            header = decode_header(memoryview(data)[:end])
-            if size != end + 1 + header.bytes:
-                raise BadCommit(f"{size} bytes, not {end + 1 + header.bytes}")
+            return decode(fetched)
         except (BadCommit, UnknownOperation) as error:
             self._break(f"commit {sequence}: {error}")
             raise AccountReadOnly from error
-        return header, end + 1
 
     async def _take(self, header: Header, header_bytes: int) -> bool:
         """Apply a commit that was read; False: it came too late to be trusted, and the state was opened again."""
         pending = self._pending
         ours = pending is not None and pending.header.id == header.id
         if self._clock.elapsed() - self._looked_at >= self._settings.grace / 2:
-            newest = await self._list_checkpoints(limit=1)
-            if newest and checkpoint_sequence(newest[0]) >= header.seq:  # STORE.md rule 2, last sentence
+            if await self.checkpoints.last() >= header.seq:  # STORE.md rule 2, last sentence
                 await self.open()
                 return False
             await self._check_in_use()
@@ -399,8 +336,7 @@ class Log:
         self.turns.answered(pending.sent, won=True)
         if answered - self._looked_at >= self._settings.grace / 2:
             self._pending = pending
-            newest = await self._list_checkpoints(limit=1)
-            if newest and checkpoint_sequence(newest[0]) >= pending.header.seq:
+            if await self.checkpoints.last() >= pending.header.seq:
                 self._pending = None
                 await self.open()
                 raise Unavailable
@@ -424,20 +360,6 @@ class Log:
         return found[0].id == pending.header.id
 
     # -- checkpoints
-
-    async def newest_checkpoint(self) -> int:
-        """The sequence of the newest checkpoint in the bucket that is not known to be damaged, or 0."""
-        self.listed_at = self._clock.elapsed()
-        newest = self._trusted(await self._list_checkpoints(limit=1 + len(self._distrusted)))
-        return checkpoint_sequence(newest[0]) if newest else 0
-
-    def distrust(self, sequence: int) -> None:
-        """A checkpoint turned out not to be whole (STORE.md rule 9): it is passed over from now on."""
-        event("store.checkpoint.incomplete", level="error", account=self.prefix, sequence=sequence)
-        self._distrusted.add(sequence)
-
-    def _trusted(self, keys: Sequence[str]) -> list[str]:
-        return [key for key in keys if checkpoint_sequence(key) not in self._distrusted]
 
     def note_checkpoint(self) -> None:
         """A checkpoint of about now exists, or is being written."""

@@ -20,23 +20,12 @@ from .checkpoint import WITH_KEYS, WITH_LATER, Root, RootBox
 from .homes import FIRST_PACK
 from .mailbox import Mailbox, Segment, StateBase
 from .ops import VERSION, PageRef
-from .page import DeliveryPage, Page, StatePage, TablePage, checksum, little
+from .page import DeliveryPage, Page, StatePage, TablePage, little
+from .planned import BoxPlan, Job, Plan
 from .settings import StoreSettings
 from .state import Inconsistent, State
 
 TABLE_PAGES = 128  # pages that one table page takes in, once twice as many stand in the root
-
-
-@dataclass(slots=True)
-class _Job:
-    """A page to be written. `done` is given its reference."""
-
-    kind: int
-    content: Page | object
-    first: int
-    last: int
-    count: int
-    done: Callable[[PageRef], None]
 
 
 @dataclass(slots=True)
@@ -45,30 +34,6 @@ class Fetched:
 
     pages: dict[tuple[str, int], Page] = field(default_factory=dict)
     tables: dict[str, list[PageRef]] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _BoxPlan:
-    box: Mailbox
-    root: RootBox
-    old_segments: list[Segment]
-    segments: list[Segment] = field(default_factory=list)
-    refs: list[PageRef | None] = field(default_factory=list)
-    saved: StateBase | None = None
-    folded: dict[int, int] = field(default_factory=dict)  # UID: how many of its moves the new page has
-
-
-@dataclass(slots=True)
-class Plan:
-    """What a checkpoint will be, fixed at one commit."""
-
-    root: Root
-    jobs: list[_Job] = field(default_factory=list)
-    boxes: list[_BoxPlan] = field(default_factory=list)
-    deliveries: dict[int, tuple[int, PageRef | None]] = field(default_factory=dict)
-
-    def rows(self) -> int:
-        return sum(job.count for job in self.jobs)
 
 
 async def fetch_moved(state: State, limit: int) -> Fetched:
@@ -136,7 +101,7 @@ def _plan_box(
         box.unseen, box.bytes, box.recent, list(box.keywords), [sorted(flags) for flags in box.flag_sets], [], [],
         StatePage(b"", b"", b"", b""),
     )  # fmt: skip
-    made = _BoxPlan(box, root, list(box.segments))
+    made = BoxPlan(box, root, list(box.segments))
     _plan_meta(plan, made, settings, peek, fetched)
     _plan_state(plan, made, settings)
     root.relocated = [(uid, moves[:]) for uid, moves in sorted(box.relocated.items()) if uid not in made.folded]
@@ -157,7 +122,7 @@ def _alive(box: Mailbox, first: int, last: int) -> int:
 
 
 def _plan_meta(
-    plan: Plan, made: _BoxPlan, settings: StoreSettings, peek: Callable[[PageRef], Page | None], fetched: Fetched
+    plan: Plan, made: BoxPlan, settings: StoreSettings, peek: Callable[[PageRef], Page | None], fetched: Fetched
 ) -> None:
     """New messages become pages; small pages at the end are merged, so that each row is rewritten a few times only."""
     box = made.box
@@ -195,7 +160,7 @@ def _plan_meta(
     _plan_tables(plan, made)
 
 
-def _kept(made: _BoxPlan, fetched: Fetched) -> list[Segment]:
+def _kept(made: BoxPlan, fetched: Fetched) -> list[Segment]:
     """Segments with live messages; a table whose pages are to be written anew is taken apart."""
     out: list[Segment] = []
     for segment in made.old_segments:
@@ -211,7 +176,7 @@ def _kept(made: _BoxPlan, fetched: Fetched) -> list[Segment]:
     return out
 
 
-def _keep_or_write(plan: Plan, made: _BoxPlan, segment: Segment, fetched: Fetched) -> None:
+def _keep_or_write(plan: Plan, made: BoxPlan, segment: Segment, fetched: Fetched) -> None:
     source = segment.page  # in memory, with pages of a COPY behind it
     if segment.ref is not None:
         source = fetched.pages.get((segment.ref.id, segment.ref.shift))
@@ -226,7 +191,7 @@ def _keep_or_write(plan: Plan, made: _BoxPlan, segment: Segment, fetched: Fetche
     _write_meta(plan, made, whole)
 
 
-def _write_meta(plan: Plan, made: _BoxPlan, page: Page) -> None:
+def _write_meta(plan: Plan, made: BoxPlan, page: Page) -> None:
     """`page` is ours alone: what was relocated stands in it where it now is."""
     made.box.settle_moves(page)
     made.folded.update((uid, len(made.box.relocated[uid])) for uid in page.uids if uid in made.box.relocated)
@@ -236,10 +201,10 @@ def _write_meta(plan: Plan, made: _BoxPlan, page: Page) -> None:
     def done(ref: PageRef) -> None:
         segment.ref = ref
 
-    plan.jobs.append(_Job(pages.META, page, segment.first, segment.last, len(page), done))
+    plan.jobs.append(Job(pages.META, page, segment.first, segment.last, len(page), done))
 
 
-def _plan_tables(plan: Plan, made: _BoxPlan) -> None:
+def _plan_tables(plan: Plan, made: BoxPlan) -> None:
     """Plain references before a table become one; of those at the end the first, once they are many."""
     at = len(made.segments)
     behind = False  # a table
@@ -259,7 +224,7 @@ def _is_table(segment: Segment) -> bool:
     return segment.ref is not None and segment.ref.table
 
 
-def _plan_table(plan: Plan, made: _BoxPlan, start: int, end: int) -> None:
+def _plan_table(plan: Plan, made: BoxPlan, start: int, end: int) -> None:
     """Unless one of the pages is only being written now: then at the next checkpoint."""
     run = made.segments[start:end]
     if any(segment.ref is None for segment in run):
@@ -272,10 +237,10 @@ def _plan_table(plan: Plan, made: _BoxPlan, start: int, end: int) -> None:
         table.ref = msgspec.structs.replace(ref, table=True)
 
     count = sum(ref.count for ref in refs)
-    plan.jobs.append(_Job(pages.TABLE, TablePage(refs), table.first, table.last, count, done))
+    plan.jobs.append(Job(pages.TABLE, TablePage(refs), table.first, table.last, count, done))
 
 
-def _plan_state(plan: Plan, made: _BoxPlan, settings: StoreSettings) -> None:
+def _plan_state(plan: Plan, made: BoxPlan, settings: StoreSettings) -> None:
     """Flags, modseqs and sizes: rewrite the pages with too many changes, list the rest in the overlay."""
     box, base = made.box, made.box.base
     through = base.through
@@ -325,7 +290,7 @@ def _near(marks: list[tuple[int, int]], ref: PageRef) -> Iterable[tuple[int, int
     return (mark for mark in marks[: bisect_right(marks, (ref.last, 1 << 40))] if mark[1] >= ref.first)
 
 
-def _write_state(plan: Plan, made: _BoxPlan, low: int, high: int, first: int, last: int) -> None:
+def _write_state(plan: Plan, made: BoxPlan, low: int, high: int, first: int, last: int) -> None:
     box = made.box
     content = StatePage(
         little(box.uids[low:high]),
@@ -340,7 +305,7 @@ def _write_state(plan: Plan, made: _BoxPlan, low: int, high: int, first: int, la
     def done(ref: PageRef) -> None:
         made.refs[at] = ref
 
-    plan.jobs.append(_Job(pages.STATE, content, first, last, high - low, done))
+    plan.jobs.append(Job(pages.STATE, content, first, last, high - low, done))
 
 
 def _columns(entries: Sequence[tuple[int, int, int, int, int]]) -> StatePage:
@@ -366,46 +331,4 @@ def _plan_deliveries(plan: Plan, state: State) -> None:
         def done(ref: PageRef, day: int = day, count: int = len(ids)) -> None:
             plan.deliveries[day] = (count, ref)
 
-        plan.jobs.append(_Job(pages.DELIVERY, DeliveryPage(day, b"".join(sorted(ids))), 0, 0, len(ids), done))
-
-
-def encode_plan(plan: Plan, ids: Sequence[str]) -> list[tuple[str, bytes]]:
-    """The pages' bytes, by their ids; the root is complete afterwards. Touches nothing that the state shares."""
-    out = []
-    for identifier, job in zip(ids, plan.jobs, strict=True):
-        content = job.content
-        data = pages.encode_meta(content) if isinstance(content, Page) else pages.seal(job.kind, content)
-        job.done(PageRef(identifier, checksum(data), job.first, job.last, job.count, len(data)))
-        out.append((identifier, data))
-    for made in plan.boxes:
-        made.root.pages = [segment.ref for segment in made.segments if segment.ref is not None]
-        made.root.state = [ref for ref in made.refs if ref is not None]
-    plan.root.deliveries = [(day, ref) for day, (_, ref) in sorted(plan.deliveries.items()) if ref is not None]
-    return out
-
-
-def adopt_plan(plan: Plan, state: State, remember: Callable[[PageRef, Page], None]) -> None:
-    """The checkpoint exists: the state lets go of what now lies in pages."""
-    for made in plan.boxes:
-        box = made.box
-        later = box.segments[len(made.old_segments) :]
-        for segment in made.segments:
-            if segment.page is not None and segment.ref is not None:
-                remember(segment.ref, segment.page)
-                segment.page = None
-        box.segments = made.segments + later
-        for uid, count in made.folded.items():
-            moves = box.relocated.pop(uid, [])[count:]
-            if moves:
-                box.relocated[uid] = moves
-        box.base.refs = made.root.state
-    state.delivery_refs = {day: (count, ref) for day, (count, ref) in plan.deliveries.items() if ref is not None}
-
-
-def abandon_plan(plan: Plan) -> None:
-    """The checkpoint does not exist: what it would have covered is uncovered again."""
-    for made in plan.boxes:
-        if made.saved is not None:
-            base = made.box.base
-            base.overlay |= made.saved.overlay
-            base.dirty = made.saved.dirty + base.dirty
+        plan.jobs.append(Job(pages.DELIVERY, DeliveryPage(day, b"".join(sorted(ids))), 0, 0, len(ids), done))

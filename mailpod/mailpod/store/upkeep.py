@@ -28,7 +28,8 @@ from .objects import AlreadyExists, Ambiguous, NotFound, StorageError
 from .ops import PageRef, Recent
 from .packing import pack
 from .page import BadPage, decode_table
-from .planning import Fetched, Plan, abandon_plan, adopt_plan, encode_plan, fetch_moved, make_plan
+from .planned import Plan, abandon_plan, adopt_plan, encode_plan
+from .planning import Fetched, fetch_moved, make_plan
 
 if TYPE_CHECKING:
     from .account import Account
@@ -160,7 +161,7 @@ class Upkeep:
         account = self._store.peek(ref)
         if account is not None:
             for sequence in done.broken:
-                account.log.distrust(sequence)
+                account.log.checkpoints.distrust(sequence)
             self._dead[ref], self._kept[ref] = done.dead, done.kept
         event("store.collected", account=ref.prefix, commits=done.commits, pages=done.pages, packs=done.packs)
         return done
@@ -192,7 +193,7 @@ class Upkeep:
             plan = await self._plan(account, fetched)
             if plan is None:
                 return False
-            state, listed = log.state, log.listed_at
+            state, listed = log.state, log.checkpoints.listed_at
             log.note_checkpoint()
         try:
             published = await self._publish(account, plan, listed)
@@ -220,14 +221,14 @@ class Upkeep:
         log = account.log
         if log.broken is not None or log.state.closed:
             return None
-        newest = await log.newest_checkpoint()
+        newest = await log.checkpoints.newest()
         if newest != log.base:
             if log.state.head - newest < self._settings.checkpoint_commits:
                 log.note_checkpoint()
                 return None
             await log.open()
             account.notify()
-            if log.broken is not None or log.base != await log.newest_checkpoint():
+            if log.broken is not None or log.base != await log.checkpoints.newest():
                 return None
         if log.state.head == log.base:
             log.note_checkpoint()
