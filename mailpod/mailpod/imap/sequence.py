@@ -55,7 +55,9 @@ def saved(view: View) -> list[range]:
 def _numbers(view: View, first: int | None, last: int | None) -> range:
     exists = view.exists
     if not exists and (first is None or last is None):
-        return range(0)  # "1:*" is how clients ask for everything, in an empty mailbox too
+        # "1:*" is how clients ask for everything, in an empty mailbox too. RFC 9051 §9 seq-number: the server "should"
+        # say BAD to that, as Dovecot does; James does not, and its FetchAllEmptyMailbox wants OK.
+        return range(0)
     low, high = sorted((exists if first is None else first, exists if last is None else last))
     if low < 1 or high > exists:
         raise BadSequence()  # RFC 3501 §9 seq-number: not more than the number of messages

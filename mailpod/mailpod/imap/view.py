@@ -73,7 +73,7 @@ class View:
         self._modseq = self._told = mailbox.highest_modseq  # noted up to there; nothing is owed up to there
         self._keywords = len(mailbox.keywords)
         self._rights = self.access.rights(mailbox)
-        self._introduced = self.enabled.condstore  # HIGHESTMODSEQ was told since CONDSTORE is enabled
+        self._introduced = self.enabled.condstore  # HIGHESTMODSEQ is told, and not as one that is behind
         self._recent: list[tuple[int, int]] = []
         self._recents = 0  # as told
         self._vanished: set[int] = set()
@@ -104,11 +104,6 @@ class View:
     def shown(self) -> str:
         """The mailbox's name as the client knows it."""
         return self.access.shown + self.mailbox.name
-
-    @property
-    def uidnext(self) -> int:
-        """The mailbox's, for SELECT and STATUS."""
-        return self.mailbox.uidnext
 
     @property
     def modseq(self) -> int:
@@ -285,7 +280,7 @@ class View:
         self._collect()
         out = self._tell_expunged() if allow_expunge and self._vanished else []
         fewer = bool(out)
-        self._tell_new(out)
+        out += self._tell_new()
         if fewer and self.recent != self._recents and not self.enabled.rev2:
             self._recents = self.recent
             out.append(b"* %d RECENT\r\n" % self._recents)  # RFC 3501 §7.3.2: whenever the mailbox's size changes
@@ -298,11 +293,16 @@ class View:
         if not owed:
             self._told = self._modseq
         # RFC 7162 §3.1: after the first command that enables CONDSTORE; §6: and while responses are delayed, since the
-        # client may have been told higher ones
+        # client may have been told higher ones, and once they are told
         if self.enabled.condstore and (owed or not self._introduced):
-            self._introduced = True
+            self._introduced = not owed
             out.append(b"* OK [HIGHESTMODSEQ %d] Highest\r\n" % self._told)
         return out
+
+    def poll_new(self) -> list[bytes]:
+        """EXISTS and RECENT, where they are to be told before an EXPUNGE."""
+        self._collect()
+        return self._tell_new()
 
     def settle(self, uids: Iterable[int]) -> None:
         """The client knows the present flags of these messages: they were sent, or follow from its own STORE."""
@@ -360,7 +360,7 @@ class View:
         # RFC 3501 §7.4.1: each number is the one that the message has once those before it are gone
         return [*before, b"".join(b"* %d EXPUNGE\r\n" % (seq - already) for already, seq in enumerate(gone))]
 
-    def _tell_new(self, out: list[bytes]) -> None:
+    def _tell_new(self) -> list[bytes]:
         mailbox, last = self.mailbox, self.last_uid
         if not self._vanished:
             self.uids, self._flags, exists = mailbox.uids, mailbox.flags, mailbox.exists
@@ -370,12 +370,12 @@ class View:
             self.uids = self.uids[: self.exists] + mailbox.uids[bisect_right(mailbox.uids, last) :]
             exists = len(self.uids)
         else:
-            return
+            return []
         if exists == self.exists:
-            return
+            return []
         self.exists = exists
         self._claim(last + 1)
-        out.append(self.sizes())
+        return [self.sizes()]
 
     def _tell_flags(self) -> list[bytes]:
         flagged, self._flagged = sorted(self._flagged), set()

@@ -83,7 +83,9 @@ async def test_vanished_in_place_of_expunge(world: World) -> None:
     assert await client.ok(b"FETCH 1 UID") == [b"* 1 FETCH (UID 1)", b"* OK [HIGHESTMODSEQ %d] Highest" % known], (
         "not during FETCH, and RFC 7162 §6 says so"
     )
-    assert await client.ok(b"NOOP") == [b"* VANISHED 2:3,7"]
+    assert await client.ok(b"NOOP") == [b"* VANISHED 2:3,7", b"* OK [HIGHESTMODSEQ %d] Highest" % account.head], (
+        "as in the example there"
+    )
     assert await old.ok(b"NOOP") == [b"* 2 EXPUNGE", b"* 2 EXPUNGE", b"* 5 EXPUNGE"]
     await account.store_flags(inbox, [4, 5], "add", ["\\Deleted"])
     head = account.head
@@ -160,6 +162,7 @@ async def test_no_modseq_is_told_ahead_of_an_expunge_that_is_owed(world: World) 
     assert await client.ok(b"NOOP") == [
         b"* VANISHED 2",
         b"* 4 FETCH (UID 5 FLAGS (\\Seen) MODSEQ (%d))" % account.head,
+        b"* OK [HIGHESTMODSEQ %d] Highest" % account.head,
     ]
 
 

@@ -16,8 +16,12 @@ async def test_all_items(world: World) -> None:
     answer = [b"* STATUS Sent (MESSAGES 2 RECENT 2 UIDNEXT 3 UIDVALIDITY %d UNSEEN 1)" % validity]
     assert await client.ok(everything) == answer
     assert await client.ok(everything) == answer  # RFC 3501 §6.3.10: \Recent is not lost
+    await client.ok(b"EXAMINE Sent")
+    assert await client.ok(b"STATUS Sent (RECENT)") == [b"* STATUS Sent (RECENT 2)"], "none is counted twice"
     await client.ok(b"SELECT Sent")
-    assert await client.ok(b"STATUS Sent (RECENT)") == [b"* STATUS Sent (RECENT 0)"]
+    assert await client.ok(b"STATUS Sent (RECENT)") == [b"* STATUS Sent (RECENT 2)"], "they have \\Recent here"
+    other = await world.login()
+    assert await other.ok(b"STATUS Sent (RECENT)") == [b"* STATUS Sent (RECENT 0)"], "and nowhere else"
 
 
 async def test_names(world: World) -> None:

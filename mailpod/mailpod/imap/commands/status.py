@@ -46,12 +46,17 @@ def _value(session: Session, mailbox: Mailbox, item: str) -> bytes:
         return b"(%b)" % mailbox.object_id.encode("ascii")
     if item == "APPENDLIMIT":
         return b"%d" % session.services.settings.imap.append_bytes
+    if item == "RECENT":
+        return b"%d" % _recent(session, mailbox)
     return b"%d" % _NUMBERS[item](mailbox)
 
 
-def _recent(mailbox: Mailbox) -> int:
-    """RFC 3501 §6.3.10: STATUS loses no message its \\Recent."""
-    return mailbox.exists - bisect_left(mailbox.uids, mailbox.peek_recent())
+def _recent(session: Session, mailbox: Mailbox) -> int:
+    """RFC 3501 §6.3.10: of the selected mailbox those that have \\Recent in this session, too; none loses it."""
+    view, first = session.selected, mailbox.peek_recent()
+    if view is None or view.mailbox is not mailbox:
+        return mailbox.exists - bisect_left(mailbox.uids, first)
+    return view.recent + mailbox.exists - bisect_left(mailbox.uids, max(first, view.last_uid + 1))
 
 
 def _deleted(mailbox: Mailbox) -> int:
@@ -66,7 +71,6 @@ def _deleted_storage(mailbox: Mailbox) -> int:
 
 _NUMBERS: Final[dict[str, Callable[[Mailbox], int]]] = {
     "MESSAGES": lambda mailbox: mailbox.exists,
-    "RECENT": _recent,
     "UIDNEXT": lambda mailbox: mailbox.uidnext,
     "UIDVALIDITY": lambda mailbox: mailbox.uidvalidity,
     "UNSEEN": lambda mailbox: mailbox.unseen,
