@@ -54,10 +54,9 @@ async def gathered(
     return [found[at] for at in order], {name: [column[at] for at in order] for name, column in columns.items()}
 
 
-async def in_order(search: Search, positions: Sequence[int], criteria: Sequence[SortKey]) -> list[int]:
-    """These positions, sorted. A message whose page is gone is left out."""
-    names = [name for name in dict.fromkeys(key.name for key in criteria) if name != "RELEVANCY"]
-    found, columns = await gathered(search, positions, names)
+async def compared(search: Search, positions: Sequence[int], criteria: Sequence[SortKey]) -> list[int]:
+    """These positions (ascending), sorted. A message whose page is gone is left out."""
+    found, columns = await gathered(search, positions, names_of(criteria))
     if any(key.name == "RELEVANCY" for key in criteria):
         columns["RELEVANCY"] = [-search.relevancy(at) for at in found]  # RFC 6203 §6: the highest first
     order = list(range(len(found)))
@@ -65,3 +64,8 @@ async def in_order(search: Search, positions: Sequence[int], criteria: Sequence[
     for key in reversed(criteria):
         order.sort(key=columns[key.name].__getitem__, reverse=key.reverse)
     return list(map(found.__getitem__, order))
+
+
+def names_of(criteria: Sequence[SortKey]) -> list[str]:
+    """The columns that are to be gathered for these."""
+    return [name for name in dict.fromkeys(key.name for key in criteria) if name != "RELEVANCY"]

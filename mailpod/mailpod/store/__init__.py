@@ -7,6 +7,7 @@ from .incarnations import AccountRef
 from .lifecycle import new_account
 from .mailbox import Changes, Mailbox
 from .message import NewMessage
+from .orders import Order
 from .page import Location, Page
 from .rights import ANYONE, RIGHTS, Access, Guard, Who
 from .searching import Where
@@ -30,6 +31,7 @@ __all__ = [
     "Location",
     "Mailbox",
     "NewMessage",
+    "Order",
     "Page",
     "Store",
     "StoreSettings",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Sequence
 from itertools import islice
 from operator import lt
 from typing import TYPE_CHECKING, Literal
@@ -32,6 +32,7 @@ from .looking import Looks
 from .mailbox import Mailbox
 from .message import NewMessage
 from .ops import Close, Operation
+from .orders import Order
 from .page import Location
 from .rights import Guard, Who
 from .searching import Kept, Narrowed, Resembling, Where
@@ -387,6 +388,14 @@ class Account:
         """What SORT and THREAD compare, as far as it is kept of `uids` (ascending), and the UIDs of which it is not."""
         kept, left = await self._store.searching.sort_keys(self.prefix, mailbox, uids, names)
         return kept, array("I", left)
+
+    def order(self, mailbox: Mailbox, by: Hashable) -> Order | None:
+        """What `keep_order` was given, if that is still in memory: of what is there now, or was."""
+        return self._store.orders.get(self.prefix, mailbox, by)
+
+    def keep_order(self, mailbox: Mailbox, by: Hashable, order: Order) -> None:
+        """Remember how a whole mailbox is sorted."""
+        self._store.orders.put(self.prefix, mailbox, by, order)
 
 
 def _ascending(uids: Sequence[int]) -> Sequence[int]:

@@ -72,7 +72,9 @@ class StoreSettings(BaseModel):
     search_message_bytes: int = Field(
         4 << 20, ge=0, description="a larger message is not indexed: searches always read it"
     )
-    search_cache_bytes: int = Field(32 << 20, ge=0, description="search postings kept in memory")
+    search_cache_bytes: int = Field(
+        32 << 20, ge=0, description="search postings and the orders that SORT found, kept in memory"
+    )
     search_text_bytes: int = Field(64 << 20, ge=0, description="texts of messages kept in memory for searches")
     keywords: int = Field(256, ge=1, description="distinct keywords in one mailbox")
     mailboxes: int = Field(5000, ge=1, description="mailboxes in one account")

@@ -19,6 +19,7 @@ from .incarnations import AccountRef
 from .mailbox import Mailbox
 from .objects import Ambiguous, NotFound, ObjectStore, StorageError, reads_at_once
 from .ops import PageRef
+from .orders import Orders
 from .pace import Pace
 from .page import BadPage, Page, decode_meta, decode_table
 from .searching import Searching
@@ -49,6 +50,7 @@ class Store:
         self.pod = pod
         self.bodies = Bodies(objects, self.settings)
         self.searching = Searching(objects, self.settings)
+        self.orders = Orders(self.settings)
         self._pages: Cache[Page] = Cache(self.settings.page_cache_bytes)
         far = reads_at_once(objects, self.settings.read_ahead) > 1
         self.pages_ahead = self.settings.pages_ahead if far else 0

@@ -129,8 +129,7 @@ def done(session: Session, args: SearchArgs) -> Done:
 
 def found(view: View, args: SearchArgs, name: bytes, positions: Sequence[int]) -> bytes:
     """`* SEARCH 2 3 (MODSEQ n)`, and SORT's (RFC 7162 §3.1.6, §3.1.9)."""
-    numbers = tuple(numbers_of(view, args.uid, positions))
-    line = (b" %d" * len(numbers)) % numbers  # one formatting for all
+    line = wire.numbers(numbers_of(view, args.uid, positions))
     code = b" (MODSEQ %d)" % highest(view, positions) if args.modseq and positions else b""
     return name + line + code + b"\r\n"
 

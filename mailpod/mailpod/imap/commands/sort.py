@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mailpod.imap.commands.search import answer, check_utf8
 from mailpod.imap.messagelimit import check_ordered
-from mailpod.imap.sortkeys import in_order
+from mailpod.imap.sorting import in_order
 
 if TYPE_CHECKING:
     from mailpod.imap.reply import Done
@@ -21,6 +22,6 @@ async def run(session: Session, args: SortArgs) -> Done:
     return await answer(session, args.search, b"* SORT", lambda search: _sorted(session, search, args), args.criteria)
 
 
-async def _sorted(session: Session, search: Search, args: SortArgs) -> list[int]:
+async def _sorted(session: Session, search: Search, args: SortArgs) -> Sequence[int]:
     await check_ordered(session, search, args.search.key)
     return await in_order(search, await search.run(args.search.key), args.criteria)
