@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from mailpod.mime.params import skip_comment, unquote
 from mailpod.mime.wire import NIL, nstring, string
@@ -25,13 +26,25 @@ _TOKENS = re.compile(
     re.DOTALL,
 )
 _END_OF_GROUP = b"(NIL NIL NIL NIL)"
+_REMEMBERED: Final = 1024  # fields: people write to the same few
+_SHORT: Final = 256  # octets of one that is remembered
 
 
 def address_list(values: list[bytes]) -> bytes:
     """Raw values of all fields of one name, as one list on the wire; NIL when there is no address in them."""
+    if len(values) == 1 and len(values[0]) <= _SHORT:
+        return _remembered(values[0])
     # As Dovecot: several From fields are one list, so that none of them is shown for another
-    out = b"".join([b"".join(_addresses(value)) for value in values])
-    return b"(%b)" % out if out else NIL
+    return _listed(b"".join([b"".join(_addresses(value)) for value in values]))
+
+
+@lru_cache(_REMEMBERED)
+def _remembered(value: bytes) -> bytes:
+    return _listed(b"".join(_addresses(value)))
+
+
+def _listed(found: bytes) -> bytes:
+    return b"(%b)" % found if found else NIL
 
 
 def mailboxes(value: bytes) -> list[bytes]:

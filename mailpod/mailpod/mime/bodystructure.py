@@ -5,7 +5,8 @@ from __future__ import annotations
 from mailpod.mime.envelope import envelope
 from mailpod.mime.headers import Fields, unfold
 from mailpod.mime.params import Params, disposition, joined, token
-from mailpod.mime.structure import ENCLOSING, MESSAGE, MULTIPART, Part
+from mailpod.mime.partheader import MESSAGE, MULTIPART, PartHeader
+from mailpod.mime.structure import Part
 from mailpod.mime.wire import NIL, nstring, string
 
 _NO_PARTS = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0 NIL NIL NIL NIL)'
@@ -20,42 +21,54 @@ def bodystructure(part: Part) -> bytes:
 
 def _write(part: Part, out: list[bytes]) -> None:
     # one list for the whole tree: joining at every level would copy the innermost part a hundred times
-    out.append(b"(")
     if part.kind == MULTIPART:
         _write_multipart(part, out)
     else:
         _write_leaf(part, out)
-    out.append(b" %b)" % _common_extension(part.fields))
 
 
 def _write_multipart(part: Part, out: list[bytes]) -> None:
+    out.append(b"(")
     if not part.children:
         out.append(_NO_PARTS)  # the grammar wants one; Dovecot sends this
     for child in part.children:
         _write(child, out)
-    out.append(b" %b %b" % (string(part.subtype), _params(part.params)))
+    header = part.header
+    end = (string(header.subtype), _params(header.params), _common_extension(header.fields))
+    out.append(b" %b %b %b)" % end)
 
 
 def _write_leaf(part: Part, out: list[bytes]) -> None:
-    kind, params = part.type.lower(), joined(part.params)
-    main, sub = part.type, part.subtype
-    if kind == b"text" and b"charset" not in [name.lower() for name, _ in params]:
-        params = [*params, (b"charset", b"us-ascii")]  # RFC 2045 §5.2
-    elif part.kind != MESSAGE and (kind == b"multipart" or (kind == b"message" and sub.lower() in ENCLOSING)):
-        # beyond the limits: these types would promise clients parts or an envelope
-        main, sub = b"application", b"octet-stream"
-    fields = part.fields
+    header = part.header
+    if part.kind != header.kind:
+        before, behind = _around_size(header, beyond=True)
+    else:
+        if header.wire is None:
+            header.wire = _around_size(header)
+        before, behind = header.wire
     size = part.body_end - part.body_start
-    head = (string(main), string(sub), _params(params), _text(fields, b"content-id"))
-    tail = (_text(fields, b"content-description"), _encoding(fields), size)
-    out.append(b"%b %b %b %b %b %b %d" % (head + tail))
     if part.kind == MESSAGE:
         child = part.children[0]
-        out.append(b" %b " % envelope(child.fields))
+        out.append(b"%b%d %b " % (before, size, envelope(child.header.fields)))
         _write(child, out)
-    if part.kind == MESSAGE or kind == b"text":
-        out.append(b" %d" % part.body_lines)
-    out.append(b" " + _text(fields, b"content-md5"))
+        out.append(b" %d%b" % (part.body_lines, behind))
+    elif header.is_text:
+        out.append(b"%b%d %d%b" % (before, size, part.body_lines, behind))
+    else:
+        out.append(b"%b%d%b" % (before, size, behind))
+
+
+def _around_size(header: PartHeader, beyond: bool = False) -> tuple[bytes, bytes]:
+    """What stands before the size of a leaf, and behind its lines. `beyond`: the limits let it be nothing else."""
+    main, sub, params, fields = header.type, header.subtype, joined(header.params), header.fields
+    if header.is_text and b"charset" not in [name.lower() for name, _ in params]:
+        params = [*params, (b"charset", b"us-ascii")]  # RFC 2045 §5.2
+    elif beyond:
+        # these types would promise clients parts or an envelope
+        main, sub = b"application", b"octet-stream"
+    head = (string(main), string(sub), _params(params), _text(fields, b"content-id"))
+    before = b"(%b %b %b %b %b %b " % (*head, _text(fields, b"content-description"), _encoding(fields))
+    return before, b" %b %b)" % (_text(fields, b"content-md5"), _common_extension(fields))
 
 
 def _encoding(fields: Fields) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mailpod.mime.addresses import address_list
 from mailpod.mime.headers import Fields, unfold
-from mailpod.mime.wire import NIL, nstring, string
+from mailpod.mime.wire import NIL, plain, string
 
 
 def envelope(fields: Fields) -> bytes:
@@ -28,7 +28,10 @@ def envelope(fields: Fields) -> bytes:
 def text(fields: Fields, name: bytes) -> bytes:
     """An unstructured field as nstring; of several the last counts, as in Dovecot."""
     values = fields.get(name)
-    return nstring(unfold(values[-1])) if values else NIL
+    if not values:
+        return NIL
+    value = values[-1].strip(b" \t\r")
+    return plain(value) or string(unfold(value))
 
 
 def addresses(fields: Fields, name: bytes) -> bytes:

@@ -7,7 +7,8 @@ field and does not end the header, as in Dovecot.
 from __future__ import annotations
 
 import re
-from typing import TypeAlias
+from functools import lru_cache
+from typing import Final, TypeAlias
 
 CACHED_FIELDS: frozenset[bytes] = frozenset(
     b"""date from sender reply-to to cc bcc subject message-id in-reply-to references content-type
@@ -23,6 +24,8 @@ _BLANK_LINE = re.compile(rb"\n\r?\n")
 _FIELD_END = re.compile(rb"\n(?![ \t])")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _NAME = re.compile(rb"[^\x00-\x20:]+")
+_REMEMBERED: Final = 2048  # names as they are written: nearly all mail has the same few
+_LONG_NAME: Final = 64  # octets; such a name is not remembered
 _NUL_IN_RAW = b"\x80"  # one octet for one, so that sizes stay; Dovecot's choice for NULs in literals
 
 
@@ -43,7 +46,8 @@ def clean(raw: bytes) -> bytes:
 
 def split_lines(raw: bytes) -> list[bytes]:
     """The fields of a header block as raw lines without their last LF, folds kept; the blank line is dropped."""
-    lines = _FIELD_END.split(raw)
+    folded = b"\n " in raw or b"\n\t" in raw
+    lines = _FIELD_END.split(raw) if folded else raw.split(b"\n")
     while lines and lines[-1] in (b"", b"\r"):
         lines.pop()
     return lines
@@ -61,23 +65,34 @@ def parse_fields(raw: bytes) -> Fields:
     return parse_lines(split_lines(raw))[0]
 
 
-def parse_lines(lines: list[bytes]) -> tuple[Fields, list[bytes]]:
-    """The fields of raw lines, and of these lines those of CACHED_FIELDS."""
+def parse_lines(lines: list[bytes]) -> tuple[Fields, list[bytes], list[bytes]]:
+    """The fields of raw lines, of these lines those of CACHED_FIELDS, and the names of the other fields."""
     fields: Fields = {}
     kept = []
+    others = []
     for line in lines:
-        name, colon, value = line.partition(b":")
+        written, colon, value = line.partition(b":")
         if colon:
-            name = name.lower()
-            if name[-1:] in b" \t":
-                name = name.rstrip(b" \t")
+            name, is_kept, is_named = (_known_name if len(written) < _LONG_NAME else _read_name)(written)
+            if is_kept:
+                kept.append(line)
             if name in fields:
                 fields[name].append(value)
             else:
                 fields[name] = [value]
-            if name in CACHED_FIELDS:
-                kept.append(line)
-    return fields, kept
+                if is_named:
+                    others.append(name)
+    return fields, kept, others
+
+
+def _read_name(written: bytes) -> tuple[bytes, bool, bool]:
+    """What stands before a colon: the name in lower case; whether it is one of CACHED_FIELDS, or is to be named."""
+    name = written.lower().rstrip(b" \t")
+    kept = name in CACHED_FIELDS
+    return name, kept, not kept and _NAME.fullmatch(name) is not None
+
+
+_known_name = lru_cache(_REMEMBERED)(_read_name)
 
 
 def unfold(value: bytes) -> bytes:
@@ -91,13 +106,12 @@ def unfold(value: bytes) -> bytes:
     return value.replace(b"\r", b" ") if b"\r" in value else value
 
 
-def cached(fields: Fields, lines: list[bytes]) -> tuple[bytes, bytes]:
-    """From what parse_lines gave of a header: CACHED_FIELDS as they are kept, and the names of the other fields."""
+def kept_block(lines: list[bytes]) -> bytes:
+    """Raw lines of CACHED_FIELDS as they are kept."""
+    if not lines:
+        return b""
     kept = b"\n".join(lines)
-    if lines and not kept.endswith(b"\r"):
-        kept += b"\r"
-    others = b" ".join([name for name in fields if name not in CACHED_FIELDS and _NAME.fullmatch(name)])
-    return clean(kept + b"\n" if lines else b""), others
+    return clean(kept + (b"\n" if kept.endswith(b"\r") else b"\r\n"))
 
 
 def field_values(fields: bytes, name: bytes) -> list[bytes]:

@@ -10,8 +10,8 @@ import msgspec
 
 from mailpod.mime.bodystructure import bodystructure
 from mailpod.mime.envelope import envelope
-from mailpod.mime.headers import CACHED_FIELDS, cached
-from mailpod.mime.structure import LEAF, Part, parse
+from mailpod.mime.headers import CACHED_FIELDS, kept_block
+from mailpod.mime.structure import parse
 
 __all__ = ["CACHED_FIELDS", "Scan", "scan"]
 
@@ -36,23 +36,15 @@ class Scan(msgspec.Struct, frozen=True):
 
 def scan(data: bytes) -> Scan:
     """The index record's share of a message. Never raises."""
-    root = parse(data)
-    fields, names = cached(root.fields, root.cached)
+    parts = parse(data)
+    root = parts[0]
+    header = root.header
     return Scan(
-        header_size=root.body_start,
-        envelope=envelope(root.fields),
-        bodystructure=bodystructure(root),
-        fields=fields,
-        names=names,
-        parts=() if root.kind == LEAF else _flatten(root),
+        root.body_start,
+        envelope(header.fields),
+        bodystructure(root),
+        kept_block(header.kept),
+        b" ".join(header.others),
+        # one leaf that is the whole message is not told
+        tuple([number for part in parts for number in part.row]) if root.kind else (),
     )
-
-
-def _flatten(root: Part) -> tuple[int, ...]:
-    flat: list[int] = []
-    waiting = [root]
-    while waiting:
-        part = waiting.pop()
-        flat += part.row
-        waiting.extend(reversed(part.children))
-    return tuple(flat)

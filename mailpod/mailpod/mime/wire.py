@@ -15,14 +15,19 @@ _QUOTED_MAX = 1000  # octets; a longer string goes as a literal, since lines of 
 _REPLACEMENT = b"\xef\xbf\xbd"  # U+FFFD, what Dovecot puts for a NUL in a header
 
 
+def plain(value: bytes) -> bytes | None:
+    """`value` between quotes, as most strings are sent; None where it has to be changed or go as a literal."""
+    return b'"%b"' % value if _PLAIN.fullmatch(value) and len(value) < _QUOTED_MAX else None
+
+
 def string(value: bytes) -> bytes:
     """`value` as a quoted string, or as a literal where a quoted string cannot hold it."""
-    if len(value) < _QUOTED_MAX:
-        if _PLAIN.fullmatch(value):
-            return b'"%b"' % value
-        # RFC 3501 §9: quoted-specials are the only TEXT-CHARs that need the backslash
-        if value.isascii() and not (b"\0" in value or b"\r" in value or b"\n" in value):
-            return b'"%b"' % _ESCAPED.sub(rb"\\\1", value)
+    found = plain(value)
+    if found is not None:
+        return found
+    # RFC 3501 §9: quoted-specials are the only TEXT-CHARs that need the backslash
+    if len(value) < _QUOTED_MAX and value.isascii() and not (b"\0" in value or b"\r" in value or b"\n" in value):
+        return b'"%b"' % _ESCAPED.sub(rb"\\\1", value)
     if b"\0" in value:
         value = value.replace(b"\0", _REPLACEMENT)
     return b"{%d}\r\n%b" % (len(value), value)
