@@ -222,7 +222,7 @@ class Log:
                 return False
             await self._check_in_use()
         self._apply(header, header_bytes)
-        if not ours:
+        if not ours and self._before is None:  # what an opening reads may be years old
             self.turns.foreign()
         return True
 

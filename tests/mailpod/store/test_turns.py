@@ -94,6 +94,19 @@ async def test_who_opens_what_a_busy_pod_writes_is_not_outrun_by_it() -> None:
         await busy.committer.idle()
 
 
+async def test_who_has_just_opened_an_account_does_not_wait_for_others_that_may_be_long_gone() -> None:
+    world = await make_world()
+    first = await world.pod().open(world.ref)
+    await first.append("INBOX", [NewMessage(mail())])
+    second = await world.pod().open(world.ref)
+    before = world.clock.time
+    await second.append("INBOX", [NewMessage(mail())])
+    assert world.clock.time == before
+    await first.refresh()
+    await first.append("INBOX", [NewMessage(mail())])
+    assert world.clock.time > before, "of one who writes now it waits for its turn"
+
+
 async def test_who_loses_every_race_until_its_deadline_is_told_so() -> None:
     world = await make_world()
     winner = await world.pod().open(world.ref)
