@@ -123,28 +123,42 @@ class Columns:
             self.keywords.append(flag)
         return known
 
-    def add(self, seq: int, uid: int, flags: int, size: int, home: int) -> None:
-        """A message arrives; its metadata is added by add_record or add_pages."""
-        self.uids.append(uid)
-        self.flags.append(flags)
-        self.modseqs.append(seq)
-        self.sizes.append(min(size, 0xFFFFFFFF))
-        self.homes.append(home)
-        self.ledger.enter(home, self.sizes[-1])
-        self.bytes += size
-        self.unseen += SEEN not in self.flag_sets[flags]
-        self.uidnext = uid + 1
+    def add(
+        self, seq: int, uids: Sequence[int], flags: Sequence[int], sizes: Sequence[int], homes: Sequence[int]
+    ) -> None:
+        """Messages arrive, one at least; their metadata is added by add_records or add_pages."""
+        kept = [min(size, 0xFFFFFFFF) for size in sizes]
+        self.uids.extend(uids)
+        self.flags.extend(flags)
+        self.modseqs.extend([seq] * len(uids))
+        self.sizes.extend(kept)
+        self.homes.extend(homes)
+        if homes.count(homes[0]) == len(homes):
+            self.ledger.enter(homes[0], sum(kept), len(kept))
+        else:
+            for home, size in zip(homes, kept, strict=True):
+                self.ledger.enter(home, size)
+        self.bytes += sum(sizes)
+        self.unseen += sum(flags.count(index) for index in set(flags) if SEEN not in self.flag_sets[index])
+        self.uidnext = uids[-1] + 1
         self.highest_modseq = seq
 
-    def add_record(self, uid: int, record: Record, *, key: str, offset: int, email_id: str) -> None:
+    def add_records(
+        self,
+        uids: Sequence[int],
+        records: Sequence[Record],
+        places: Sequence[tuple[str, int]],
+        email_ids: Sequence[bytes],
+    ) -> None:
+        """`places` are the objects that hold the bytes, and the offsets in them."""
         tail = self.segments[-1] if self.segments else None
         page = tail.page if tail is not None and tail.ref is None and not tail.sealed else None
         if tail is None or page is None:
             page = Page()
-            tail = Segment(uid, uid, page=page)
+            tail = Segment(uids[0], uids[-1], page=page)
             self.segments.append(tail)
-        tail.last = uid
-        page.append(uid, record, key=key, offset=offset, email_id=email_id.encode())
+        tail.last = uids[-1]
+        page.extend(uids, records, places, email_ids)
 
     def add_pages(self, refs: Iterable[PageRef]) -> None:
         self.segments.extend(Segment(ref.first, ref.last, ref) for ref in refs)

@@ -52,13 +52,13 @@ class Homes:
     def key(self, number: int) -> str:
         return self._keys[number] if number >= FIRST_PACK else f"log/{number:020d}"
 
-    def enter(self, number: int, size: int) -> None:
-        """A message of `size` octets has its bytes there."""
+    def enter(self, number: int, size: int, messages: int = 1) -> None:
+        """Messages, together of `size` octets, have their bytes there."""
         held = self._held.get(number)
         if held is None:
-            self._held[number] = [1, size]
+            self._held[number] = [messages, size]
         else:
-            held[0] += 1
+            held[0] += messages
             held[1] += size
 
     def leave(self, number: int, size: int) -> None:

@@ -134,28 +134,35 @@ class Page:
         at = bisect_left(self.uids, uid)
         return at if at < len(self.uids) and self.uids[at] == uid else -1
 
-    def append(self, uid: int, record: Record, *, key: str, offset: int, email_id: bytes) -> None:
-        """Add a message; its UID is above all others."""
-        self.uids.append(uid)
-        self.dates.append(record.date)
-        self.zones.append(record.zone)
-        self.saved.append(record.saved)
-        self.sizes.append(record.size)
-        self.header_sizes.append(record.hs)
-        self.envelopes.append(record.env.encode("latin-1"))
-        self.structures.append(record.bs.encode("latin-1"))
-        self.fields.append(record.hdr.encode("latin-1"))
-        self.names.append(record.other.encode("latin-1"))
-        self.parts.append(record.parts)
-        self.email_ids.append(email_id)
-        self._locate(key, offset, record.loc[2], bytes.fromhex(record.sum))
-        self.weight += 600 + len(record.env) + len(record.bs) + len(record.hdr) + len(record.other)
-
-    def _locate(self, key: str, offset: int, length: int, digest: bytes) -> None:
-        self._key_of.append(self._key(key))
-        self._offsets.append(offset)
-        self._lengths.append(length)
-        self._checksums += digest
+    def extend(
+        self,
+        uids: Sequence[int],
+        records: Sequence[Record],
+        places: Sequence[tuple[str, int]],
+        email_ids: Sequence[bytes],
+    ) -> None:
+        """Add messages; their UIDs ascend, above all others. `places`: keys and offsets of their bytes."""
+        self.uids.extend(uids)
+        self.dates.extend([record.date for record in records])
+        self.zones.extend([record.zone for record in records])
+        self.saved.extend([record.saved for record in records])
+        self.sizes.extend([record.size for record in records])
+        self.header_sizes.extend([record.hs for record in records])
+        texts = (
+            [record.env.encode("latin-1") for record in records],
+            [record.bs.encode("latin-1") for record in records],
+            [record.hdr.encode("latin-1") for record in records],
+            [record.other.encode("latin-1") for record in records],
+        )
+        for column, more in zip((self.envelopes, self.structures, self.fields, self.names), texts, strict=True):
+            column.extend(more)
+        self.parts.extend([record.parts for record in records])
+        self.email_ids.extend(email_ids)
+        self._key_of.extend([self._key(key) for key, _ in places])
+        self._offsets.extend([offset for _, offset in places])
+        self._lengths.extend([record.loc[2] for record in records])
+        self._checksums += bytes.fromhex("".join([record.sum for record in records]))
+        self.weight += 600 * len(uids) + sum(sum(map(len, more)) for more in texts)
 
     def take(self, other: Page, rows: Sequence[int], *, shift: int = 0, saved: int | None = None) -> None:
         """Add rows of another page; `shift` moves their UIDs, `saved` replaces their SAVEDATE."""

@@ -6,8 +6,10 @@ on the result of the one before.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from operator import ge
+from typing import Any, Final, cast
 from unicodedata import normalize
 
 from . import ops
@@ -75,11 +77,15 @@ class State:
             raise Inconsistent(f"commit {commit.seq} after close")
         self.head, self.head_id, self.head_at = commit.seq, commit.id, commit.at
         context = _Context(commit, header_bytes)
-        for index, op in enumerate(commit.ops):
-            context.index = index
-            if type(op) not in _OF_MESSAGES:
-                self.shaped = commit.seq
-            _APPLY[type(op)](self, op, context)
+        for box, run in groupby(commit.ops, _appended_to):
+            if box is not None:
+                _append(self, cast(list[ops.Append], list(run)), context)
+                continue
+            for op in run:
+                if type(op) not in _OF_MESSAGES:
+                    self.shaped = commit.seq
+                _APPLY[type(op)](self, op, context)
+                context.index += 1
         self._forget_deliveries(commit.at // 86400)
 
     def _forget_deliveries(self, today: int) -> None:
@@ -140,9 +146,9 @@ class _Context:
         self.index = 0
         self.key = f"log/{commit.seq:020d}"
 
-    def object_id(self, letter: str, item: int = 0) -> str:
+    def object_id(self, letter: str) -> str:
         """RFC 8474 §4: unique in the account, never used again."""
-        return f"{letter}{self.commit.id}-{self.index:x}" + (f"-{item:x}" if item else "")
+        return f"{letter}{self.commit.id}-{self.index:x}"
 
 
 def _open(state: State, op: ops.Open, context: _Context) -> None:
@@ -202,20 +208,36 @@ def _annotate(state: State, op: ops.Annotate, context: _Context) -> None:
         box.highest_modseq = context.commit.seq
 
 
-def _append(state: State, op: ops.Append, context: _Context) -> None:
-    box = state.box(op.box)
-    _fresh(box, op.uid)
-    box.add(context.commit.seq, op.uid, box.flag_set(op.flags), op.rec.size, _home(state, op.rec.loc[0], context))
-    _record(box, op.uid, op.rec, context, 0)
-    if op.did:
-        state.deliveries.setdefault(context.commit.at // 86400, set()).add(bytes.fromhex(op.did))
+def _appended_to(op: ops.Operation) -> int | None:
+    return op.box if isinstance(op, ops.Append) else None
 
 
-def _record(box: Mailbox, uid: int, record: ops.Record, context: _Context, item: int) -> None:
-    key, offset, _ = record.loc
-    if not key:
-        key, offset = context.key, context.header_bytes + offset
-    box.add_record(uid, record, key=key, offset=offset, email_id=record.eid or context.object_id("M", item))
+def _append(state: State, run: Sequence[ops.Append], context: _Context) -> None:
+    """One after the other, all to one mailbox."""
+    box = state.box(run[0].box)
+    uids, records = [op.uid for op in run], [op.rec for op in run]
+    _fresh(box, uids[0])
+    if any(map(ge, uids, uids[1:])):
+        raise Inconsistent(f"UIDs of mailbox {box.id} that do not ascend")
+    sets = {flags: box.flag_set(flags) for flags in dict.fromkeys([op.flags for op in run])}
+    homes = [_home(state, record.loc[0], context) for record in records]
+    box.add(context.commit.seq, uids, [sets[op.flags] for op in run], [record.size for record in records], homes)
+    _add_records(box, uids, records, context, [f"{context.index + item:x}" for item in range(len(run))])
+    context.index += len(run)
+    delivered = [bytes.fromhex(op.did) for op in run if op.did]
+    if delivered:
+        state.deliveries.setdefault(context.commit.at // 86400, set()).update(delivered)
+
+
+def _add_records(
+    box: Mailbox, uids: Sequence[int], records: Sequence[ops.Record], context: _Context, items: Sequence[str]
+) -> None:
+    """`items` end the EMAILIDs of those that have none yet (RFC 8474 §5.1)."""
+    here, first = context.key, context.header_bytes
+    places = [(key, offset) if key else (here, first + offset) for key, offset, _ in [each.loc for each in records]]
+    start = f"M{context.commit.id}-"
+    emails = [(record.eid or start + item).encode() for record, item in zip(records, items, strict=True)]
+    box.add_records(uids, records, places, emails)
 
 
 def _home(state: State, key: str, context: _Context) -> int:
@@ -246,11 +268,13 @@ def _copy(state: State, op: ops.Copy, context: _Context) -> None:
     if min(positions, default=0) < 0:
         raise Inconsistent("copy of a message that is not there")
     sets = {index: target.flag_set(source.flag_sets[index]) for index in {source.flags[at] for at in positions}}
-    details = [(sets[source.flags[at]], source.sizes[at], source.homes[at]) for at in positions]
-    for offset, (flags, size, home) in enumerate(details):
-        target.add(context.commit.seq, op.first + offset, flags, size, home)
-    for item, record in enumerate(op.recs):
-        _record(target, op.first + item, record, context, item)
+    if positions:
+        details = [(sets[source.flags[at]], source.sizes[at], source.homes[at]) for at in positions]
+        new = range(op.first, op.first + len(positions))
+        target.add(context.commit.seq, new, *zip(*details, strict=True))
+    if op.recs:
+        items = [f"{context.index:x}" + (f"-{item:x}" if item else "") for item in range(len(op.recs))]
+        _add_records(target, range(op.first, op.first + len(op.recs)), op.recs, context, items)
     target.add_pages(op.pages)
     if op.move:
         source.expunge(context.commit.seq, uids)
@@ -298,7 +322,6 @@ _APPLY: dict[type, Callable[[State, Any, _Context], None]] = {
     ops.Subscribe: _subscribe,
     ops.Unsubscribe: _unsubscribe,
     ops.Annotate: _annotate,
-    ops.Append: _append,
     ops.Flags: _flags,
     ops.Expunge: _expunge,
     ops.Copy: _copy,

@@ -38,7 +38,7 @@ def page_of(messages: list[Record]) -> Page:
 
 def add(page: Page, messages: list[Record]) -> None:
     for uid, record in enumerate(messages, len(page) + 1):
-        page.append(uid, record, key=f"log/{uid % 3}", offset=uid, email_id=b"M%d" % uid)
+        page.extend([uid], [record], [(f"log/{uid % 3}", uid)], [b"M%d" % uid])
 
 
 def rows(page: Page) -> list[tuple[object, ...]]:
