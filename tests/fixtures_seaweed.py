@@ -130,7 +130,8 @@ class Seaweed:
             "server", "-dir=data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-filer", "-s3",
             "-s3.config=s3.json", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false",
             "-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock",
-            "-volume.max=500", "-master.volumeSizeLimitMB=1024", "-volume.preStopSeconds=0", *ports,
+            "-volume.max=500", "-master.volumeSizeLimitMB=1024", "-volume.preStopSeconds=0",
+            "-master.electionTimeout=1s", *ports,  # started again, it waits so long for other masters, or twice
         ]  # fmt: skip
 
     def _wait(self) -> None:

@@ -23,7 +23,6 @@ from tests.fixtures_seaweed import _die_with_parent
 from tests.harness.need import missing
 from tests.harness.ports import free_port
 
-VERSITYGW = binaries.Part("versitygw", "1.8.0", ("versitygw",), "github.com/versity/versitygw/cmd/versitygw")
 _READY = 60.0  # seconds; it takes one
 
 
@@ -113,10 +112,10 @@ class Versity:
 @pytest.fixture(scope="session")
 def versity(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Versity]:
     """Skips, naming it, where there is no Go to build it with."""
-    lacking = binaries.missing((VERSITYGW,))
+    lacking = binaries.missing((binaries.VERSITYGW,))
     if lacking:
         missing(f"versitygw, to be built with {lacking[0].partition(',')[0]}")
-    server = Versity(tmp_path_factory.mktemp("versitygw"), binaries.build((VERSITYGW,))["versitygw"])
+    server = Versity(tmp_path_factory.mktemp("versitygw"), binaries.build((binaries.VERSITYGW,))["versitygw"])
     try:
         yield server.start()
     finally:

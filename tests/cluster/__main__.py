@@ -43,9 +43,14 @@ def _build(options: argparse.Namespace) -> None:
     if options.install:
         _install()
     need.check(binaries.missing(), need.images(), need.node())
+    if options.all:
+        binaries.build((binaries.VERSITYGW,))
     programs = binaries.build()
     images.base()
     images.pause(programs["pause"])
+    if options.all:
+        for image in images.ALL:
+            images.build(image)
     print(f"{len(programs)} programs and the base image are in {home()}")
 
 
@@ -120,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
 
     build = add("build", _build, "build the programs and the base image, once", named=False)
     build.add_argument("--install", action="store_true", help="install Debian's packages that are missing")
+    build.add_argument("--all", action="store_true", help="the images and test-slow's S3 server, too: for .ci/run")
     load = add("images", _images, "build the project's images, and print their sizes")
     load.add_argument("--load", action="store_true", help="into the running cluster too")
     add("up", _up, "start the cluster with the images loaded, building what is not there")

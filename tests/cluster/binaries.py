@@ -74,6 +74,9 @@ HELM = Part(
     ldflags=f"-s -w -X helm.sh/helm/v4/internal/version.version=v{versions.HELM}",
 )
 
+VERSITYGW = Part("versitygw", "1.8.0", ("versitygw",), "github.com/versity/versitygw/cmd/versitygw")
+"""No part of the cluster: the S3 server of `tests/fixtures_versitygw.py`."""
+
 CONTROL_PLANE = (KUBERNETES, ETCD)
 """What `tests/apiserver` needs."""
 ALL = (KUBERNETES, ETCD, PAUSE, COREDNS, HELM)
