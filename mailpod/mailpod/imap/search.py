@@ -67,6 +67,7 @@ Positions = Sequence[int]
 _T = TypeVar("_T")
 _HEADER: Final = Section(b"", (), "HEADER")
 _MESSAGES: Final = 16  # read between two pauses
+_SPARSE: Final = 8  # of fewer messages, one in so many, each is looked up
 
 
 def cost(key: SearchKey) -> int:
@@ -180,7 +181,7 @@ class Search:
                 return await self._by_page(date_test(key), open_)
             case Header(name, value):
                 if (test := header_test(key)) is not None:
-                    return await self._by_page(test, open_)
+                    return await (self._by_field(key, test, open_) if value else self._by_page(test, open_))
                 return await self._by_text(Needle(value), "header", open_, name)
             case Body(value):
                 return await self._by_text(Needle(value), "body", open_)
@@ -221,6 +222,28 @@ class Search:
             out += compress(positions, test(page, rows))
         return out
 
+    async def _by_field(self, key: Header, test: Test, open_: Positions) -> Positions:
+        """A header field that pages keep; what was found out before is not compared again."""
+        view, mapped = self._view, Needle(key.value).mapped
+        known = remembered(view.mailbox, ("field", key.name), mapped)
+        uids = BitMap(self.uids(open_))
+        if unknown := uids - known.asked:
+            narrowed = await view.account.in_field(view.mailbox, key.name, mapped, array("I", unknown))
+            known.asked.update(unknown - narrowed.left)
+            known.found.update(narrowed.found)
+            async for page, rows, positions in self.pages(self._positions(narrowed.left)):
+                read = list(map(view.uids.__getitem__, positions))
+                known.asked.update(read)
+                known.found.update(compress(read, test(page, rows)))
+        return self._positions(uids & known.found)
+
+    def _positions(self, uids: BitMap) -> Positions:
+        """Of messages that the view has."""
+        view = self._view
+        if len(uids) * _SPARSE < view.exists:
+            return [view.seq_of(uid) - 1 for uid in uids]
+        return list(compress(range(view.exists), map(uids.__contains__, view.uids[: view.exists])))
+
     async def _by_text(self, needle: Needle, where: Where, open_: Positions, name: bytes = b"") -> Positions:
         """BODY, TEXT, and a header field `name` that pages do not keep; what was found out before is not read again."""
         view = self._view
@@ -230,7 +253,7 @@ class Search:
             narrowed = await view.account.narrow(view.mailbox, needle.mapped, array("I", unknown), where)
             known.asked.update(unknown - narrowed.left)
             known.found.update(narrowed.found)
-            positions = [view.seq_of(uid) - 1 for uid in narrowed.left]
+            positions = self._positions(narrowed.left)
             if name:
                 read = self.read_headers(lambda raw: needle.in_fields(raw, name), name, positions)
             else:
@@ -242,7 +265,7 @@ class Search:
                     known.asked.add(uid)
                     if holds:
                         known.found.add(uid)
-        return [view.seq_of(uid) - 1 for uid in uids & known.found]
+        return self._positions(uids & known.found)
 
     async def read_headers(
         self, judge: Callable[[bytes], _T], name: bytes, open_: Positions

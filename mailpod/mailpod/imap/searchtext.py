@@ -11,16 +11,13 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Final
 
-from mailpod.mime.addresses import mailboxes
 from mailpod.mime.collation import casemap
+from mailpod.mime.fieldtexts import field_texts, in_pieces
 from mailpod.mime.headers import field_values, parse_fields
-from mailpod.mime.text import decode_header, decoded_text
+from mailpod.mime.text import decoded_text
 
 # Lower-case signs that text may read otherwise than its octets do: encodings, and charsets that are not ASCII below 128
 _DISGUISES: Final = (b"=?", b"base64", b"quoted-printable", b"\x1b", b"utf-7", b"utf7", b"hz-gb", b"\0")
-# An address that is not written in one piece has one of these
-_PIECES: Final = (b" @", b"\t@", b")@", b'"@', b"@ ", b"@\t", b"@(")
-_ADDRESSES: Final = frozenset((b"from", b"to", b"cc", b"bcc"))
 
 
 class Needle:
@@ -67,11 +64,7 @@ class Needle:
         ]
 
     def _in_values(self, values: Sequence[bytes], name: bytes) -> bool:
-        if any(self.in_text(decode_header(value)) for value in values):
-            return True
-        # RFC 3501 §6.4.4: FROM and the like look at the ENVELOPE, where addresses have no comments in them
-        odd = [value for value in values if _in_pieces(value)] if name in _ADDRESSES else ()
-        return any(self.in_text(found.decode("utf-8", "replace")) for value in odd for found in mailboxes(value))
+        return any(self._mapped in text for text in field_texts(values, name))
 
     def in_message(self, data: bytes, parts: Sequence[int], header_size: int, headers: bool) -> bool:
         """SEARCH TEXT (`headers`) and BODY."""
@@ -88,11 +81,7 @@ def encoded_fields(column: Sequence[bytes]) -> list[bool]:
 
 
 def _encoded(raw: bytes) -> bool:
-    return b"=?" in raw or not raw.isascii() or b"\x1b" in raw or _in_pieces(raw)
-
-
-def _in_pieces(raw: bytes) -> bool:
-    return any(sign in raw for sign in _PIECES)
+    return b"=?" in raw or not raw.isascii() or b"\x1b" in raw or in_pieces(raw)
 
 
 def _rows_with(word: bytes, column: Sequence[bytes]) -> Iterator[int]:

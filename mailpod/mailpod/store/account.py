@@ -376,6 +376,12 @@ class Account:
         with self._store.pace:
             return await self._store.searching.narrow(self.prefix, mailbox, text, uids, where)
 
+    async def in_field(self, mailbox: Mailbox, name: bytes, text: str, uids: Sequence[int]) -> Narrowed:
+        """Which of `uids` (ascending) hold `text`, mapped, in a header field (lower case), and which must be read."""
+        self._store.index_if_due(self, mailbox)
+        with self._store.pace:
+            return await self._store.searching.in_field(self.prefix, mailbox, name, text, uids)
+
     async def resembling(self, mailbox: Mailbox, likeness: Likeness, uids: Sequence[int], where: Where) -> Resembling:
         """How like `uids` (ascending) are to a string there, and which must be read for it."""
         self._store.index_if_due(self, mailbox)

@@ -19,6 +19,7 @@ from ..errors import Damaged, Expunged
 from ..logs import event
 from ..mime.collation import casemap
 from ..mime.text import decoded_text
+from .fieldcolumns import row_of
 from .mailbox import Mailbox
 from .objects import NotFound
 from .ops import PageRef
@@ -47,6 +48,7 @@ class _Text:
     parts: Sequence[int]
     header_size: int
     keys: Keys
+    fields: bytes
 
     def indexed(self) -> _Indexed | None:
         """None where the message must always be read."""
@@ -136,7 +138,7 @@ def _turns(page: Page, rows: Sequence[int], most: int) -> Iterator[Sequence[int]
 def _take(builder: Builder, texts: Sequence[_Text]) -> None:
     for text in texts:
         body, header, packed = text.indexed() or (None, (), b"")
-        builder.add(text.uid, body, header, packed, text.keys)
+        builder.add(text.uid, body, header, packed, text.keys, row_of(text.fields))
 
 
 async def _in_turns(store: Store, steps: Iterator[Made | None]) -> Made:
@@ -156,7 +158,8 @@ async def _read(store: Store, account: Account, page: Page, rows: Sequence[int])
             data = await _body(store, account, at)
         except Expunged:
             continue
-        out.append(_Text(page.uids[row], data, page.parts[row], page.header_sizes[row], keys_of(page, row)))
+        keys, fields = keys_of(page, row), page.fields[row]
+        out.append(_Text(page.uids[row], data, page.parts[row], page.header_sizes[row], keys, fields))
     return out
 
 

@@ -29,7 +29,7 @@ from pyroaring import BitMap
 
 from ..mime.collation import casemap
 from ..mime.folding import fold
-from . import texts
+from . import fieldcolumns, texts
 from .ops import PageRef
 from .page import BadPage, Location, little, seal, unlittle, unseal
 from .sortkeys import Keys, join_keys, pack_keys
@@ -73,6 +73,7 @@ class _Terms(msgspec.Struct):
     sums: bytes
     texts: bytes = b""
     keys: bytes = b""
+    fields: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,8 @@ class Terms:
     """What is kept in memory of a segment. `ends` are offsets in the page of postings; a block begins at the last.
 
     `texts` are offsets likewise in the page of texts, one a row; only those of `always` have no octets there.
-    `keys` are what SORT and THREAD compare (sortkeys.py), packed, or nothing.
+    `keys` are what SORT and THREAD compare (sortkeys.py), packed, or nothing. `fields` are offsets in the page of
+    postings again, behind the blocks: where columns of header fields (fieldcolumns.py) end, if there are any.
     """
 
     uids: array[int]
@@ -91,6 +93,7 @@ class Terms:
     sums: array[int]
     texts: array[int]
     keys: bytes
+    fields: array[int]
 
     @property
     def weight(self) -> int:
@@ -104,6 +107,11 @@ class Terms:
     def place(self, block: int) -> tuple[int, int]:
         """Range of octets in the page of postings."""
         return (self.ends[block - 1] if block else len(HEADER)), self.ends[block]
+
+    def field_place(self, field: int) -> tuple[int, int]:
+        """The range of a column, likewise."""
+        blocks_end = self.ends[-1] if self.ends else len(HEADER)
+        return (self.fields[field - 1] if field else blocks_end), self.fields[field]
 
     def text(self, key: str, row: int) -> Location:
         """Where the frame of a row is, in the page of texts `key`."""
@@ -157,6 +165,7 @@ class Builder:
         self._always: list[int] = []
         self._texts = [texts.HEADER]
         self._keys: list[Keys] = []
+        self._fields: list[tuple[bytes, ...]] = []
         marks = ("", IN_HEADER, FOLDED)
         self._rows = {mark: _rows_by_text() for mark in marks}
 
@@ -170,15 +179,19 @@ class Builder:
         header: Iterable[str] = (),
         text: bytes = b"",
         keys: Keys | None = None,
+        fields: tuple[bytes, ...] = (),
     ) -> None:
         """A message: the words of its text, and those of its own header; None where not known. UIDs ascend.
 
-        `text` is its frame (texts.py); where one message is without `keys`, the segment is.
+        `text` is its frame (texts.py); where one message is without `keys`, or `fields` (fieldcolumns.py), the segment
+        is.
         """
         header = set(header)
         row = len(self._uids)
         if keys is not None:
             self._keys.append(keys)
+        if fields:
+            self._fields.append(fields)
         self._uids.append(uid)
         self._texts.append(text)
         if body is None:
@@ -202,7 +215,8 @@ class Builder:
         entries = ((gram_key(trigram), _pack_rows(BitMap(found.pop(trigram)))) for trigram in ascending(found))
         ends = array("I", accumulate(map(len, self._texts)))[1:]
         keys = pack_keys(self._keys) if len(self._keys) == len(self._uids) else b""
-        yield from _write(_Rows(self._uids, self._always, ends, keys), entries, b"".join(self._texts))
+        fields = fieldcolumns.pack(self._fields) if len(self._fields) == len(self._uids) else []
+        yield from _write(_Rows(self._uids, self._always, ends, keys, fields), entries, b"".join(self._texts))
 
 
 def _rows_by_text() -> defaultdict[str, array[int]]:
@@ -238,7 +252,9 @@ def joined(one: Made, two: Made) -> Iterator[Made | None]:
     behind = len(one.texts) - len(texts.HEADER)
     ends = first.texts + array("I", [behind + end for end in second.texts])
     keys = join_keys((first.keys, shift), (second.keys, len(second.uids)))
-    rows = _Rows(first.uids + second.uids, always, ends, keys)
+    columns = zip(_fields(first, one.postings), _fields(second, two.postings), strict=False)
+    fields = [fieldcolumns.joined(*each) for each in columns]
+    rows = _Rows(first.uids + second.uids, always, ends, keys, fields)
     yield from _write(rows, entries, texts.joined(one.texts, two.texts))
 
 
@@ -264,6 +280,12 @@ def _entries(terms: Terms, postings: bytes) -> Iterator[tuple[bytes, bytes]]:
         yield from read_block(terms, block, postings[start:end]).items()
 
 
+def _fields(terms: Terms, postings: bytes) -> list[bytes]:
+    """Raises BadPage."""
+    places = map(terms.field_place, range(len(terms.fields)))
+    return [fieldcolumns.unpack(postings[start:end], len(terms.uids)) for start, end in places]
+
+
 class _Rows(NamedTuple):
     """What a segment says of its messages one by one."""
 
@@ -271,6 +293,7 @@ class _Rows(NamedTuple):
     always: Sequence[int]
     texts: array[int]
     keys: bytes
+    fields: Sequence[bytes]
 
 
 def _write(rows: _Rows, entries: Iterable[tuple[bytes, bytes]], frames: bytes) -> Iterator[Made | None]:
@@ -288,6 +311,7 @@ def _write(rows: _Rows, entries: Iterable[tuple[bytes, bytes]], frames: bytes) -
         ends.append(end)
         sums.append(zlib.crc32(data))
         yield None
+    fields = array("I", accumulate(map(len, rows.fields), initial=end))[1:]
     terms = _Terms(
         little(rows.uids),
         little(array("H", rows.always)),
@@ -296,8 +320,9 @@ def _write(rows: _Rows, entries: Iterable[tuple[bytes, bytes]], frames: bytes) -
         little(sums),
         little(rows.texts),
         rows.keys,
+        little(fields),
     )
-    yield Made(seal(TERMS, terms), b"".join(out), frames)
+    yield Made(seal(TERMS, terms), b"".join([*out, *rows.fields]), frames)
 
 
 def _blocks(entries: Iterable[tuple[bytes, bytes]]) -> Iterator[dict[bytes, bytes]]:
@@ -329,6 +354,7 @@ def read_terms(data: bytes, expected: bytes | None = None) -> Terms:
         unlittle("I", found.sums),
         unlittle("I", found.texts),
         found.keys,
+        unlittle("I", found.fields),
     )
 
 

@@ -24,11 +24,13 @@ from ..mime.likeness import Likeness, Word
 from .bodies import Cache
 from .columns import Columns
 from .comparing import Comparing
+from .fieldcolumns import FIELDS, holding, unpack
 from .objects import NotFound, ObjectStore, StorageError
 from .page import BadPage
 from .postings import FOLDED, IN_HEADER, SearchRef, Terms, asked, exact, gram_key, read_block, read_terms, unpack_rows
 from .settings import StoreSettings
 from .sortkeys import Column, ColumnName, unpack_column
+from .texts import octets
 
 Kept: TypeAlias = "tuple[Sequence[Sequence[Any]], Sequence[int], array[int]]"  # columns of a segment; rows, their UIDs
 Where: TypeAlias = Literal["header", "body", "text"]
@@ -63,6 +65,7 @@ class Searching:
         self._terms: Cache[Terms] = Cache(settings.search_cache_bytes // 2)
         self._blocks: Cache[dict[bytes, bytes]] = Cache(settings.search_cache_bytes)
         self._columns: Cache[Column] = Cache(settings.search_cache_bytes // 2)
+        self._fields: Cache[bytes] = Cache(settings.search_cache_bytes // 4)
         self._comparing = Comparing(objects, settings)
         self._octets = 0
 
@@ -120,6 +123,41 @@ class Searching:
         key = f"{prefix}page/{segment.texts.id}"
         places = [at for row in rows - terms.always if (at := terms.text(key, row)).uid in likely]
         return Narrowed(BitMap(await self._comparing.holding(places, text, headers=where == "text")), left)
+
+    async def in_field(self, prefix: str, box: Columns, name: bytes, text: str, uids: Sequence[int]) -> Narrowed:
+        """Which of `uids` (ascending) hold `text`, mapped, in a header field of that name, as far as it is kept."""
+        found, left = BitMap(), BitMap(uids)
+        for segment in box.search if name in FIELDS and text else ():
+            among = BitMap(uids[bisect_left(uids, segment.terms.first) : bisect_right(uids, segment.terms.last)])
+            if not among:
+                continue
+            await asyncio.sleep(0)  # what is in memory is compared without waiting
+            try:
+                known = await self._in_column(prefix, segment, FIELDS.index(name), octets(text), among)
+            except (NotFound, BadPage) as error:
+                _forget(prefix, box, segment, error)
+                break
+            except StorageError:
+                continue
+            found |= known.found
+            left = left - among | known.left
+        return Narrowed(found, left)
+
+    async def _in_column(self, prefix: str, segment: SearchRef, field: int, string: bytes, among: BitMap) -> Narrowed:
+        """Raises NotFound, BadPage, StorageError."""
+        terms = await self._load_terms(prefix, segment)
+        if field >= len(terms.fields):
+            return Narrowed(left=among)
+        rows, unsaid = holding(await self._load_field(prefix, segment, terms, field), string)
+        return Narrowed(among & terms.uids_of(rows), among & terms.uids_of(unsaid) | among - terms.covered)
+
+    async def _load_field(self, prefix: str, segment: SearchRef, terms: Terms, field: int) -> bytes:
+        async def read() -> bytes:
+            data = await self._objects.get_range(f"{prefix}page/{segment.postings.id}", *terms.field_place(field))
+            self._octets += len(data)
+            return unpack(data, len(terms.uids))
+
+        return await self._fields.load((segment.postings.id, field), read, lambda column: len(column) + 200)
 
     async def resembling(
         self, prefix: str, box: Columns, likeness: Likeness, uids: Sequence[int], where: Where
