@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from mailpod.errors import Busy, Damaged, Expunged, LimitReached, MailError, NoPermission, NoSuchMailbox, TooBig
 from mailpod.imap.grammar_fetch import section_text
 from mailpod.imap.lexer import BadCommand
@@ -94,7 +96,7 @@ async def _put_together(session: Session, message: AppendMessage, held: _Held) -
                 raise TooBig
         held.take(sum(map(len, pieces)))
         binary = any(part.binary for part in message.parts if isinstance(part, TextPart))
-        return replace(message, data=b"".join(pieces), binary=binary, parts=())
+        return msgspec.structs.replace(message, data=b"".join(pieces), binary=binary, parts=())
     finally:
         read.give_back()
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from mailpod.imap.dates import parse_date_time
 from mailpod.imap.grammar_flags import flag_list
 from mailpod.imap.lexer import BadCommand, Cursor, Frame, Incomplete
 from mailpod.imap.syntax import AppendArgs, AppendMessage, ReplaceArgs, TextPart, UrlPart
+
+_NEXT_MESSAGE: Final = Incomplete(message=True, inside=())  # without flags or date
 
 
 def append(cursor: Cursor) -> AppendArgs:
@@ -13,7 +17,9 @@ def append(cursor: Cursor) -> AppendArgs:
     name = cursor.mailbox()
     messages = [append_message(cursor)]
     while cursor.peek() == b" ":
-        messages.append(append_message(cursor))
+        # nearly all that follow have neither flags nor date: not a message at a time
+        bare = [AppendMessage((), None, data) for data in cursor.spaced_literals()]
+        messages += bare or [append_message(cursor)]
     return AppendArgs(name, tuple(messages))
 
 
@@ -21,7 +27,7 @@ def resume(segment: bytes, inside: tuple[str, ...], more: bool) -> Incomplete:
     """Where the next literal stands, from what follows one that stood `inside` parentheses; `more`: another message
     may follow. Raises BadCommand."""
     if segment == b" " and more and not inside:
-        return Incomplete(message=True, inside=())  # the next message, without flags or date
+        return _NEXT_MESSAGE
     cursor = Cursor(Frame([segment], pending=True))
     cursor.inside = inside
     try:

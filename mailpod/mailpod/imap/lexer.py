@@ -58,6 +58,8 @@ class Frame:
     messages: int = 0  # literals that are messages, or parts of them
     inside: tuple[str, ...] = ()  # the parentheses around the last one
     utf8: bool = False  # mailbox names, RFC 9051 §5.1; else in modified UTF-7
+    tag: bytes = b""  # as soon as it is known
+    name: str = ""  # the command's, once a literal was announced
 
 
 class Cursor:
@@ -218,6 +220,15 @@ class Cursor:
         if not self.at_literal():
             raise self.error("expected a literal")
         return self._literal(message=True)
+
+    def spaced_literals(self) -> list[bytes]:
+        """The literals from here on that have come, as long as a space and nothing else stands before each."""
+        frame, first = self._frame, self._index
+        if not self.at:
+            while self._index < len(frame.literals) and self.line == b" ":
+                self._index += 1
+                self.line = frame.segments[self._index]
+        return frame.literals[first : self._index]
 
     def _range(self, word: bytes) -> tuple[int | None, int | None]:
         found = _RANGE.fullmatch(word)

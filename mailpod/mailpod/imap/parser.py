@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from mailpod.errors import LimitReached, MailError
 from mailpod.imap.grammar import GRAMMAR
@@ -35,8 +35,7 @@ class Limits:
     messages: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class NeedLiteral:
+class NeedLiteral(NamedTuple):
     """A literal was announced: call accept() or refuse(). `sync`: the client waits for `+`.
 
     `message`: it is a whole message, APPEND's or REPLACE's.
@@ -98,6 +97,7 @@ class Parser:
         "_refused",
         "_scanned",
         "_used",
+        "_wanted",
         "limits",
         "utf8",
     )
@@ -113,7 +113,8 @@ class Parser:
 
     def _reset(self) -> None:
         self._frame: Frame | None = None
-        self._literal: io.BytesIO | None = None  # being collected
+        self._wanted = False  # the literal that comes is kept, not skipped
+        self._literal: io.BytesIO | None = None  # what came of it, where it does not come whole
         self._left = 0  # octets of it, or to skip, still to come
         self._used = 0  # octets of this command that count against the limit
         self._refused: MailError | None = None  # the command is skipped to its end
@@ -159,9 +160,9 @@ class Parser:
         asked, self._asked = self._asked, None
         assert asked is not None and self._frame is not None
         self._left = asked.size
-        self._literal = io.BytesIO()
+        self._wanted = True
         if not self._left:
-            self._end_literal()
+            self._end_literal(b"")
 
     def refuse(self, error: MailError) -> None:
         """The command fails with `error`: at once if the client waits, else when what it sends anyway has come."""
@@ -234,7 +235,9 @@ class Parser:
 
     def _look(self, frame: Frame) -> tuple[str, bool]:
         """The command's name, and whether the literal to come is a message. Raises MailError for what is wrong."""
-        name = _name(frame.segments[0])
+        if not frame.literals:
+            frame.name = _name(frame.segments[0])
+        name = frame.name
         if frame.messages:
             # RFC 3502: only what follows the last message is new, so that many cost no more than each alone
             found = resume(frame.segments[-1], frame.inside, more=name == "APPEND")
@@ -266,22 +269,36 @@ class Parser:
 
     def _take_literal(self, buffer: bytearray) -> None:
         count = min(self._left, len(buffer))
-        if self._literal is not None:
-            with memoryview(buffer) as view:
-                self._literal.write(view[:count])
+        with memoryview(buffer) as view:
+            if self._wanted:
+                self._keep(view[:count])
         del buffer[:count]
         self._left -= count
-        if not self._left:
-            self._end_literal()
 
-    def _end_literal(self) -> None:
-        if self._literal is not None and self._frame is not None:
-            self._frame.literals.append(self._literal.getvalue())  # without a copy: BytesIO gives its own buffer
-            self._literal = None
+    def _keep(self, piece: memoryview) -> None:
+        if self._literal is not None:
+            self._literal.write(piece)
+            if len(piece) == self._left:
+                self._end_literal(self._literal.getvalue())  # without a copy: BytesIO gives its own buffer
+        elif len(piece) == self._left:
+            self._end_literal(bytes(piece))
+        else:
+            self._literal = io.BytesIO()
+            self._literal.write(piece)
+
+    def _end_literal(self, whole: bytes) -> None:
+        assert self._frame is not None
+        self._frame.literals.append(whole)
+        self._literal, self._wanted = None, False
 
     def _tag(self) -> bytes:
-        found = _TAG.match(self._frame.segments[0]) if self._frame else None
-        return found[1] if found else _UNTAGGED
+        frame = self._frame
+        if frame is None:
+            return _UNTAGGED
+        if not frame.tag:
+            found = _TAG.match(frame.segments[0])
+            frame.tag = found[1] if found else _UNTAGGED
+        return frame.tag
 
     def _reject(self, tag: bytes) -> Rejected:
         refused = self._refused

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+import msgspec
+
 from mailpod.imap.syntax_metadata import Entries
 
 
@@ -128,8 +130,7 @@ class UrlPart:
     url: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class AppendMessage:
+class AppendMessage(msgspec.Struct, frozen=True):
     """`parts` are CATENATE's (RFC 4469); there is no `data` then."""
 
     flags: tuple[str, ...]

@@ -178,9 +178,7 @@ class Account:
         self, name: str, messages: Sequence[NewMessage], *, limits: Limits | None = None, guard: Guard | None = None
     ) -> Appended:
         """Add messages in one commit. Raises TryCreate, OverQuota, LimitReached, Unavailable."""
-        return await self.append_prepared(
-            name, [await self.uploads.prepare(message) for message in messages], limits=limits, guard=guard
-        )
+        return await self.append_prepared(name, await self.uploads.prepare(messages), limits=limits, guard=guard)
 
     async def append_prepared(
         self, name: str, prepared: list[Prepared], *, limits: Limits | None = None, guard: Guard | None = None
@@ -208,7 +206,7 @@ class Account:
 
         Raises Expunged where `uid` is gone, and what append() raises; nothing has changed then.
         """
-        prepared = await self.uploads.prepare(message)
+        (prepared,) = await self.uploads.prepare([message])
         await self.uploads.post([prepared], self._settings.inline_message_bytes)
         return await self.committer.commit(
             lambda draft: draft.replace(mailbox, uid, name, prepared, limits),
@@ -344,7 +342,7 @@ class Account:
 
         Raises Unavailable.
         """
-        prepared = await self.uploads.prepare(warning) if warning is not None else None
+        prepared = (await self.uploads.prepare([warning]))[0] if warning is not None else None
         return await self.committer.commit(lambda draft: warn(draft, limits, thresholds, prepared), exclusive=True)
 
     async def close_incarnation(self) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class NewMessage:
+
+class NewMessage(msgspec.Struct, frozen=True):
     """A message to be stored exactly so. `internal_date` in Unix seconds, None for now;
     `internal_zone` is its zone in minutes east of UTC.
 

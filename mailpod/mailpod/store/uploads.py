@@ -14,7 +14,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from ..errors import Expunged, Unavailable
-from ..mime.scan import scan
+from ..mime.scan import Scan, scan
 from .draft import CopySource, Prepared
 from .mailbox import Mailbox
 from .message import NewMessage
@@ -34,28 +34,16 @@ class Uploads:
         self._settings = store.settings
         self._prefix = prefix
 
-    async def prepare(self, message: NewMessage) -> Prepared:
-        """The message's record; nothing is written yet."""
-        data = message.data
+    async def prepare(self, messages: Sequence[NewMessage]) -> list[Prepared]:
+        """The messages' records; nothing is written yet."""
+        most = self._settings.scan_inline_bytes
         # A hostile header costs up to a second of CPU a megabyte: large messages are not scanned in the loop.
-        found = scan(data) if len(data) <= self._settings.scan_inline_bytes else await asyncio.to_thread(scan, data)
+        found = [
+            scan(message.data) if len(message.data) <= most else await asyncio.to_thread(scan, message.data)
+            for message in messages
+        ]
         now = int(self._store.clock.now())
-        record = Record(
-            date=now if message.internal_date is None else message.internal_date,
-            saved=now,
-            size=len(data),
-            loc=("", 0, len(data)),
-            sum=checksum(data).hex(),
-            hs=found.header_size,
-            env=found.envelope.decode("latin-1"),
-            bs=found.bodystructure.decode("latin-1"),
-            hdr=found.fields.decode("latin-1"),
-            other=found.names.decode("latin-1"),
-            parts=found.parts,
-            zone=message.internal_zone,
-        )
-        delivery = checksum(message.delivery_id.encode()).hex() if message.delivery_id else ""
-        return Prepared(record, data, tuple(sorted(message.flags)), delivery, not_after=message.not_after)
+        return [_prepared(message, each, now) for message, each in zip(messages, found, strict=True)]
 
     async def post(self, messages: Sequence[Prepared], threshold: int) -> None:
         """Move the bytes of messages above `threshold` into packs of their own (STORE.md rule 5)."""
@@ -127,6 +115,26 @@ class Uploads:
         identifier, data = self._store.random_id(), encode_meta(page)
         await self.write_once(f"{self._prefix}page/{identifier}", data)
         return PageRef(identifier, checksum(data), first, first + len(page) - 1, len(page), len(data))
+
+
+def _prepared(message: NewMessage, found: Scan, now: int) -> Prepared:
+    size = len(message.data)
+    record = Record(
+        date=now if message.internal_date is None else message.internal_date,
+        saved=now,
+        size=size,
+        loc=("", 0, size),
+        sum=checksum(message.data).hex(),
+        hs=found.header_size,
+        env=found.envelope.decode("latin-1"),
+        bs=found.bodystructure.decode("latin-1"),
+        hdr=found.fields.decode("latin-1"),
+        other=found.names.decode("latin-1"),
+        parts=found.parts,
+        zone=message.internal_zone,
+    )
+    delivery = checksum(message.delivery_id.encode()).hex() if message.delivery_id else ""
+    return Prepared(record, message.data, tuple(sorted(message.flags)), delivery, not_after=message.not_after)
 
 
 def _whole(source: CopySource, found: int) -> CopySource:

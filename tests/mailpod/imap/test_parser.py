@@ -409,6 +409,25 @@ def test_append_of_several() -> None:
     assert command.args == s.AppendArgs("x", (eight, s.AppendMessage(("y",), None, b"abc"), eight))
 
 
+FORMS = (
+    (b" {3+}\r\nabc", s.AppendMessage((), None, b"abc")),
+    (b" {0+}\r\n", s.AppendMessage((), None, b"")),
+    (b"  {3+}\r\nabc", s.AppendMessage((), None, b"abc")),
+    (b" (\\seen) {3+}\r\nabc", s.AppendMessage(("\\Seen",), None, b"abc")),
+    (b" ~{3+}\r\nabc", s.AppendMessage((), None, b"abc", binary=True)),
+    (b" UTF8 ({3+}\r\nabc)", s.AppendMessage((), None, b"abc")),
+)
+
+
+@given(st.lists(st.sampled_from(FORMS), min_size=1, max_size=6), st.integers(1, 40))
+def test_each_message_of_an_append_is_as_it_would_be_alone(
+    forms: list[tuple[bytes, s.AppendMessage]], step: int
+) -> None:
+    data = b"a APPEND x" + b"".join(written for written, _ in forms) + b"\r\n"
+    *_, found = feed(data, step, Limits(messages=6))
+    assert found == Command(b"a", "APPEND", s.AppendArgs("x", tuple(message for _, message in forms)))
+
+
 def test_nothing_of_an_append_is_left_to_the_garbage_collector() -> None:
     """What is held by a cycle, the message itself, would stay in memory long after its octets of the budget."""
     gc.collect()

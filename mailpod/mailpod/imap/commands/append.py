@@ -7,8 +7,9 @@ NULs, which only a literal8 may hold and no BODY[] can show (RFC 3501 §9, CHAR8
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from mailpod.errors import CannotDo
 from mailpod.imap.catenate import whole
