@@ -172,7 +172,7 @@ async def test_thunderbird_marks_and_asks_again(inbox: World) -> None:
     assert b"$MDNSent" in line and b"NonJunk" in line and b"$label1" not in line
     assert await client.ok(b'getquotaroot "INBOX"') == [b"* QUOTAROOT INBOX"]
     assert await client.ok(b'STATUS "INBOX" (UIDNEXT MESSAGES UNSEEN RECENT)') == [
-        b"* STATUS INBOX (UIDNEXT 4 MESSAGES 3 UNSEEN 3 RECENT 0)"  # this session has had them
+        b"* STATUS INBOX (UIDNEXT 4 MESSAGES 3 UNSEEN 3 RECENT 3)"  # as it was told them
     ]
     await client.send(b"i IDLE\r\n")
     assert await client.line() == b"+ idling"

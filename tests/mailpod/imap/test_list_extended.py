@@ -38,6 +38,10 @@ async def test_recursivematch(client: Client) -> None:
         b'* LIST (\\Subscribed) "/" eps2 ("CHILDINFO" ("SUBSCRIBED"))',
         b'* LIST () "/" foo2 ("CHILDINFO" ("SUBSCRIBED"))',
     ]
+    assert await client.ok(b'LIST (SUBSCRIBED RECURSIVEMATCH) "" (eps2 eps2/*)') == [
+        b'* LIST (\\Subscribed) "/" eps2 ("CHILDINFO" ("SUBSCRIBED"))',
+        b'* LIST (\\Subscribed) "/" eps2/mamba',
+    ], "RFC 5258 §3.1: whether what is below is listed itself or not"
     await client.ok(b"UNSUBSCRIBE eps2")
     # RFC 5258 §5, example 9: foo2 and baz2 are not named, for what is subscribed below them is
     await client.ok(b"UNSUBSCRIBE foo2/bar1")

@@ -133,4 +133,5 @@ async def test_subscriptions_outlive_their_mailboxes(world: World) -> None:
     await client.ok(b"UNSUBSCRIBE Trash")
     await client.ok(b"UNSUBSCRIBE Trash")
     assert await client.ok(b'LSUB "" %') == [*first[:-1], b'* LSUB (\\Noselect) "/" later']  # RFC 3501 §6.3.9
+    assert await client.ok(b'LSUB "" "lat*r"') == [], "only with %"
     assert (await client.refused(b"SUBSCRIBE a//b")).startswith(b"a NO [CANNOT]")

@@ -86,11 +86,15 @@ class Listing:
         names = self._mailboxes.keys() | self._parents
         if "SUBSCRIBED" in self._args.selection:
             names = names | self._subscribed
-        chosen = {name for name in names if matcher(name) and self._selected(name)}
-        above = self._above_hidden(names, chosen) if "RECURSIVEMATCH" in self._args.selection else ()
-        told = set(filter(matcher, above))
+        selected = set(filter(self._selected, names))
+        chosen = set(filter(matcher, selected))
+        above, told = set[str](), set[str]()
+        if "RECURSIVEMATCH" in self._args.selection:
+            above = _above(selected)
+            told = set(filter(matcher, _above(selected - chosen)))
         for name in sorted(chosen | told, key=order):
-            below = self._bases if name in told else ()
+            # RFC 5258 §3.5, its table: of all that is listed. For its sake alone only what is above names that are not.
+            below = self._bases if name in above else ()
             response = line(b"LIST", self.attributes(name), name, below=below, utf8=self._utf8)
             # RFC 5819 §2: no STATUS of what is not selectable, or is listed for CHILDINFO only
             yield name, response, name in self._mailboxes and name in chosen
@@ -100,11 +104,6 @@ class Listing:
         if "SUBSCRIBED" in self._bases and name not in self._subscribed:
             return False
         return "SPECIAL-USE" not in self._bases or self._use(name) is not None
-
-    def _above_hidden(self, names: Iterable[str], chosen: set[str]) -> set[str]:
-        """Names above one that is selected and not listed itself: RFC 5258 §3.5 CHILDINFO."""
-        hidden = (name for name in names if name not in chosen and self._selected(name))
-        return {parent for name in hidden for parent in superiors(name)}
 
     def _use(self, name: str) -> str | None:
         listed = self._mailboxes.get(name)
@@ -123,6 +122,10 @@ class Listing:
         if name in self._subscribed and "SUBSCRIBED" in (args.returns | args.selection):
             out.append(b"\\Subscribed")
         return out
+
+
+def _above(names: Iterable[str]) -> set[str]:
+    return {parent for name in names for parent in superiors(name)}
 
 
 def line(
