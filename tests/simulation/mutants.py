@@ -53,7 +53,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "reading a commit renews the look", "2",
-        ((_LOG + "_take", "    if not ours:\n", "    self._looked_at = self._clock.elapsed()\n    if not ours:\n"),),
+        ((_LOG + "_take", "    if not ours and", "    self._looked_at = self._clock.elapsed()\n    if not ours and"),),
         survives="not shown yet: takes several slow reads in a row, and a commit kept for its bytes before a collected one",
     ),
     Mutation(
@@ -284,7 +284,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "a session is told the modseq of changes that it was not told of", "sessions",
-        (("mailpod.imap.view:View._collect", "flagged if not flagged or max(flagged) <= last", "() if flagged"),),
+        (("mailpod.imap.view:View._collect", "flagged[: bisect_right(flagged, last)]", "[]"),),
     ),
     Mutation(
         "a session is shown a state that is only half read", "sessions",

@@ -18,9 +18,11 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from copy import copy
 from typing import TYPE_CHECKING
+
+from pyroaring import BitMap
 
 from mailpod.errors import CannotDo
 from mailpod.imap.enabled import Enabled
@@ -78,7 +80,7 @@ class View:
         self._recents = 0  # as told
         self._vanished: set[int] = set()
         self._held: HeldBack | None = None  # while some are owed
-        self._flagged: set[int] = set()
+        self._flagged = BitMap()
         self._claim(0)
 
     def check_writable(self, needed: str = "") -> None:
@@ -304,16 +306,16 @@ class View:
         self._collect()
         return self._tell_new()
 
-    def settle(self, uids: Iterable[int]) -> None:
+    def settle(self, uids: Collection[int]) -> None:
         """The client knows the present flags of these messages: they were sent, or follow from its own STORE."""
         self._collect()
         if self._flagged:
-            self._flagged.difference_update(uids)
+            self._flagged -= BitMap(uids)
 
-    def owed(self) -> frozenset[int]:
+    def owed(self) -> BitMap:
         """UIDs of the messages whose present flags the client does not know."""
         self._collect()
-        return frozenset(self._flagged)
+        return self._flagged.copy()
 
     def owe(self, uid: int) -> None:
         """The flags of a message were settled, and then could not be told after all."""
@@ -332,15 +334,15 @@ class View:
             now = mailbox.uids
             vanished = set(self.uids[: self.exists]).difference(now)
             self._flagged.update(
-                uid for uid, modseq in zip(now, mailbox.modseqs, strict=True) if modseq > since and uid <= last
+                [uid for uid, modseq in zip(now, mailbox.modseqs, strict=True) if modseq > since and uid <= last]
             )
         else:
             # A message that came and went, or whose flags changed, before it was told is told as it is then.
             new = [uid for uid in changes.vanished if uid <= last]
             vanished = self._vanished.union(new) if new else self._vanished
             flagged = changes.flagged
-            self._flagged.update(flagged if not flagged or max(flagged) <= last else filter(last.__ge__, flagged))
-        self._flagged -= vanished
+            self._flagged.update(flagged[: bisect_right(flagged, last)])
+        self._flagged -= BitMap(vanished)
         if self._held is not None:
             self._held.note(vanished - self._vanished)
             self._held.look(mailbox)
@@ -378,7 +380,7 @@ class View:
         return [self.sizes()]
 
     def _tell_flags(self) -> list[bytes]:
-        flagged, self._flagged = sorted(self._flagged), set()
+        flagged, self._flagged = list(self._flagged), BitMap()
         if len(flagged) == 1:
             seq = self.seq_of(flagged[0])
             parts = [range(seq - 1, seq)] if seq else []

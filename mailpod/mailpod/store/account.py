@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from array import array
+from bisect import bisect_left
 from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Sequence
 from itertools import islice
 from operator import lt
@@ -231,7 +232,7 @@ class Account:
         `spared` are the flags that "set" leaves as they are, beyond what is given. Returns, ascending, those left alone
         because their modseq was above `unchanged_since` when it was committed.
         """
-        uids = _ascending(uids)
+        uids = _ascending(mailbox, uids)
         return await self.committer.commit(
             lambda draft: draft.store_flags(mailbox, uids, mode, flags, unchanged_since, spared),
             exclusive=unchanged_since is not None or spared is not None,
@@ -240,7 +241,7 @@ class Account:
 
     async def expunge(self, mailbox: Mailbox, uids: Sequence[int], *, guard: Guard | None = None) -> list[int]:
         """Remove exactly these; returns those that were there, ascending."""
-        uids = _ascending(uids)
+        uids = _ascending(mailbox, uids)
         return await self.committer.commit(lambda draft: draft.expunge(mailbox, uids), exclusive=True, guard=guard)
 
     async def copy(
@@ -269,7 +270,7 @@ class Account:
         *,
         move: bool,
     ) -> Copied:
-        uids = _ascending(uids)
+        uids = _ascending(mailbox, uids)
         return await from_source(
             self, mailbox, lambda: uids, lambda source, draft: draft.copy(mailbox, target, source, limits, move), guard
         )
@@ -402,8 +403,12 @@ class Account:
         self._store.orders.put(self.prefix, mailbox, by, order)
 
 
-def _ascending(uids: Sequence[int]) -> Sequence[int]:
+def _ascending(box: Mailbox, uids: Sequence[int]) -> Sequence[int]:
     """Each UID once, in order; what is so already is not copied."""
+    if isinstance(uids, array) and uids:
+        low = bisect_left(box.uids, uids[0])
+        if box.uids[low : low + len(uids)] == uids:
+            return uids
     if all(map(lt, uids, islice(uids, 1, None))):
         return uids
     return sorted(set(uids))

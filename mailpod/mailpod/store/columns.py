@@ -163,7 +163,7 @@ class Columns:
     def add_pages(self, refs: Iterable[PageRef]) -> None:
         self.segments.extend(Segment(ref.first, ref.last, ref) for ref in refs)
 
-    def plan_flags(self, uids: Iterable[int], mode: str, flags: Iterable[str]) -> list[int]:
+    def plan_flags(self, uids: Iterable[int], mode: str, flags: Iterable[str]) -> Sequence[int]:
         """Those of `uids` whose flags a STORE would change."""
         change = self._translation(mode, [self._lookup(flag) for flag in flags])
         wanted = uids if isinstance(uids, array) else array("I", uids)
@@ -174,10 +174,10 @@ class Columns:
             places = [at for at in map(self.index, wanted) if at >= 0]
             here = array("I", [self.uids[at] for at in places])
             old = array("I", [self.flags[at] for at in places])
-        used = set(old)
+        used = _distinct(old)
         changes = {index for index in used if change(self.flag_sets[index]) != self.flag_sets[index]}
         if len(changes) == len(used):
-            return here.tolist()
+            return here
         return [uid for uid, index in zip(here, old, strict=True) if index in changes]
 
     def knows_keyword(self, flag: str) -> bool:
@@ -207,19 +207,22 @@ class Columns:
         def new(old: int) -> int:
             return self.flag_set(added if replace else (self.flag_sets[old] - removed) | added)
 
-        changed: list[int] = []
+        changed = array("I")
         for first, last in ranges:
             low, high = bisect_left(self.uids, first), bisect_right(self.uids, last)
             if low == high:
                 continue
             old = self.flags[low:high]
-            used = set(old)
+            used = _distinct(old)
             for index in used - table.keys():
                 table[index] = new(index)
             if all(table[index] == index for index in used):
                 continue
-            moved = array("I", map(table.__getitem__, old))
-            self._count_seen(old, moved)
+            if len(used) == 1:
+                moved = array("I", [table[old[0]]]) * len(old)
+            else:
+                moved = array("I", map(table.__getitem__, old))
+            self._count_seen(old, {index: table[index] for index in used})
             self.flags[low:high] = moved
             if all(table[index] != index for index in used):
                 self.modseqs[low:high] = array("Q", [seq]) * len(old)
@@ -233,10 +236,11 @@ class Columns:
             self.highest_modseq = seq
             self._remember(seq, (), changed)
 
-    def _count_seen(self, old: array[int], new: array[int]) -> None:
-        for index, flags in enumerate(self.flag_sets):
-            if SEEN not in flags:
-                self.unseen += new.count(index) - old.count(index)
+    def _count_seen(self, old: array[int], becomes: dict[int, int]) -> None:
+        for index, new in becomes.items():
+            change = (SEEN in self.flag_sets[index]) - (SEEN in self.flag_sets[new])
+            if change:
+                self.unseen += change * (old.count(index) if len(becomes) > 1 else len(old))
 
     def expunge(self, seq: int, uids: Sequence[int]) -> None:
         """Remove those of `uids` (ascending) that are here."""
@@ -343,6 +347,12 @@ def _without(column: array[int], positions: Sequence[int]) -> array[int]:
         start = at + 1
     out.extend(column[start:])
     return out
+
+
+def _distinct(column: array[int]) -> set[int]:
+    """What is in it: of flags, very often one only."""
+    first = column[:1]
+    return set(first if column == first * len(column) else column)
 
 
 def _flag_order(flag: str) -> tuple[bool, str]:

@@ -32,10 +32,10 @@ ReadAhead = Callable[[Sequence[PageRef]], None]
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What happened to messages that a session already knew: UIDs expunged, and UIDs whose flags changed."""
+    """What happened to messages that a session already knew: UIDs expunged, and UIDs whose flags changed, ascending."""
 
-    vanished: list[int]
-    flagged: list[int]
+    vanished: Sequence[int]
+    flagged: Sequence[int]
 
 
 class Mailbox(Columns):
@@ -63,16 +63,18 @@ class Mailbox(Columns):
         if modseq < self._log_floor:
             return None
         vanished: list[int] = []
-        flagged: list[int] = []
+        parts: list[Sequence[int]] = []
         for seq, gone, changed in reversed(self._log):
             if seq <= modseq:
                 break
             vanished.extend(gone)
-            flagged.extend(changed)
+            if changed:
+                parts.append(changed)
+        flagged = parts[0] if len(parts) == 1 else sorted(set[int]().union(*parts))
         if flagged and vanished:
             lost = set(vanished)
             flagged = [uid for uid in flagged if uid not in lost]
-        return Changes(sorted(vanished), sorted(set(flagged)))
+        return Changes(sorted(vanished), flagged)
 
     def modified_since(self, modseq: int) -> Sequence[int]:
         """UIDs, ascending, of the messages that are here and whose modseq is above `modseq`: O(changes) if few."""

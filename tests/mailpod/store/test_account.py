@@ -260,7 +260,7 @@ async def test_sessions_learn_what_changed(account: Account) -> None:
     await account.store_flags(box, [1, 2], "add", ["\\Seen"])
     await account.expunge(box, [2, 3])
     changes = box.changes_since(seen)
-    assert changes is not None and (changes.vanished, changes.flagged) == ([2, 3], [1])
+    assert changes is not None and (list(changes.vanished), list(changes.flagged)) == ([2, 3], [1])
     stop()
     await _fill(account, 1)
     assert calls == [seen + 1, seen + 2]

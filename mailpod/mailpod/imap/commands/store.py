@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pyroaring import BitMap
+
 from mailpod.errors import Expunged, NoPermission
 from mailpod.imap import junk
 from mailpod.imap.messagelimit import newest
@@ -57,7 +59,7 @@ async def run(session: Session, args: StoreArgs) -> Done | None:
     if args.silent:
         # What others did to these messages is told once, by their flags after this command.
         expected = _followed(view, args, uids, before, _flags(view, positions))
-        unsettled = unknown.union(modified)
+        unsettled = unknown | BitMap(modified)
         view.settle([uid for uid in expected if uid not in unsettled] if unsettled else expected)
     else:
         view.settle(set(uids).difference(modified) if modified else uids)
@@ -119,9 +121,12 @@ def _followed(view: View, args: StoreArgs, uids: array[int], before: list[int], 
     """The UIDs whose flags are what this STORE makes of those the client knew: one look a distinct change."""
     sets = [frozenset(map(str.lower, flags)) for flags in view.flag_sets()]
     given = frozenset(map(str.lower, args.flags))
-    number = {flags: index for index, flags in enumerate(sets)}
-    expected = {old: number.get(_expected(args.mode, sets[old], given), -2) for old in set(before)}
-    if list(map(expected.__getitem__, before)) == after:
+    number = {flags: index for index, flags in reversed(list(enumerate(sets)))}  # the last stands for what is gone
+    alike = before[:1] * len(before) == before
+    expected = {
+        old: number.get(_expected(args.mode, sets[old], given), -2) for old in set(before[:1] if alike else before)
+    }
+    if after == (list(expected.values()) * len(before) if alike else list(map(expected.__getitem__, before))):
         return uids
     return [
         uid
