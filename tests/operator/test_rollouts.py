@@ -6,8 +6,8 @@ import copy
 from typing import Any
 
 import pytest
+from tests.operator.operators import Cluster, cluster
 from tests.operator.plane import domain
-from tests.operator.test_operator import Cluster, cluster
 
 from mailoperator import conditions as c
 from mailoperator.kube import ApiError

@@ -111,7 +111,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "what a mailbox of the same name was is taken for what it is", "notified",
         (("mailpod.imap.watching:Watch._messages", "seen.name in names", "False"),),
-        test="tests/mailpod/imap/test_notify.py::test_another_mailbox_under_the_same_name",
+        test="tests/mailpod/imap/test_notify_mailboxes.py::test_another_mailbox_under_the_same_name",
     ),
     Mutation(
         "an expunge elsewhere is not told", "notified",
@@ -169,13 +169,13 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "bytes are moved though their checksum does not fit", "10",
         (("mailpod.store.bodies:_sound", "len(data) == at.length and checksum(data) == at.checksum", "True"),),
-        test="tests/mailpod/store/test_collection.py::test_rule_10_bytes_that_do_not_fit_their_checksum_are_not_moved",
+        test="tests/mailpod/store/test_packing.py::test_rule_10_bytes_that_do_not_fit_their_checksum_are_not_moved",
     ),
     Mutation(
         "a commit refers to a pack of its own however old", "10",
         (("mailpod.store.draft:Draft._is_old", "self.elapsed - posted >= self.settings.own_object_age", "False"),
          (_LOG + "_give_up_if_old", "self._clock.elapsed() - pending.posted < self._settings.own_object_age", "True")),
-        test="tests/mailpod/store/test_collection.py::test_rule_10_a_pack_that_is_a_day_old_is_not_referred_to",
+        test="tests/mailpod/store/test_packing.py::test_rule_10_a_pack_that_is_a_day_old_is_not_referred_to",
     ),
     Mutation(
         "a pack is garbage as soon as nothing refers to it", "10",
@@ -215,7 +215,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a reader takes the state that another is reading for its own", "13",
         (("mailpod.store.finding:Finder.body", "state = self._account.log.served", "state = self._account.log.state"),
          ("mailpod.store.finding:Finder.body", "if self._account.log.served is", "if self._account.log.state is")),
-        test="tests/mailpod/store/test_collection.py"
+        test="tests/mailpod/store/test_overtaken.py"
         "::test_rule_13_a_slow_reader_waits_for_another_that_opens_the_account_again",
     ),
     Mutation(
