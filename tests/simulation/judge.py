@@ -81,7 +81,7 @@ async def _compare_places(truth: Truth, state: State) -> None:
     def load(ref: PageRef) -> bytes:
         return truth.bucket.objects[f"{truth.prefix}page/{ref.id}"][0]
 
-    async def page(ref: PageRef) -> Page:
+    async def page(ref: PageRef, _: bool) -> Page:
         if (found := truth.decoded.get(ref.id)) is None:
             found = truth.decoded[ref.id] = decode_meta(load(ref), ref.sum)
         return found.shifted(ref.shift)

@@ -208,10 +208,10 @@ class Search:
         )
 
     async def pages(
-        self, open_: Positions, *, counted: bool = True
+        self, open_: Positions, *, counted: bool = True, whole: bool = False
     ) -> AsyncIterator[tuple[Page, Sequence[int], Positions]]:
         """The pages with these messages: rows, and the positions they have. What is gone or damaged is passed over."""
-        async for page, rows in self._view.mailbox.pages(self.uids(open_), damaged=[]):
+        async for page, rows in self._view.mailbox.pages(self.uids(open_), damaged=[], whole=whole):
             parts = positions_of(self._view, row_uids(page, rows))
             yield page, rows, parts[0] if len(parts) == 1 else [at for part in parts for at in part]
             await self._pause(len(rows) if counted else 0)

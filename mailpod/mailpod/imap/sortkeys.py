@@ -44,7 +44,7 @@ async def gathered(
             for column, values in zip(columns.values(), segment, strict=True):
                 column += take(values, rows)
         positions = [view.seq_of(uid) - 1 for uid in left]
-    async for page, rows, part in search.pages(positions):
+    async for page, rows, part in search.pages(positions, whole=True):
         found += part
         for name, column in columns.items():
             column += COLUMNS[name](page, rows)

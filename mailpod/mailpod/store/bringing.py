@@ -37,7 +37,7 @@ async def bring(
     prepared: list[Prepared] = []
     found: list[int] = []
     waiting, size = 0, 0  # messages at the end whose bytes are in memory
-    async for page, rows in mailbox.pages([uid for uid in uids if mailbox.index(uid) >= 0]):
+    async for page, rows in mailbox.pages([uid for uid in uids if mailbox.index(uid) >= 0], whole=True):
         bodies = source.bodies([page.location(row) for row in rows])
         at = 0
         async for data in bodies:

@@ -16,9 +16,10 @@ import msgspec
 import zstandard
 
 from . import page as pages
+from .little import unlittle
 from .mailbox import Mailbox, Move, Segment
 from .ops import VERSION, PageRef, UnknownOperation
-from .page import GONE, BadPage, StatePage, checksum, unlittle
+from .page import GONE, BadPage, StatePage, checksum
 from .postings import SearchRef
 from .state import State
 

@@ -96,12 +96,12 @@ class Finder:
         event("store.body.missing", level="error", account=self._account.prefix, key=at.key, uid=at.uid)
         return Damaged()
 
-    async def load_page(self, ref: PageRef) -> Page:
+    async def load_page(self, ref: PageRef, whole: bool) -> Page:
         self._store.pace.stir()
-        return await self._store.load_page(self._account.prefix, ref)
+        return await self._store.load_page(self._account.prefix, ref, whole)
 
-    def read_ahead(self, refs: Sequence[PageRef]) -> None:
-        self._store.read_ahead(self._account.prefix, refs)
+    def read_ahead(self, refs: Sequence[PageRef], whole: bool) -> None:
+        self._store.read_ahead(self._account.prefix, refs, whole)
 
     async def load_table(self, ref: PageRef) -> list[PageRef]:
         return await self._store.load_table(self._account.prefix, ref)

@@ -103,7 +103,7 @@ async def index(store: Store, account: Account) -> bool:
 async def _index(store: Store, account: Account, box: Mailbox, uids: array[int]) -> bool:
     before = box.search
     builder = Builder()
-    async for page, rows in box.pages(uids, damaged=[]):
+    async for page, rows in box.pages(uids, damaged=[], whole=True):
         for part in _turns(page, rows, store.settings.search_turn_bytes):
             async with store.pace.turn():
                 await asyncio.to_thread(_take, builder, await _read(store, account, page, part))

@@ -24,10 +24,10 @@ __all__ = ["Changes", "Mailbox", "Move", "PageLoader", "Segment", "StateBase", "
 _T = TypeVar("_T")
 _BLOCK = 1024  # messages
 
-PageLoader = Callable[[PageRef], Awaitable[Page]]
+PageLoader = Callable[[PageRef, bool], Awaitable[Page]]
 TableLoader = Callable[[PageRef], Awaitable[list[PageRef]]]
 FindAgain = Callable[["Mailbox", PageRef, int], Awaitable[None]]
-ReadAhead = Callable[[Sequence[PageRef]], None]
+ReadAhead = Callable[[Sequence[PageRef], bool], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +112,11 @@ class Mailbox(Columns):
         return self.recent
 
     async def pages(
-        self, uids: Sequence[int], *, damaged: list[int] | None = None
+        self, uids: Sequence[int], *, damaged: list[int] | None = None, whole: bool = False
     ) -> AsyncIterator[tuple[Page, list[int]]]:
         """The pages that hold `uids` (ascending), each with the rows wanted. UIDs that are gone are passed over.
+
+        `whole`: the caller asks for ENVELOPE or BODYSTRUCTURE, so pages are read in one go.
 
         Raises Damaged for a page that is not what was written; with `damaged` its UIDs are put there, and the others
         are given all the same.
@@ -139,8 +141,8 @@ class Mailbox(Columns):
                     at -= 1
                     continue
                 if self.pages_ahead:
-                    self.read_ahead(_wanted_of(segments[at : at + self.pages_ahead], wanted))
-                page = segment.page if segment.page is not None else await self.load_page(_require(segment.ref))
+                    self.read_ahead(_wanted_of(segments[at : at + self.pages_ahead], wanted), whole)
+                page = segment.page if segment.page is not None else await self.load_page(_require(segment.ref), whole)
             except (Expunged, Damaged) as error:
                 try:
                     if isinstance(error, Damaged):

@@ -6,7 +6,6 @@ A page's bytes never change once its object exists, and its UIDs ascend. Columns
 from __future__ import annotations
 
 import hashlib
-import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -15,6 +14,9 @@ from typing import Any, TypeVar
 import msgspec
 import zstandard
 
+from ..errors import Damaged
+from .fieldlines import FieldLines, field_lines
+from .little import little, unlittle
 from .ops import PageRef, Record
 from .packed import Packed, written
 
@@ -82,10 +84,12 @@ class Page:
         "_names",
         "_offsets",
         "_parts",
+        "_sealed",
         "_structures",
         "dates",
         "derived",
         "header_sizes",
+        "lines",
         "saved",
         "sizes",
         "uids",
@@ -114,11 +118,23 @@ class Page:
         self._offsets = array("Q")
         self._lengths = array("Q")
         self._checksums = bytearray()
+        self.lines: FieldLines | None = None  # of `fields`
+        self._sealed = b""  # the page's bytes as long as not all of them were read
         self.derived: dict[object, list[Any]] = {}  # what readers made of columns, to be used again
         self.weight = 1000  # about the bytes it takes in memory
 
     def __len__(self) -> int:
         return len(self.uids)
+
+    def complete(self) -> None:
+        """Read what `decode_meta` left for later. Raises Damaged."""
+        if sealed := self._sealed:
+            try:
+                meta = _META.decode(_opened(sealed))
+            except msgspec.DecodeError as error:
+                raise Damaged from error
+            self.envelopes, self.structures = meta.env.copy(), meta.bs.copy()
+            self._sealed = b""  # last: another thread may be here, too
 
     def location(self, row: int) -> Location:
         """Where the bytes of the message in `row` are."""
@@ -218,7 +234,8 @@ class Page:
         return twin
 
 
-class _Meta(msgspec.Struct):
+class _Meta(msgspec.Struct, kw_only=True):
+    head: bytes = bytes(4)
     uids: bytes
     dates: bytes
     saved: bytes
@@ -229,13 +246,14 @@ class _Meta(msgspec.Struct):
     offsets: bytes
     lengths: bytes
     sums: bytes
+    zones: bytes = b""
     eids: msgspec.Raw
     parts: msgspec.Raw
-    env: msgspec.Raw
-    bs: msgspec.Raw
-    hdr: msgspec.Raw
     other: msgspec.Raw
-    zones: bytes = b""
+    hdr: msgspec.Raw
+    lines: FieldLines | None = None
+    env: msgspec.Raw  # from here on for those who ask for it; _REST
+    bs: msgspec.Raw
 
 
 class StatePage(msgspec.Struct):
@@ -261,6 +279,11 @@ class DeliveryPage(msgspec.Struct):
     ids: bytes
 
 
+_HEAD = b"\xa4head\xc4\x04"
+"""How `head`, the first column, begins, behind three octets that say how many there are."""
+_START = 3 + len(_HEAD) + 4
+_REST = b"\xa3env\xc0\xa2bs\xc0"
+"""In place of the last columns: none."""
 _PACK = msgspec.msgpack.Encoder()
 _META = msgspec.msgpack.Decoder(_Meta)
 _STATE = msgspec.msgpack.Decoder(StatePage)
@@ -270,44 +293,61 @@ _DELIVERY = msgspec.msgpack.Decoder(DeliveryPage)
 
 def seal(kind: int, content: object) -> bytes:
     """A page's bytes: magic, kind, zstd of msgpack."""
-    return _MAGIC + bytes([kind]) + zstandard.ZstdCompressor(_LEVEL).compress(_PACK.encode(content))
+    return _sealed(kind, _PACK.encode(content))
+
+
+def _sealed(kind: int, raw: bytes | bytearray) -> bytes:
+    return _MAGIC + bytes([kind]) + zstandard.ZstdCompressor(_LEVEL).compress(raw)
 
 
 def unseal(kind: int, data: bytes, expected: bytes | None) -> bytes:
     """The msgpack inside. Raises BadPage where checksum (None: ours, just made), magic or kind do not fit."""
+    _check(kind, data, expected)
+    return _opened(data)
+
+
+def _check(kind: int, data: bytes, expected: bytes | None) -> None:
     if (expected is not None and checksum(data) != expected) or data[:4] != _MAGIC or data[4] != kind:
         raise BadPage("checksum, magic or kind of a page does not fit its reference")
+
+
+def _opened(data: bytes) -> bytes:
     return zstandard.ZstdDecompressor().decompress(memoryview(data)[5:])
 
 
 def encode_meta(page: Page) -> bytes:
-    return seal(
-        META,
-        _Meta(
-            uids=little(page.uids),
-            dates=little(page.dates),
-            saved=little(page.saved),
-            sizes=little(page.sizes),
-            hs=little(page.header_sizes),
-            keys=page._keys,
-            key=little(page._key_of),
-            offsets=little(page._offsets),
-            lengths=little(page._lengths),
-            sums=bytes(page._checksums),
-            eids=written(page, "email_ids"),
-            parts=written(page, "parts"),
-            env=written(page, "envelopes"),
-            bs=written(page, "structures"),
-            hdr=written(page, "fields"),
-            other=written(page, "names"),
-            zones=little(page.zones) if any(page.zones) else b"",
-        ),
+    """Raises Damaged."""
+    meta = _Meta(
+        uids=little(page.uids),
+        dates=little(page.dates),
+        saved=little(page.saved),
+        sizes=little(page.sizes),
+        hs=little(page.header_sizes),
+        keys=page._keys,
+        key=little(page._key_of),
+        offsets=little(page._offsets),
+        lengths=little(page._lengths),
+        sums=bytes(page._checksums),
+        zones=little(page.zones) if any(page.zones) else b"",
+        eids=written(page, "email_ids"),
+        parts=written(page, "parts"),
+        other=written(page, "names"),
+        hdr=written(page, "fields"),
+        lines=page.lines if page.lines is not None and page.lines.fits(len(page)) else field_lines(page.fields),
+        env=written(page, "envelopes"),
+        bs=written(page, "structures"),
     )
+    raw = bytearray(_PACK.encode(meta))
+    last = len(_REST) - 2 + len(meta.env) + len(meta.bs)
+    raw[_START - 4 : _START] = (len(raw) - last).to_bytes(4, "little")
+    return _sealed(META, raw)
 
 
-def decode_meta(data: bytes, expected: bytes) -> Page:
-    """Raises BadPage."""
-    raw = unseal(META, data, expected)
+def decode_meta(data: bytes, expected: bytes, *, whole: bool = True) -> Page:
+    """If not `whole`, what is asked for seldom is left until it is. Raises BadPage."""
+    _check(META, data, expected)
+    head = None if whole else _head(data)
+    raw = _opened(data) if head is None else head
     try:
         meta = _META.decode(raw)
     except msgspec.DecodeError as error:
@@ -322,9 +362,23 @@ def decode_meta(data: bytes, expected: bytes) -> Page:
     page.zones = unlittle("h", meta.zones or bytes(2 * len(page.uids)))
     # copies: the raw page need not stay
     page.email_ids, page.parts, page.names = meta.eids.copy(), meta.parts.copy(), meta.other.copy()
-    page.envelopes, page.structures, page.fields = meta.env.copy(), meta.bs.copy(), meta.hdr.copy()
-    page.weight = len(raw) + 600 * len(page.uids)
+    page.fields, page.lines = meta.hdr.copy(), meta.lines
+    if head is None:
+        page.envelopes, page.structures = meta.env.copy(), meta.bs.copy()
+    else:
+        page.envelopes, page.structures, page._sealed = None, None, data
+    page.weight = zstandard.frame_content_size(memoryview(data)[5:]) + 600 * len(page.uids)
     return page
+
+
+def _head(data: bytes) -> bytes | None:
+    """A page up to the columns that are asked for seldom; None where it does not say where they begin."""
+    stream = zstandard.ZstdDecompressor().stream_reader(memoryview(data)[5:])
+    start = stream.read(_START)
+    if start[3:-4] != _HEAD:
+        return None
+    more = int.from_bytes(start[-4:], "little") - _START
+    return b"".join((start, stream.read(max(more, 0)), _REST))
 
 
 def decode_state(data: bytes, expected: bytes) -> StatePage:
@@ -344,19 +398,3 @@ def _decoded(decoder: msgspec.msgpack.Decoder[_T], kind: int, data: bytes, expec
         return decoder.decode(unseal(kind, data, expected))
     except msgspec.DecodeError as error:
         raise BadPage(str(error)) from error
-
-
-def little(column: array[int]) -> bytes:
-    """A column as little-endian bytes."""
-    if sys.byteorder == "big":
-        column = column[:]
-        column.byteswap()
-    return column.tobytes()
-
-
-def unlittle(code: str, data: bytes) -> array[int]:
-    column: array[int] = array(code)
-    column.frombytes(data)
-    if sys.byteorder == "big":
-        column.byteswap()
-    return column

@@ -18,9 +18,10 @@ import msgspec
 from . import page as pages
 from .checkpoint import WITH_KEYS, WITH_LATER, Root, RootBox
 from .homes import FIRST_PACK
+from .little import little
 from .mailbox import Mailbox, Segment, StateBase
 from .ops import VERSION, PageRef
-from .page import DeliveryPage, Page, StatePage, TablePage, little
+from .page import DeliveryPage, Page, StatePage, TablePage
 from .planned import BoxPlan, Job, Plan
 from .settings import StoreSettings
 from .state import Inconsistent, State
@@ -57,7 +58,7 @@ async def fetch_moved(state: State, limit: int) -> Fetched:
             if (ref.id, ref.shift) not in fetched.pages:
                 if len(fetched.pages) >= limit:
                     return fetched
-                fetched.pages[ref.id, ref.shift] = await box.load_page(ref)
+                fetched.pages[ref.id, ref.shift] = await box.load_page(ref, True)
     return fetched
 
 

@@ -30,8 +30,9 @@ from pyroaring import BitMap
 from ..mime.collation import casemap
 from ..mime.folding import fold
 from . import fieldcolumns, texts
+from .little import little, unlittle
 from .ops import PageRef
-from .page import BadPage, Location, little, seal, unlittle, unseal
+from .page import BadPage, Location, seal, unseal
 from .sortkeys import Keys, join_keys, pack_keys
 
 TERMS, POSTINGS = 5, 6

@@ -115,30 +115,33 @@ class Store:
 
     # -- pages
 
-    async def load_page(self, prefix: str, ref: PageRef) -> Page:
-        """A metadata page with its UIDs shifted. Raises Expunged (the state is old: rule 13), Damaged, Unavailable."""
+    async def load_page(self, prefix: str, ref: PageRef, whole: bool) -> Page:
+        """A metadata page with its UIDs shifted, all of it at once if `whole` (`decode_meta`).
+
+        Raises Expunged (the state is old: rule 13), Damaged, Unavailable.
+        """
 
         async def read() -> Page:
             data = await self._get(prefix, ref)
             try:
-                return decode_meta(data, ref.sum).shifted(ref.shift)
+                return decode_meta(data, ref.sum, whole=whole).shifted(ref.shift)
             except BadPage as error:
                 raise _damaged(prefix, ref) from error
 
         found = self._pages.get((ref.id, ref.shift))
         return found if found is not None else await self._pages.load((ref.id, ref.shift), read, _weight)
 
-    def read_ahead(self, prefix: str, refs: Sequence[PageRef]) -> None:
+    def read_ahead(self, prefix: str, refs: Sequence[PageRef], whole: bool) -> None:
         """Begin to read metadata pages that are asked for soon. What goes wrong is told whoever asks for them."""
         for ref in refs:
             key = ref.id, ref.shift
             if key not in self._reading and self._pages.get(key) is None:
-                self._reading[key] = asyncio.get_running_loop().create_task(self._read_page(prefix, ref))
+                self._reading[key] = asyncio.get_running_loop().create_task(self._read_page(prefix, ref, whole))
 
-    async def _read_page(self, prefix: str, ref: PageRef) -> None:
+    async def _read_page(self, prefix: str, ref: PageRef, whole: bool) -> None:
         try:
             with suppress(MailError):
-                await self.load_page(prefix, ref)
+                await self.load_page(prefix, ref, whole)
         finally:
             del self._reading[ref.id, ref.shift]
 

@@ -91,13 +91,13 @@ class Uploads:
         keys: list[str] = []
         if len(live) <= self._settings.copy_inline_messages:
             records: list[Record] = []
-            async for page, rows in mailbox.pages(live):
+            async for page, rows in mailbox.pages(live, whole=True):
                 records.extend(page.record(row, saved=saved) for row in rows)
                 keys.extend(page.key(row) for row in rows)
             return _whole(CopySource(live, keys, records, []), len(records))
         refs: list[PageRef] = []
         pending, first, posted = Page(), 1, inf
-        async for page, rows in mailbox.pages(live):
+        async for page, rows in mailbox.pages(live, whole=True):
             keys.extend(page.key(row) for row in rows)
             for at in range(0, len(rows), self._settings.page_messages):
                 pending.take(page, rows[at : at + self._settings.page_messages], saved=saved)

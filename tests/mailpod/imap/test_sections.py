@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from mailpod.mime.headers import parse_fields, unfold
 from mailpod.mime.scan import scan
 from mailpod.mime.sections import header_fields
 from mailpod.mime.text import decode_header, decoded_text
+from mailpod.store.fieldlines import field_lines
 
 NAMES = [b"From", b"to", b"SUBJECT", b"Date", b"Subject ", b"X-Other", b"no colon", b"Message-ID"]
 pieces = st.lists(
@@ -31,6 +33,28 @@ def test_fields_from_the_cache_are_those_of_the_header(column: list[bytes], name
     found = [(scan(data), data) for data in column]
     slowly = [header_fields(data[: each.header_size], names, False) for each, data in found]
     assert choose([each.fields for each, _ in found], names) == slowly
+
+
+rows = st.sets(st.integers(0, 149), min_size=1).map(sorted) | st.sampled_from([range(150), range(7, 9), range(0)])
+
+
+@given(st.lists(headers, min_size=1, max_size=3), wanted, rows)
+def test_a_page_says_where_its_fields_end(column: list[bytes], names: frozenset[bytes], rows: Sequence[int]) -> None:
+    found = [(scan(data), data) for data in column] * (150 // len(column))
+    slowly = [header_fields(data[: each.header_size], names, False) for each, data in found]
+    kept = [each.fields for each, _ in found]
+    lines = field_lines(kept)
+    assert lines is not None and lines.fits(150)
+    assert lines.chosen(kept, names, rows) == [slowly[row] for row in rows]
+
+
+def test_what_pages_do_not_say() -> None:
+    field = b"Subject: x\r\n"
+    for odd in (b"Subject: " + b"x" * 65_525 + b"\r\n", b"no colon\r\n" + field, field + b"no colon\r\n" + field, b"x"):
+        assert field_lines([odd] + [field] * 149) is None
+    assert field_lines([field] * 9) is None
+    lines = field_lines([b"Subject: " + b"x" * 65_524 + b"\r\n"] * 150)
+    assert lines is not None and not lines.fits(149)
 
 
 @given(headers, st.sampled_from([b"from", b"subject", b"date"]))

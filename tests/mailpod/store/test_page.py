@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mailpod.errors import Damaged
 from mailpod.store.ops import Record
-from mailpod.store.page import META, Page, checksum, decode_meta, encode_meta, seal, unseal
+from mailpod.store.page import META, BadPage, Page, checksum, decode_meta, encode_meta, seal, unseal
 
 COLUMNS = ("envelopes", "structures", "fields", "names", "parts", "email_ids")
 octets = st.binary(max_size=20).map(lambda raw: raw.decode("latin-1"))
@@ -45,11 +45,12 @@ def rows(page: Page) -> list[tuple[object, ...]]:
     return [(page.record(row, saved=page.saved[row]), page.location(row), page.uids[row]) for row in range(len(page))]
 
 
-@given(st.lists(records, max_size=6), st.lists(records, max_size=3), st.sets(st.sampled_from(COLUMNS)))
-def test_columns_asked_for_or_not(messages: list[Record], more: list[Record], asked: set[str]) -> None:
+@given(st.lists(records, max_size=6), st.lists(records, max_size=3), st.sets(st.sampled_from(COLUMNS)), st.booleans())
+def test_columns_asked_for_or_not(messages: list[Record], more: list[Record], asked: set[str], whole: bool) -> None:
     made = page_of(messages)
     data = encode_meta(made)
-    read = decode_meta(data, checksum(data))
+    read = decode_meta(data, checksum(data), whole=whole)
+    assert read.weight == decode_meta(data, checksum(data)).weight
     for name in asked:
         assert getattr(read, name) == getattr(made, name)
     assert encode_meta(read) == data
@@ -67,3 +68,35 @@ def test_a_column_that_was_written_wrongly() -> None:
     assert page.envelopes == []
     with pytest.raises(Damaged):
         page.fields  # noqa: B018
+
+
+LATER = {"head", "lines"}  # what older versions do not know
+
+
+@given(st.lists(records, min_size=1, max_size=3), st.sampled_from([1, 60]), st.booleans())
+def test_pages_of_and_for_older_versions(messages: list[Record], times: int, whole: bool) -> None:
+    """They take what they know from the map, in whatever order it is there, and write no more."""
+    made = page_of([msgspec.structs.replace(each, hdr="Subject: x\r\n") for each in messages] * times)
+    content = msgspec.msgpack.decode(unseal(META, encode_meta(made), None))
+    assert (content["lines"] is not None) == (times > 1)
+    older = seal(META, {name: content[name] for name in sorted(content.keys() - LATER)})
+    read = decode_meta(older, checksum(older), whole=whole)
+    assert rows(read) == rows(made) and read.lines is None
+
+
+def test_what_is_read_last_was_written_wrongly() -> None:
+    data = encode_meta(page_of([]))
+    content = msgspec.msgpack.decode(unseal(META, data, None))
+    wrong = seal(META, content | {"env": [1]})
+    page = decode_meta(wrong, checksum(wrong), whole=False)
+    assert page.fields == page.structures == []
+    with pytest.raises(Damaged):
+        page.envelopes  # noqa: B018
+
+
+@pytest.mark.parametrize("head", [0, 16, 17, 200, 2**32 - 1])
+def test_a_page_that_says_wrongly_what_is_read_first(head: int) -> None:
+    content = msgspec.msgpack.decode(unseal(META, encode_meta(page_of([])), None))
+    wrong = seal(META, content | {"head": head.to_bytes(4, "little")})
+    with pytest.raises(BadPage):
+        decode_meta(wrong, checksum(wrong), whole=False)

@@ -35,6 +35,7 @@ SEEN: Final = "\\Seen"
 _BATCH: Final = 512 * 1024  # octets of bodies a write
 _ROWS: Final = 1000  # responses without bodies a write
 _FLAG_ROWS: Final = 20_000
+_STRUCTURE: Final = frozenset({"ENVELOPE", "BODY", "BODYSTRUCTURE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,10 @@ class _Plan:
     names: tuple[str, ...]
     sections: tuple[Section, ...]
     seen: bool
+
+    @property
+    def structure(self) -> bool:
+        return not _STRUCTURE.isdisjoint(self.names)
 
     @property
     def arrays_only(self) -> bool:
@@ -156,7 +161,8 @@ class _Fetch:
         """Send all responses; the first failure that cost a message its response."""
         missing = sum(map(len, positions))
         damaged: list[int] = []
-        async for page, rows in self._view.mailbox.pages(uids_of(self._view, positions), damaged=damaged):
+        uids, whole = uids_of(self._view, positions), self._plan.structure
+        async for page, rows in self._view.mailbox.pages(uids, damaged=damaged, whole=whole):
             missing -= len(rows)
             for start in range(0, len(rows), _ROWS):
                 await self._piece(page, rows[start : start + _ROWS])

@@ -13,6 +13,7 @@ from mailpod.store.check.finding import Findings
 from mailpod.store.check.index import Index, MissingPage
 from mailpod.store.check.replay import Walk, read_header, walk_log
 from mailpod.store.checkpoint import decode_root
+from mailpod.store.little import unlittle
 from mailpod.store.names import checkpoint_key
 from mailpod.store.objects import NotFound, ObjectStore
 from mailpod.store.ops import PageRef, UnknownOperation, UrlKey
@@ -29,7 +30,6 @@ from mailpod.store.page import (
     decode_meta,
     decode_state,
     decode_table,
-    unlittle,
 )
 from mailpod.store.postings import POSTINGS, TERMS, read_terms
 from mailpod.store.state import State

@@ -73,7 +73,7 @@ class Index:
         """Of an object of the account, as listed; `key` is relative to the account."""
         return self._found.size(key)
 
-    async def load_page(self, ref: PageRef) -> Page:
+    async def load_page(self, ref: PageRef, _: bool) -> Page:
         """Raises BadPage, MissingPage, StorageError."""
         key = (ref.id, ref.shift)
         if key not in self._pages:
