@@ -15,6 +15,7 @@ from tests.mailpod.imap.dialogue import Client, World
 from tests.mailpod.imap.selected import letter
 
 OWNED = ("\\Seen", "\\Flagged", "\\Answered", "\\Draft", "one", "two", "three", "four")
+SECTIONS = (b"BODY.PEEK[HEADER.FIELDS (SUBJECT)]", b"BODY.PEEK[]", b"BODY.PEEK[1]", b"RFC822.HEADER")
 HOLD_BACK = re.compile(rb"(FETCH|STORE|SEARCH|SORT|THREAD) ")  # RFC 3501 §7.4.1, RFC 5256 §3
 REFUSED = {
     b"FETCH": b"no longer exist",
@@ -30,7 +31,7 @@ class Shared:
     """What all clients must be told alike."""
 
     recent: dict[tuple[int, int], int] = field(default_factory=dict)  # of a pod and UID, the session
-    constant: dict[int, bytes] = field(default_factory=dict)  # what never changes, by UID
+    constant: dict[tuple[int, bytes], bytes] = field(default_factory=dict)  # what never changes, by UID and item
     gone: set[int] = field(default_factory=set)
     sessions: int = 0
 
@@ -131,6 +132,8 @@ class Stress:
             self.keywords = set(found[1].decode().split())
         elif found := re.match(rb"\* VANISHED (\(EARLIER\) )?(\S+)", line):
             self.vanished(uids(found[2]), earlier=bool(found[1]))
+        elif found := re.match(rb"\* OK \[PERMANENTFLAGS \((.*)\)", line):
+            assert set(found[1].decode().split()) - {"\\*"} == self.keywords, "each is in FLAGS, and all can be set"
         elif found := re.match(rb"\* OK \[UIDVALIDITY (\d+)\]", line):
             assert self.validity in (0, int(found[1]))
             self.validity = int(found[1])
@@ -176,8 +179,9 @@ class Stress:
         if found := re.search(rb"[( ]UID (\d+)", line):
             assert message.uid in (None, int(found[1])), f"UID of a message changed: {message.uid}, {line!r}"
             message.uid = int(found[1])
-        if found := re.search(rb"RFC822\.SIZE \d+ INTERNALDATE .*\)", line):
-            assert self.shared.constant.setdefault(message.uid or -1, found[0]) == found[0]
+        if found := re.search(rb"(RFC822\.SIZE|BODY\[[^]]*\]|RFC822\.HEADER) (.*)\)", line, re.DOTALL):
+            known = self.shared.constant.setdefault((message.uid or -1, found[1]), found[2])
+            assert known == found[2], f"{known!r} has become {line!r}"
         modseq = re.search(rb"MODSEQ \((\d+)\)", line)
         if found := re.search(rb"FLAGS \(([^)]*)\)", line):
             assert modseq or not self.qresync, "RFC 7162 §3.1: MODSEQ in every FETCH with flags"
@@ -252,7 +256,7 @@ class Stress:
             "append": b'APPEND INBOX (%b) "%b" {%d+}\r\n%b'
             % (self.flag().encode(), self.date(), len(message), message),
             "fetch": b"FETCH %b (%b RFC822.SIZE INTERNALDATE ENVELOPE BODYSTRUCTURE)" % (self.some(), self.items),
-            "body": b"FETCH %b (UID BODY.PEEK[HEADER.FIELDS (SUBJECT)])" % self.some(),
+            "body": b"FETCH %b (UID %b)" % (self.some(), self.rng.choice(SECTIONS)),
             "sort": b"SORT (REVERSE DATE SUBJECT) US-ASCII ALL",
             "thread": b"THREAD REFERENCES US-ASCII ALL",
             "status": b"STATUS INBOX (MESSAGES UNSEEN RECENT)",

@@ -39,6 +39,9 @@ async def checkpoint(clients: list[Stress]) -> None:
     for client in clients:
         assert client.keywords == clients[0].keywords, "a keyword that only some were told of"
         assert client.recent == sum(message.recent for message in client.messages), "RFC 3501 §7.3.2"
+    for pod in {id(client.pod): client.pod for client in clients}.values():
+        recent = sum(client.recent for client in clients if client.pod is pod)
+        assert recent <= len(views[0]), "\\Recent in more sessions than one"
     assert views[0] == views[2], "the same MODSEQ for both that asked for it"
     assert not {uid for uid, _ in first} & clients[0].shared.gone, "an expunged UID is there again"
 
