@@ -168,7 +168,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "bytes are moved though their checksum does not fit", "10",
-        (("mailpod.store.bodies:_sound", "len(data) == at.length and checksum(data) == at.checksum", "True"),),
+        (("mailpod.store.nearby:sound", "len(data) == at.length and checksum(data) == at.checksum", "True"),),
         test="tests/mailpod/store/test_packing.py::test_rule_10_bytes_that_do_not_fit_their_checksum_are_not_moved",
     ),
     Mutation(

@@ -1,12 +1,12 @@
 """The store: accounts over one bucket. FORMAT.md specifies the bytes, ../shared/STORE.md what may be done with them."""
 
 from .account import Account
-from .bodies import Body
 from .draft import Appended, Copied, Limits
 from .incarnations import AccountRef
 from .lifecycle import new_account
 from .mailbox import Changes, Mailbox
 from .message import NewMessage
+from .nearby import Body
 from .orders import Order
 from .page import Location, Page
 from .rights import ANYONE, RIGHTS, Access, Guard, Who

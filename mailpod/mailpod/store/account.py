@@ -20,7 +20,6 @@ from ..mime.likeness import Likeness
 from . import urlkeys
 from .annotating import annotate
 from .annotations import Annotations
-from .bodies import Body
 from .changes import Changes
 from .committer import Committer
 from .copying import from_source
@@ -32,6 +31,7 @@ from .log import Log
 from .looking import Looks
 from .mailbox import Mailbox
 from .message import NewMessage
+from .nearby import Body
 from .ops import Close, Operation
 from .orders import Order
 from .page import Location

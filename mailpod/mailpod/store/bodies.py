@@ -5,22 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final, Generic, TypeAlias, TypeVar
+from typing import Final, Generic, TypeVar
 
 from ..errors import Damaged, Expunged, Unavailable
-from .knownruns import KnownRuns
+from .nearby import Body, Nearby, sound
 from .objects import NotFound, ObjectStore, StorageError, reads_at_once
-from .page import Location, checksum
+from .page import Location
 from .runs import runs
 from .settings import StoreSettings
 
 _FIRST_AHEAD: Final = 128 << 10  # octets read along for a client that seems to take one message after the other
 _WALKS: Final = 256  # accounts whose last read is remembered
 
-Body: TypeAlias = bytes | memoryview
 V = TypeVar("V")
-_Data = TypeVar("_Data", bytes, memoryview)
 
 
 class Cache(Generic[V]):
@@ -78,8 +77,8 @@ class Bodies:
     """Messages' bytes of all accounts of a pod, checked against their checksums.
 
     What lies together in an object is asked for together: by `stream` for the messages given, and by `read` for a
-    client that takes one after the other, further and further ahead. Streams from a folder are not kept: its files are
-    in the system's cache already, and a download of much would only push out what others read.
+    client that takes one after the other, further and further ahead. Streams from a folder are not kept (nearby.py):
+    its files are in the system's cache already, and a download of much would only push out what others read.
     """
 
     def __init__(self, objects: ObjectStore, settings: StoreSettings) -> None:
@@ -88,8 +87,8 @@ class Bodies:
         self._cache: Cache[bytes] = Cache(settings.body_cache_bytes)
         self._sharing: Cache[bytes] = Cache(0)  # keeps nothing: who asks for one range at once shares one GET
         self._ahead = reads_at_once(objects, settings.read_ahead)
-        self._run_bytes = min(settings.read_run_bytes, getattr(objects, "run_bytes", settings.read_run_bytes))
-        self._known = KnownRuns()
+        most = min(settings.read_run_bytes, getattr(objects, "run_bytes", settings.read_run_bytes))
+        self._nearby = Nearby(objects, most, settings.read_gap_bytes, self.peek)
         self._walks: OrderedDict[str, _Walk] = OrderedDict()  # by account
 
     def peek(self, prefix: str, at: Location) -> bytes | None:
@@ -161,7 +160,7 @@ class Bodies:
         out: list[tuple[Location, bytes | None]] = []
         for at in places:
             piece = data[at.offset - start : at.offset - start + at.length]
-            found = _sound(at, piece)
+            found = sound(at, piece)
             out.append((at, None if isinstance(found, Damaged) else found))
         return out
 
@@ -173,11 +172,12 @@ class Bodies:
 
         Raises Expunged, Unavailable.
         """
-        left = runs(places, self._run_bytes, self._settings.read_gap_bytes)[::-1]
         if self._ahead <= 1:
-            while left:
-                yield await self._here(prefix, left.pop())
+            async with aclosing(self._nearby.stream(prefix, places)) as near:
+                async for found in near:
+                    yield found
             return
+        left = runs(places, self._settings.read_run_bytes, self._settings.read_gap_bytes)[::-1]
         window: list[tuple[list[Location], asyncio.Task[list[Body | Damaged]] | None, int]] = []
         waiting = 0
         try:
@@ -196,23 +196,6 @@ class Bodies:
             for _, task, _ in window:
                 if task is not None:
                     task.cancel()
-
-    async def _here(self, prefix: str, run: list[Location]) -> list[Body | Damaged]:
-        """A run of a file that is read here and now: nobody else can ask for it meanwhile, and it is not kept."""
-        first, last = run[0], run[-1]
-        if len(run) == 1 and (known := self.peek(prefix, first)) is not None:
-            return [known]
-        data = memoryview(await self._fetch(prefix + first.key, first.offset, last.offset + last.length))
-        pieces = [data[at.offset - first.offset : at.offset - first.offset + at.length] for at in run]
-        if len(run) == 1:
-            return [_sound(first, pieces[0])]
-        tag = self._known.tag(run, data)
-        if self._known.holds(prefix + first.key, run, tag):
-            return [*pieces]
-        found = list(map(_sound, run, pieces))
-        if not any(isinstance(each, Damaged) for each in found):
-            self._known.add(prefix + first.key, run, tag)
-        return [*found]
 
     def _begin(self, prefix: str, run: list[Location]) -> asyncio.Task[list[Body | Damaged]] | None:
         """A task that reads the run; None for what is in memory."""
@@ -238,7 +221,7 @@ class Bodies:
         for at in run:
             known = self.peek(prefix, at)
             if known is None:
-                piece = _sound(at, data[at.offset - start : at.offset - start + at.length])
+                piece = sound(at, data[at.offset - start : at.offset - start + at.length])
                 if isinstance(piece, bytes) and at.length <= self._settings.body_cache_item_bytes:
                     self._cache.put((prefix, at.key, at.offset), piece, len(piece) + 200)
                 out.append(piece)
@@ -266,12 +249,7 @@ class _Walk:
 
 
 def _checked(at: Location, data: bytes) -> bytes:
-    found = _sound(at, data)
+    found = sound(at, data)
     if isinstance(found, Damaged):
         raise found
     return found
-
-
-def _sound(at: Location, data: _Data) -> _Data | Damaged:
-    """The message, if it is what was written."""
-    return data if len(data) == at.length and checksum(data) == at.checksum else Damaged()

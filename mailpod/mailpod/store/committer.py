@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import MailError, Unavailable
 from ..logs import event
+from .blocks import listed
 from .draft import Draft, Prepared, Stale
 from .log import CATCH_UP, Log
 from .rights import Guard
@@ -151,8 +152,9 @@ class Committer:
         draft.add_recent()
         forget_left(draft)
         won = not draft.operations or await self._log.publish(
-            draft.operations, draft.body, draft.body_bytes, deadline, posted=draft.posted
-        )
+            draft.operations, draft.body, draft.body_bytes, deadline,
+            posted=draft.posted, blocks=listed(draft.sums, draft.body),
+        )  # fmt: skip
         if won:
             self._settle(draft, batch)
             if draft.operations:

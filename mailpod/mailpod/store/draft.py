@@ -95,6 +95,7 @@ class Draft:
     posted: float = inf
     operations: list[ops.Operation] = field(default_factory=list)
     body: list[Buffer] = field(default_factory=list)
+    sums: list[bytes] = field(default_factory=list)  # of the messages in `body`
     body_bytes: int = 0
     added_bytes: int = 0
     added_messages: int = 0
@@ -139,6 +140,7 @@ class Draft:
             if message.data is not None:
                 record = ops.replace_location(record, ("", self.body_bytes, record.loc[2]))
                 self.body.append(message.data)
+                self.sums.append(bytes.fromhex(record.sum))
                 self.body_bytes += len(message.data)
             self.operations.append(ops.Append(box.id, uid, record, message.flags, message.delivery))
             if message.delivery:

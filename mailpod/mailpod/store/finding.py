@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import Damaged, Expunged, MailError
 from ..logs import event
-from .bodies import Body
 from .mailbox import Mailbox
+from .nearby import Body
 from .ops import PageRef
 from .page import Location, Page
 

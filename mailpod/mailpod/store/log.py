@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final
 
+from msgspec import UNSET
+
 from .. import metrics
 from ..clock import Clock
 from ..errors import AccountClosed, AccountMissing, AccountReadOnly, MailError, Unavailable
 from ..logs import event
+from .blocks import Listed
 from .commits import Commits, Fetched, decode
 from .incarnations import InUse
 from .mailbox import Mailbox
@@ -276,6 +279,7 @@ class Log:
         deadline: float,
         *,
         posted: float = inf,
+        blocks: Listed | None = None,
     ) -> bool:
         """Append a commit. True: it is durable and applied. False: another commit came first, and that is applied.
 
@@ -285,8 +289,9 @@ class Log:
         state = self.state
         identifier = f"{self._rng.getrandbits(96):024x}"
         header = Header(
-            VERSION, identifier, state.head_id, state.head + 1, int(self._clock.now()), self._pod, tuple(operations),
-            body_bytes,
+            VERSION, identifier, state.head_id, state.head + 1, int(self._clock.now()), self._pod,
+            blocks=UNSET if blocks is None else blocks.blocks, checks=UNSET if blocks is None else blocks.checks,
+            ops=tuple(operations), bytes=body_bytes,
         )  # fmt: skip
         line = encode_header(header)
         return await self._settle(_Pending(header, [line, *body], len(line), posted), deadline)

@@ -194,15 +194,21 @@ LATER: Final = ("annotate", "grant", "urlkey")
 """Operations that not every version can read: written where the domain's entry names them (DECISIONS, "Format")."""
 
 
-class Header(msgspec.Struct, frozen=True):
-    """A commit's first line. `at` is the committer's clock in Unix seconds, `by` its pod; `bytes` follow the line."""
-
+class _Start(msgspec.Struct, frozen=True):
     v: int
     id: str
     prev: str
     seq: int
     at: int
     by: str
+
+
+class Header(_Start, frozen=True, kw_only=True):
+    """A commit's first line. `at` is the committer's clock in Unix seconds, `by` its pod; `bytes` follow the line, in
+    `blocks` with `checks` (blocks.py): they stand before what is long."""
+
+    blocks: list[int] | msgspec.UnsetType = msgspec.UNSET
+    checks: str | msgspec.UnsetType = msgspec.UNSET
     ops: tuple[Operation, ...]
     bytes: int = 0
 

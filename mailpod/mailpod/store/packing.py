@@ -15,10 +15,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import accumulate
+from typing import TYPE_CHECKING, TypeAlias
 
 from ..errors import Damaged, Expunged
 from ..logs import event
+from .blocks import pack_line
 from .draft import Draft, Move, Stale
 from .homes import FIRST_PACK, Held
 from .page import Location
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from .account import Account
     from .store import Store
 
+Place: TypeAlias = tuple[str, int]
 _AT_ONCE = 4  # objects read at the same time
 
 
@@ -60,24 +63,27 @@ async def pack(store: Store, account: Account, *, force: bool = False, dead: Col
             found.extend(_Found(box, at) for at in places if state.homes.find(at.key) in wanted)
     bodies = await _read(store, account, [each.at for each in found])
     posted = store.clock.elapsed()
-    key, moves, data = f"pack/{store.random_id()}", dict[int, list[Move]](), list[bytes]()
-    offsets: dict[tuple[str, int], int] = {}
-    end = 0
+    key, moves = f"pack/{store.random_id()}", dict[int, list[Move]]()
+    found = [each for each in found if (each.at.key, each.at.offset) in bodies]
+    data, offsets = await asyncio.to_thread(_pack_of, [each.at for each in found], bodies)
     for each in found:
         place = (each.at.key, each.at.offset)
-        if place not in bodies:
-            continue
-        if place not in offsets:  # copies of a message share its bytes, also in the pack
-            offsets[place] = end
-            data.append(bodies[place])
-            end += len(data[-1])
         moves.setdefault(each.box, []).append((each.at.uid, *place, key, offsets[place]))
     if not moves or not _is_worth_it(state, moves, dead):
         return 0
-    await account.uploads.write_once(account.prefix + key, await asyncio.to_thread(b"".join, data))
+    await account.uploads.write_once(account.prefix + key, data)
     moved = await _relocate(account, store.settings, moves, posted)
-    event("store.packed", account=account.prefix, key=key, bytes=end, messages=moved, objects=len(wanted))
+    event("store.packed", account=account.prefix, key=key, bytes=len(data), messages=moved, objects=len(wanted))
     return moved
+
+
+def _pack_of(places: Sequence[Location], bodies: dict[Place, bytes]) -> tuple[bytes, dict[Place, int]]:
+    """A pack, and where in it each message is. Copies of a message share its bytes, also in the pack."""
+    unique = {(at.key, at.offset): at.checksum for at in places}
+    messages = [bodies[place] for place in unique]
+    line = pack_line([*unique.values()], messages)
+    offsets = accumulate(map(len, messages), initial=len(line))
+    return b"".join((line, *messages)), dict(zip(unique, offsets, strict=False))
 
 
 def due(state: State, settings: StoreSettings, *, force: bool = False, dead: Collection[str] = ()) -> set[int]:
@@ -145,9 +151,9 @@ def _is_worth_it(state: State, moves: dict[int, list[Move]], dead: Collection[st
     return gone > 1 or any(key in dead or not key.startswith("pack/") for key in taken)
 
 
-async def _read(store: Store, account: Account, places: Sequence[Location]) -> dict[tuple[str, int], bytes]:
+async def _read(store: Store, account: Account, places: Sequence[Location]) -> dict[Place, bytes]:
     """The messages' bytes by place, checked; what is damaged or gone is left where it is."""
-    out: dict[tuple[str, int], bytes] = {}
+    out: dict[Place, bytes] = {}
     slots = asyncio.Semaphore(_AT_ONCE)
 
     async def read(run: Sequence[Location]) -> None:

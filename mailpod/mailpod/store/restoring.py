@@ -195,7 +195,9 @@ async def _block(objects: ObjectStore, ref: AccountRef, clock: Clock, rng: rando
             return None
         before = last[0].id if isinstance(last, tuple) else ""
         line = encode_header(
-            Header(VERSION, f"{rng.getrandbits(96):024x}", before, head + 1, int(clock.now()), "restore", (Close(),))
+            Header(
+                VERSION, f"{rng.getrandbits(96):024x}", before, head + 1, int(clock.now()), "restore", ops=(Close(),)
+            )
         )
         try:
             return await objects.create(log_key(ref.prefix, head + 1), [line])

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import Expunged, Unavailable
 from ..mime.scan import Scan, scan
+from .blocks import pack_line
 from .draft import CopySource, Prepared
 from .mailbox import Mailbox
 from .message import NewMessage
@@ -58,8 +59,10 @@ class Uploads:
     async def post_together(self, messages: Sequence[Prepared]) -> None:
         """Move the bytes of messages into one pack."""
         posted, key = self._store.clock.elapsed(), f"pack/{self._store.random_id()}"
-        await self.write_once(self._prefix + key, b"".join(message.data or b"" for message in messages))
-        at = 0
+        bodies = [message.data or b"" for message in messages]
+        line = pack_line([bytes.fromhex(message.record.sum) for message in messages], bodies)
+        await self.write_once(self._prefix + key, b"".join((line, *bodies)))
+        at = len(line)
         for message in messages:
             message.record = replace_location(message.record, (key, at, message.record.loc[2]))
             at += message.record.loc[2]

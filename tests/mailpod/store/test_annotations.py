@@ -82,7 +82,7 @@ async def test_setting_them_raises_the_modseq_of_their_mailbox(world: World, acc
     state = (await world.pod().open(world.ref)).log.served
     assert state.digest() == account.log.served.digest()
     older = Annotate(state.names["Sent"].id, (("/private/comment", "mine"),))
-    state.apply(Header(1, "0" * 24, state.head_id, state.head + 1, 0, "", (older,)), 0)
+    state.apply(Header(1, "0" * 24, state.head_id, state.head + 1, 0, "", ops=(older,)), 0)
     assert state.names["Sent"].annotations and state.names["Sent"].highest_modseq == sent
 
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from mailpod.errors import Damaged
-from mailpod.store import Account, Location, NewMessage, Store, bodies
+from mailpod.store import Account, Location, NewMessage, Store, nearby, packing
 from mailpod.store.runs import runs
 
 from .faults import Faulty, World, mail, make_world
@@ -125,31 +125,78 @@ async def test_a_damaged_message_stands_in_its_place_among_the_others(near: bool
 
 
 async def test_what_was_checked_before_is_not_trusted_once_it_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "pack_line", lambda *_: b"")  # as older versions wrote packs
     world, _, account = await _packed(30)
     reader = await world.pod().open(world.ref)
     places = await _places(account)
-    hashed = Mock(wraps=bodies.checksum)
-    monkeypatch.setattr(bodies, "checksum", hashed)
-
-    async def read(places: list[Location]) -> list[object]:
-        runs = [run async for run in reader.body_runs(places)]
-        return [bytes(each) if _is_body(each) else type(each) for run in runs for each in run]
-
+    hashed = _hashed(monkeypatch)
     whole: list[object] = [mail(number, 200) for number in range(30)]
-    assert await read(places) == whole and hashed.call_count == 30
-    assert await read(places) == whole and hashed.call_count == 30, "the run is known"
-    assert await read(places[:20]) == whole[:20] and hashed.call_count == 50, "this one is another"
+    assert await _read(reader, places) == whole and hashed.call_count == 30
+    assert await _read(reader, places) == whole and hashed.call_count == 30, "the run is known"
+    assert await _read(reader, places[:20]) == whole[:20] and hashed.call_count == 50, "this one is another"
     wrong = msgspec.structs.replace(places[7], checksum=bytes(16))
-    assert await read([*places[:7], wrong, *places[8:]]) == [*whole[:7], Damaged, *whole[8:]]
+    assert await _read(reader, [*places[:7], wrong, *places[8:]]) == [*whole[:7], Damaged, *whole[8:]]
     key = world.ref.prefix + places[5].key
     data = bytearray(await world.objects.get(key))
     data[places[5].offset + 9] ^= 1
     await world.objects.put(key, [data])
     for _ in range(2):
-        assert await read(places) == [*whole[:5], Damaged, *whole[6:]]
+        assert await _read(reader, places) == [*whole[:5], Damaged, *whole[6:]]
     data[places[5].offset + 9] ^= 1
     await world.objects.put(key, [data])
-    assert await read(places) == whole
+    assert await _read(reader, places) == whole
+
+
+async def test_blocks_are_checked_at_once_and_what_is_no_block_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, _, account = await _packed(600)  # 150 kB: two whole blocks, and a shorter one
+    reader = await world.pod().open(world.ref)
+    places = await _places(account)
+    hashed = _hashed(monkeypatch)
+    whole: list[object] = [mail(number, 200) for number in range(600)]
+    assert await _read(reader, places) == whole and not hashed.call_count
+    assert await _read(reader, places[:100]) == whole[:100] and hashed.call_count == 100
+    some = places[3:300] + places[301:]
+    assert await _read(reader, some) == whole[3:300] + whole[301:]
+    assert 100 < hashed.call_count < 650, "the block in the middle of them is whole"
+    wrong = msgspec.structs.replace(places[7], checksum=bytes(16))
+    assert await _read(reader, [*places[:7], wrong, *places[8:]]) == [*whole[:7], Damaged, *whole[8:]]
+
+
+@pytest.mark.parametrize("packed", [True, False])
+async def test_each_bit_of_a_block_that_flips_is_found(packed: bool) -> None:
+    world = await make_world(pack_newest=0, checkpoint_commits=1 << 20)
+    store = world.pod()
+    account = await store.open(world.ref)
+    await account.append("INBOX", [NewMessage(mail(number, 20)) for number in range(3)])
+    if packed:
+        assert await store.pack(account, force=True) == 3
+    reader, places = await world.pod().open(world.ref), await _places(account)
+    key, whole = world.ref.prefix + places[0].key, [mail(number, 20) for number in range(3)]
+    sound = await world.objects.get(key)
+    assert b'"blocks":[' in sound.partition(b"\n")[0]
+    assert await _read(reader, places) == whole
+    for octet in range(0 if packed else places[0].offset, len(sound)):  # of a commit's line the log itself is made
+        hurt = [at.offset <= octet < at.offset + at.length for at in places]
+        wanted = [Damaged if bad else message for bad, message in zip(hurt, whole, strict=True)]
+        if not any(hurt):
+            reader = await world.pod().open(world.ref)  # one that has not read the line
+        for bit in range(8) if any(hurt) else (octet % 8,):
+            data = bytearray(sound)
+            data[octet] ^= 1 << bit
+            await world.objects.put(key, [data])
+            assert await _read(reader, places) == wanted
+
+
+async def _read(reader: Account, places: list[Location]) -> list[object]:
+    found = [run async for run in reader.body_runs(places)]
+    return [bytes(each) if _is_body(each) else type(each) for run in found for each in run]
+
+
+def _hashed(monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """Counts messages that are compared with their own SHA-256."""
+    hashed = Mock(wraps=nearby.checksum)
+    monkeypatch.setattr(nearby, "checksum", hashed)
+    return hashed
 
 
 def _is_body(found: object) -> TypeGuard[bytes | memoryview]:
