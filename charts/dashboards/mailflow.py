@@ -229,6 +229,26 @@ DASHBOARD: Final = Dashboard(
                     ),
                 ),
                 graph(
+                    "Warnings of a quota",
+                    "Mails to users whose mailbox has reached a threshold of its quota, by domain.",
+                    "cps",
+                    (
+                        'sum by (domain) (rate(mailpod_quota_warnings_total{job=~"$job"}[$__rate_interval]))',
+                        "{{domain}}",
+                    ),
+                ),
+                graph(
+                    "Expired",
+                    "Messages deleted as `retention` says, once a day, of the ten domains with most. Suddenly "
+                    "many: has somebody shortened it?",
+                    "mps",
+                    (
+                        'topk(10, sum by (domain) (rate(mailpod_messages_expired_total{job=~"$job"}'
+                        "[$__rate_interval])))",
+                        "{{domain}}",
+                    ),
+                ),
+                graph(
                     "Accounts that are read-only",
                     "Their log is damaged: mailpod fsck says where, mailpod restore mends it.",
                     "short",

@@ -13,6 +13,7 @@ from tests.monitoring.faults import (
     a_client_is_on_a_blocklist,
     a_mailbox_is_filled,
     a_mailbox_is_full,
+    a_mailbox_is_nearly_full,
     a_mailbox_is_of_no_domain,
     connections_are_too_many,
     its_bucket_fails,
@@ -21,6 +22,7 @@ from tests.monitoring.faults import (
     mail_is_sent_and_read,
     mailboxes_fill_up,
     memory_is_used_up,
+    messages_expire,
     new_keys_are_not_in_the_dns,
     objects_cannot_be_reconciled,
     objects_change,
@@ -130,6 +132,8 @@ ACTS: Final = (
             ),
         ),
         Fault(a_mailbox_is_filled, rises=_of("clients", "Search: Messages not indexed yet")),
+        Fault(a_mailbox_is_nearly_full, rises=_of("mailflow", "Into mailboxes: Warnings of a quota"), window="2m"),
+        Fault(messages_expire, rises=_of("mailflow", "Into mailboxes: Expired"), again=True, window="2m"),
         Fault(
             objects_change,
             rises=(

@@ -17,7 +17,7 @@ from tests.harness.pop3 import Pop3
 from tests.harness.smtp import Smtp, stuffed
 from tests.harness.target import Account, Target
 from tests.harness.wire import Stream
-from tests.monitoring.faultworld import FULL, LISTED, UNSIGNED, FaultWorld
+from tests.monitoring.faultworld import FULL, LISTED, NEARLY_FULL, UNSIGNED, FaultWorld
 from tests.operator.plane import mailbox
 
 from mailoperator import conditions as c
@@ -209,6 +209,25 @@ def a_mailbox_is_filled(world: FaultWorld) -> None:
     with contextlib.closing(Imap(world.server.pod_target(0), world.server.accounts[2])) as imap:
         for _ in range(10):
             assert imap.append("INBOX", letter()[1]).ok
+
+
+def a_mailbox_is_nearly_full(world: FaultWorld) -> None:
+    with Smtp(world.server.pod_target(0)) as smtp:
+        for _ in range(8):
+            assert smtp.deliver("a@far.test", [NEARLY_FULL.address], letter()[1]).code == 250
+
+
+def messages_expire(world: FaultWorld) -> None:
+    """In a round of their own: who went today's is forgotten."""
+    with contextlib.closing(Imap(world.server.pod_target(0), world.server.accounts[1])) as imap:
+        assert imap.append("Trash", letter()[1]).ok
+    asyncio.run(_forget_rounds(world))
+
+
+async def _forget_rounds(world: FaultWorld) -> None:
+    objects = await open_bucket(world.bucket.url("trial"), credentials_file=world.credentials)
+    await objects.delete([entry.key for entry in await objects.list("retention/")])
+    await objects.close()
 
 
 # -- the bucket

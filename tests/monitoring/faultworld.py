@@ -1,6 +1,7 @@
 """Pods, an operator and all that surrounds them, so that a test can break any of it: bucket, DNS, other servers, keys.
 
-- The pods are local mode's, with settings that it has no field for: `sitecustomize` puts them in, and a bug into TOP.
+- The pods are local mode's, with settings that it has no field for: `sitecustomize` puts them in, and a bug into TOP;
+  a day of `retention` is a second.
 - The bucket is a real S3 server behind a proxy that may be slow, or closed.
 - The operator is the real one over an API server in memory; what the bucket makes of its entries, and its own HTTP
   client, are exercised beside it.
@@ -47,6 +48,8 @@ from mailpod.store.memory import MemoryObjects
 LISTED = "127.0.0.9"
 """A client that is on the DNS blocklist."""
 FULL = Account("full@example.test", "a-password")
+NEARLY_FULL = Account("nearly@example.test", "a-password")
+DEFAULTS = {"quota": {"storage": "1Gi"}, "retention": [{"folder": "Trash", "days": 1}]}
 UNSIGNED = Account("dan@unsigned.test", "another-password")
 QUICK = {"retry_first": 1, "retry_longest": 2, "backoff_first": 0.2, "backoff_longest": 1}
 SITE = """\
@@ -63,6 +66,8 @@ if "mailoperator.child" in sys.orig_argv:
     async def top(*_):
         raise ZeroDivisionError
     Session.do_TOP = top
+    from mailpod.retention import keeper
+    keeper._DAY = 1
 """
 
 
@@ -236,10 +241,12 @@ class FaultWorld:
         environment = {"PYTHONPATH": str(self.home / "site")}
         environment["POD_SETTINGS"] = json.dumps(self._settings())
         self.server = self._make(
-            6, start=False, pods=2, bucket=url, environment=environment | self.bucket.environment
+            6, start=False, pods=2, bucket=url, environment=environment | self.bucket.environment,
+            mailboxDefaults=DEFAULTS,
         )  # fmt: skip
         more = [
             *manifest.mailbox(FULL, quota={"storage": "600"}),
+            *manifest.mailbox(NEARLY_FULL, quota={"messages": 10}),
             manifest.mail_domain("unsigned.test", "mx.unsigned.test"),
         ]
         self.more = yaml.safe_dump_all([*more, *manifest.mailbox(UNSIGNED)])
@@ -278,6 +285,7 @@ class FaultWorld:
             "authres": {"unchecked_networks": []},
             "rspamd": {"url": f"http://127.0.0.1:{free_port()}"},
             "dns": {"resolver": self.names.resolver},
+            "retention": {"look_seconds": 1, "patience": 0.1},
         }
 
     # what is in its folder

@@ -128,7 +128,8 @@ def absent(found: Prometheus, expression: str) -> list[str]:
 
 
 async def test_every_expression_has_series_and_faults_show(make_mailpod: MakeMailpod, tmp_path: Path) -> None:
-    server = make_mailpod(3, start=False, pods=PODS, outbound={"resolver": "127.0.0.1:9"})
+    defaults = {"quota": {"storage": "1Gi"}}
+    server = make_mailpod(3, start=False, pods=PODS, outbound={"resolver": "127.0.0.1:9"}, mailboxDefaults=defaults)
 
     async def look(scene: Scene) -> None:
         began = time.time()

@@ -41,6 +41,7 @@ class QuotaWarner:
             return
         if (account.ref.domain, account.ref.local) != (entry.domain, entry.local):
             return  # into another's mailbox, whose quota is not known here
+        metrics.QUOTA_WARNINGS.labels(entry.domain)  # 0 before the first: Prometheus sees no increase otherwise
         if not settled(account.log.served, limits, self._thresholds):
             account.pins += 1
             self._tasks[account.ref] = asyncio.ensure_future(self._settle(account, entry, limits))

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from typing import TYPE_CHECKING, Final
 
@@ -36,6 +37,8 @@ class Retention:
 
     async def run(self) -> None:
         """For ever."""
+        with contextlib.suppress(MailError):
+            await self._domains()
         while True:
             await self._services.clock.sleep(self._settings.look_seconds * self._rng.uniform(0.75, 1.25))
             try:
@@ -48,9 +51,16 @@ class Retention:
         today = await self.rounds.today()
         if today.over:
             await self.rounds.forget(today.over)
-        for domain in await self.rounds.domains():
+        for domain in await self._domains():
             if await self.rounds.claim(today, domain) and await self._round(domain):
                 await self.rounds.done(today, domain)
+
+    async def _domains(self) -> list[str]:
+        """All, with a count of each at 0 before the first message goes: Prometheus sees no increase otherwise."""
+        found = await self.rounds.domains()
+        for domain in found:
+            metrics.EXPIRED.labels(domain)
+        return found
 
     @property
     def rounds(self) -> Rounds:
