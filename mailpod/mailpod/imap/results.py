@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 def numbers_of(view: View, uid: bool, positions: Sequence[int]) -> Sequence[int]:
     """The messages as the client names them."""
-    if uid:
-        return list(map(view.uids.__getitem__, positions))
     if isinstance(positions, range) and positions.step == 1:
+        if uid:
+            return view.uids[positions.start : positions.stop].tolist()
         return range(positions.start + 1, positions.stop + 1)
-    return [at + 1 for at in positions]
+    return list(map(view.uids.__getitem__, positions)) if uid else [at + 1 for at in positions]
 
 
 def esearch(search: Search, start: bytes, args: SearchArgs, wanted: Return, positions: Sequence[int]) -> bytes:

@@ -58,6 +58,7 @@ from mailpod.imap.syntax_search import (
 )
 from mailpod.imap.view import View
 from mailpod.mime.likeness import EXACT
+from mailpod.store import distinct
 
 if TYPE_CHECKING:
     from mailpod.net.budget import Budget
@@ -191,12 +192,14 @@ class Search:
     def _flagged(self, flag: str, present: bool, open_: Positions) -> Positions:
         wanted = [any(flag == each.lower() for each in flags) is present for flags in self._view.flag_sets()]
         column = self._column(View.flag_column, open_)
-        there = {wanted[index] for index in set(column)}
+        there = {wanted[index] for index in distinct(column)}
         if len(there) == 1:
             return open_ if there.pop() else []
         return list(compress(open_, map(wanted.__getitem__, column)))
 
-    def _column(self, column_of: Callable[[View, range], Sequence[int]], open_: Positions) -> Sequence[int]:
+    def _column(
+        self, column_of: Callable[[View, range], array[int] | list[int]], open_: Positions
+    ) -> array[int] | list[int]:
         """A column of the view at these positions, of which there are some."""
         column = column_of(self._view, range(open_[0], open_[-1] + 1))
         return column if len(column) == len(open_) else [column[position - open_[0]] for position in open_]

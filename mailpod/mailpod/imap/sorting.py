@@ -60,8 +60,8 @@ async def _brought(search: Search, known: Order, criteria: Sequence[SortKey]) ->
     came = BitMap(uids) - BitMap(known.uids[: known.exists])
     if len(came) > FEW:
         return None
-    if known.uids is view.uids:
-        kept = [at for at in known.places if at < view.exists]
+    if known.uids is view.uids and known.exists <= view.exists:
+        kept = known.places.tolist()
     else:
         now = dict(zip(uids, range(view.exists), strict=True))
         there = map(now.get, map(known.uids.__getitem__, known.places))

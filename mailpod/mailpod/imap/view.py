@@ -159,7 +159,7 @@ class View:
 
     # Flags. They index `flag_table()`, whose last entry stands for a gone message of which nothing is known.
 
-    def flag_column(self, part: range) -> Sequence[int]:
+    def flag_column(self, part: range) -> array[int] | list[int]:
         """Flags of the messages at these positions (0-based, a step of 1) as indexes into the mailbox's tables; as
         last known for messages that are gone."""
         mailbox = self.mailbox
@@ -168,7 +168,7 @@ class View:
         last = self._as_told(self._flags, part, 0, -1)
         return self._present(part, mailbox.flags, [at if at < len(mailbox.flag_sets) else -1 for at in last])
 
-    def modseq_column(self, part: range) -> Sequence[int]:
+    def modseq_column(self, part: range) -> array[int] | list[int]:
         """The modseq of each of these messages; as last known, 1 at least, for messages that are gone."""
         mailbox = self.mailbox
         if self.uids is mailbox.uids:

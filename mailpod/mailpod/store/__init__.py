@@ -1,6 +1,7 @@
 """The store: accounts over one bucket. FORMAT.md specifies the bytes, ../shared/STORE.md what may be done with them."""
 
 from .account import Account
+from .columns import distinct
 from .draft import Appended, Copied, Limits
 from .incarnations import AccountRef
 from .lifecycle import new_account
@@ -37,5 +38,6 @@ __all__ = [
     "StoreSettings",
     "Where",
     "Who",
+    "distinct",
     "new_account",
 ]

@@ -174,7 +174,7 @@ class Columns:
             places = [at for at in map(self.index, wanted) if at >= 0]
             here = array("I", [self.uids[at] for at in places])
             old = array("I", [self.flags[at] for at in places])
-        used = _distinct(old)
+        used = distinct(old)
         changes = {index for index in used if change(self.flag_sets[index]) != self.flag_sets[index]}
         if len(changes) == len(used):
             return here
@@ -213,7 +213,7 @@ class Columns:
             if low == high:
                 continue
             old = self.flags[low:high]
-            used = _distinct(old)
+            used = distinct(old)
             for index in used - table.keys():
                 table[index] = new(index)
             if all(table[index] == index for index in used):
@@ -349,7 +349,7 @@ def _without(column: array[int], positions: Sequence[int]) -> array[int]:
     return out
 
 
-def _distinct(column: array[int]) -> set[int]:
+def distinct(column: array[int] | list[int]) -> set[int]:
     """What is in it: of flags, very often one only."""
     first = column[:1]
     return set(first if column == first * len(column) else column)

@@ -6,7 +6,7 @@ import datetime
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mailpod.imap import utf7, wire
@@ -97,6 +97,15 @@ def test_bad_utf7(wrong: bytes) -> None:
 @given(st.text())
 def test_text_is_one_line(value: str) -> None:
     assert re.fullmatch(rb"[\x20-\x7e]+", wire.text(value))
+
+
+@given(st.integers(1, 2**32 - 3000), st.integers(0, 2500))
+@example(999, 1002)
+def test_numbers(first: int, count: int) -> None:
+    values = range(first, first + count)
+    expected = b"".join([b" %d" % each for each in values])
+    assert wire.numbers(values) == wire.numbers([*values]) == expected
+    assert wire.numbers(values[::-1]) == b"".join([b" %d" % each for each in values[::-1]])
 
 
 def test_nil_is_a_string_too() -> None:

@@ -20,6 +20,7 @@ from mailpod.imap.permanent import FLAG_RIGHTS
 from mailpod.imap.reply import Done
 from mailpod.imap.sequence import resolve, uids_of
 from mailpod.imap.sets import wire, without
+from mailpod.store import distinct
 from mailpod.store.rights import right_of, rights_for
 
 if TYPE_CHECKING:
@@ -122,11 +123,9 @@ def _followed(view: View, args: StoreArgs, uids: array[int], before: list[int], 
     sets = [frozenset(map(str.lower, flags)) for flags in view.flag_sets()]
     given = frozenset(map(str.lower, args.flags))
     number = {flags: index for index, flags in reversed(list(enumerate(sets)))}  # the last stands for what is gone
-    alike = before[:1] * len(before) == before
-    expected = {
-        old: number.get(_expected(args.mode, sets[old], given), -2) for old in set(before[:1] if alike else before)
-    }
-    if after == (list(expected.values()) * len(before) if alike else list(map(expected.__getitem__, before))):
+    expected = {old: number.get(_expected(args.mode, sets[old], given), -2) for old in distinct(before)}
+    wanted = list(expected.values()) * len(before) if len(expected) == 1 else list(map(expected.__getitem__, before))
+    if wanted == after:
         return uids
     return [
         uid
