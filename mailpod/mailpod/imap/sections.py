@@ -149,10 +149,12 @@ def from_cache(section: Section, page: Page, rows: Sequence[int]) -> list[bytes 
 
 def fields_of(page: Page, names: frozenset[bytes], rows: Sequence[int]) -> Sequence[bytes]:
     """Of each message the fields of these names that pages keep, as HEADER.FIELDS gives them."""
-    lines = page.lines
-    if lines is not None and lines.fits(len(page)):
-        return derive(page, names, rows, lambda rows: lines.chosen(page.fields, names, rows))
-    return derive(page, names, rows, lambda rows: choose(take(page.fields, rows), names))
+
+    def make(rows: Sequence[int]) -> list[bytes]:
+        chosen = page.chosen(names, rows)
+        return choose(take(page.fields, rows), names) if chosen is None else chosen
+
+    return derive(page, names, rows, make)
 
 
 def choose(column: Sequence[bytes], names: frozenset[bytes]) -> list[bytes]:

@@ -1,7 +1,7 @@
 """Where the header fields that a page keeps end: HEADER.FIELDS of a mailbox is slices then, and no search.
 
 Invariant: this says nothing that the kept fields do not say. A page without it is searched: an older one, one of few
-rows, and one with a message whose kept fields are 64 KiB or are not fields.
+rows, and one with a message whose kept fields are almost 64 KiB or are not fields.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Sequence
-from itertools import repeat, zip_longest
+from itertools import accumulate, repeat, zip_longest
 from operator import itemgetter
 from typing import Final, TypeAlias, TypeVar
 
@@ -20,7 +20,9 @@ from .little import little, unlittle
 _T = TypeVar("_T")
 _FIELD: Final = re.compile(rb"([^: \t\n]++)[ \t]*+:[^\n]*+\n(?:[ \t][^\n]*+\n)*+")
 _WORTH: Final = 50  # rows: a smaller page will grow, and is searched soon enough
-_LIMIT: Final = 0x10000
+_LIMIT: Final = 0xFFFD
+_ARRAY, _SHORT, _LONG = 3, 2, 3
+"""Octets with which msgpack begins a list of 16 to 65,535, and its members of less than 256 octets and of more."""
 _Runs: TypeAlias = tuple[tuple[int, int], ...]
 
 
@@ -31,41 +33,45 @@ class FieldLines(msgspec.Struct, array_like=True):
     shape: bytes
     """Of each row, 2 octets."""
     ends: list[bytes]
-    """Of the n-th field of each row, 2 octets: where it ends; of a row that has fewer, 0."""
+    """Of the n-th field of each row, 2 octets: where it ends in the row's fields; of a row that has fewer, 0."""
+    steps: bytes
+    """Of each row, 2 octets: how far its fields begin, in the column as it is written, behind the row before's."""
 
     def fits(self, rows: int) -> bool:
         """Whether this is of a page of so many rows."""
-        return len(self.shape) == 2 * rows and all(len(ends) == len(self.shape) for ends in self.ends)
+        return all(len(each) == 2 * rows for each in (self.shape, self.steps, *self.ends))
 
-    def chosen(self, column: Sequence[bytes], names: frozenset[bytes], rows: Sequence[int]) -> list[bytes]:
+    def chosen(self, written: bytes, names: frozenset[bytes], rows: Sequence[int]) -> list[bytes]:
         """Of these rows of the kept fields those of these names, in their order, each time with the empty line."""
         if not rows:
             return []
+        starts = list(accumulate(unlittle("H", self.steps)))
         runs = [_runs(shape.split(b" "), names) for shape in self.shapes]
         if len(set(runs)) == 1:
-            return self._cut(column, runs[0], rows)
+            return self._cut(written, _picked(starts, rows), runs[0], rows)
         shape = unlittle("H", self.shape)
         groups: dict[_Runs, list[int]] = {}
         for at, row in enumerate(rows):
             groups.setdefault(runs[shape[row]], []).append(at)
         out = [b""] * len(rows)
         for wanted, places in groups.items():
-            for at, value in zip(places, self._cut(column, wanted, [rows[at] for at in places]), strict=True):
+            picked = [rows[at] for at in places]
+            for at, value in zip(places, self._cut(written, _picked(starts, picked), wanted, picked), strict=True):
                 out[at] = value
         return out
 
-    def _cut(self, column: Sequence[bytes], runs: _Runs, rows: Sequence[int]) -> list[bytes]:
-        kept = _picked(column, rows)
+    def _cut(self, written: bytes, starts: Sequence[int], runs: _Runs, rows: Sequence[int]) -> list[bytes]:
         pieces = []
         for first, after in runs:
             ends = self._ends(after, rows)
             if first:
-                starts = self._ends(first, rows)
-                pieces.append([raw[start:end] for raw, start, end in zip(kept, starts, ends, strict=True)])
+                begins = self._ends(first, rows)
+                each = zip(starts, begins, ends, strict=True)
+                pieces.append([written[start + begin : start + end] for start, begin, end in each])
             elif len(runs) == 1:
-                return [raw[:end] + b"\r\n" for raw, end in zip(kept, ends, strict=True)]
+                return [written[start : start + end] + b"\r\n" for start, end in zip(starts, ends, strict=True)]
             else:
-                pieces.append([raw[:end] for raw, end in zip(kept, ends, strict=True)])
+                pieces.append([written[start : start + end] for start, end in zip(starts, ends, strict=True)])
         return list(map(b"".join, zip(*pieces, repeat(b"\r\n", len(rows)), strict=True)))
 
     def _ends(self, count: int, rows: Sequence[int]) -> Sequence[int]:
@@ -74,11 +80,11 @@ class FieldLines(msgspec.Struct, array_like=True):
 
 def field_lines(column: Sequence[bytes]) -> FieldLines | None:
     """Of a page's kept fields; None where it is not worth it, or cannot be said."""
-    if not _WORTH <= len(column) <= _LIMIT:
+    if not _WORTH <= len(column) < _LIMIT:
         return None
     numbers: dict[bytes, int] = {}
     shape = array("H")
-    rows = []
+    rows, steps, before = [], array("H"), _ARRAY
     for raw in column:
         fields = list(_FIELD.finditer(raw))
         ends = [field.end() for field in fields]
@@ -87,8 +93,10 @@ def field_lines(column: Sequence[bytes]) -> FieldLines | None:
         names = b" ".join([field[1] for field in fields]).lower()
         shape.append(numbers.setdefault(names, len(numbers)))
         rows.append(ends)
-    columns = zip_longest(*rows, fillvalue=0)
-    return FieldLines(list(numbers), little(shape), [little(array("H", ends)) for ends in columns])
+        steps.append(before + (_SHORT if len(raw) < 256 else _LONG))
+        before = len(raw)
+    columns = [little(array("H", ends)) for ends in zip_longest(*rows, fillvalue=0)]
+    return FieldLines(list(numbers), little(shape), columns, little(steps))
 
 
 def _runs(shape: Sequence[bytes], names: frozenset[bytes]) -> _Runs:

@@ -136,6 +136,12 @@ class Page:
             self.envelopes, self.structures = meta.env.copy(), meta.bs.copy()
             self._sealed = b""  # last: another thread may be here, too
 
+    def chosen(self, names: frozenset[bytes], rows: Sequence[int]) -> list[bytes] | None:
+        """The kept fields of these names, with the empty line behind them; None where `fields` must be searched."""
+        if self.lines is None or not self.lines.fits(len(self)):
+            return None
+        return self.lines.chosen(bytes(written(self, "fields")), names, rows)
+
     def location(self, row: int) -> Location:
         """Where the bytes of the message in `row` are."""
         digest = bytes(self._checksums[_SUM * row : _SUM * (row + 1)])

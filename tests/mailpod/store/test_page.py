@@ -11,6 +11,7 @@ from mailpod.errors import Damaged
 from mailpod.store.ops import Record
 from mailpod.store.page import META, BadPage, Page, checksum, decode_meta, encode_meta, seal, unseal
 
+PLAIN = Record(date=0, saved=0, size=9, loc=("", 0, 9), sum="0" * 32, hs=9, env="NIL", bs="NIL")
 COLUMNS = ("envelopes", "structures", "fields", "names", "parts", "email_ids")
 octets = st.binary(max_size=20).map(lambda raw: raw.decode("latin-1"))
 records = st.builds(
@@ -68,6 +69,21 @@ def test_a_column_that_was_written_wrongly() -> None:
     assert page.envelopes == []
     with pytest.raises(Damaged):
         page.fields  # noqa: B018
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_fields_are_chosen_from_the_column_as_it_is_written(asked: bool) -> None:
+    headers = [f"To: {number}\r\nSubject: {'x' * number}\r\n" for number in range(300)]
+    found = [msgspec.structs.replace(PLAIN, hdr=header) for header in headers]
+    data = encode_meta(page_of(found))
+    page = decode_meta(data, checksum(data), whole=False)
+    if asked:
+        assert page.fields[299] == headers[299].encode()
+    subjects = [b"Subject: %b\r\n\r\n" % (b"x" * number) for number in range(300)]
+    assert page.chosen(frozenset({b"subject"}), range(300)) == subjects
+    assert page.chosen(frozenset({b"subject", b"to"}), [7, 299]) == [headers[at].encode() + b"\r\n" for at in (7, 299)]
+    add(page, found[:1])
+    assert page.chosen(frozenset({b"subject"}), range(301)) is None  # a row of which nothing is said
 
 
 LATER = {"head", "lines"}  # what older versions do not know
