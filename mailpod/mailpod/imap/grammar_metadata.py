@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from mailpod.errors import MailError
 from mailpod.imap.lexer import BadCommand, Cursor
 from mailpod.imap.syntax_metadata import Entries, GetMetadataArgs, SetMetadataArgs
 
@@ -15,6 +16,16 @@ _OPTIONS: Final = re.compile(rb"\( *(?:MAXSIZE|DEPTH) ", re.IGNORECASE)
 _NAME: Final = re.compile(rb"/(?:private|shared)(?:/[\x1a-\x24\x26-\x29\x2b-\x2e\x30-\x7e]+)+", re.IGNORECASE)
 _SCOPE: Final = re.compile(rb"/(?:private|shared)", re.IGNORECASE)
 _TOO_SHORT: Final = re.compile(rb"/(?:private|shared)/vendor(?:/[^/]+)?", re.IGNORECASE)  # RFC 5464 §3.2: four or more
+
+
+class TooLong(MailError):
+    """RFC 5464 §4.3: a value is longer than `most` octets."""
+
+    text = "The value is too long"
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.imap = ("NO", f"METADATA MAXSIZE {most}")
 
 
 def get_metadata(cursor: Cursor) -> GetMetadataArgs:

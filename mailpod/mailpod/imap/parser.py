@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, TypeAlias
 from mailpod.errors import LimitReached, MailError
 from mailpod.imap.grammar import GRAMMAR
 from mailpod.imap.grammar_append import resume
+from mailpod.imap.grammar_metadata import TooLong
 from mailpod.imap.lexer import BadCommand, Cursor, Frame, Incomplete
 from mailpod.imap.syntax import Command
 
@@ -28,11 +29,15 @@ _MAX_SKIP: Final = 2**30  # a longer literal that the client sends unasked ends 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one command may cost: octets and literals, those that are messages left out, and messages (RFC 3502)."""
+    """What one command may cost: octets and literals, those that are messages left out, and messages (RFC 3502).
+
+    `value`: what SETMETADATA takes, which a value is told that is too long for a command.
+    """
 
     command: int = 65536
     literals: int = 200
     messages: int = 1
+    value: int = 16384
 
 
 class NeedLiteral(NamedTuple):
@@ -230,6 +235,8 @@ class Parser:
         else:
             self._used += size
             if self._used > self.limits.command:
+                if name == "SETMETADATA" and size > self.limits.value:
+                    raise TooLong(self.limits.value)
                 raise BadCommand(f"Command is longer than {self.limits.command} octets")
         return NeedLiteral(tag, name, size, sync, message)
 

@@ -173,9 +173,9 @@ class Session(Wire):
     def log_in(self, identity: Identity, account: Account, reads: Collection[str] = ()) -> None:
         """The session owns `account`'s hold from here on. `reads`: what all pods of its domain do (entries.py)."""
         self.annotates, self.shares, self.authorizes = (each in reads for each in ("annotate", "grant", "urlkey"))
-        settings = self.services.settings.imap
+        settings, value = self.services.settings.imap, self.services.settings.store.annotation_bytes
         self._identity, self._account = identity, account
-        self._parser.limits = Limits(command=settings.command_bytes, messages=settings.multiappend_messages)
+        self._parser.limits = Limits(settings.command_bytes, messages=settings.multiappend_messages, value=value)
         self.idle_timeout = settings.idle_timeout
         self.services.registry.add(self, identity, self.protocol)
 

@@ -96,6 +96,11 @@ async def test_limits(make: MakeWorld) -> None:
     client = await world.login()
     most = await client.refused(b'SETMETADATA INBOX (/private/a "1" /private/b {1025+}\r\n%b)' % (b"x" * 1025))
     assert most.startswith(b"a NO [METADATA MAXSIZE 1024]")
+    for sync in (b"", b"+"):  # longer than a whole command may be
+        await client.send(b"a SETMETADATA INBOX (/private/b {70000%b}\r\n" % sync)
+        if sync:
+            await client.send(b"%b)\r\n" % (b"x" * 70000))
+        assert (await client.line()).startswith(b"a NO [METADATA MAXSIZE 1024]")
     many = b" ".join(b'/private/%d ""' % n for n in range(11))
     assert (await client.refused(b"SETMETADATA INBOX (%b)" % many)).startswith(b"a NO [METADATA TOOMANY]")
     assert await client.ok(b"GETMETADATA (DEPTH infinity) INBOX /private") == []

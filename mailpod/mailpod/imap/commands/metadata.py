@@ -14,6 +14,7 @@ from mailpod.errors import CannotDo, MailError, NoPermission, NoSuchMailbox, Una
 from mailpod.imap.annotations import SPECIAL_USE, chosen, may_annotate, of_mailbox, of_server, values
 from mailpod.imap.commands.create import USES
 from mailpod.imap.grammar_flags import spelled
+from mailpod.imap.grammar_metadata import TooLong
 from mailpod.imap.places import opened
 from mailpod.imap.reply import Done
 
@@ -25,16 +26,6 @@ if TYPE_CHECKING:
     from mailpod.store.state import State
 
 OPERATION: Final = "annotate"  # store/ops.py
-
-
-class TooLong(MailError):
-    """RFC 5464 §4.3: a value is longer than `most` octets."""
-
-    text = "The value is too long"
-
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self.imap = ("NO", f"METADATA MAXSIZE {most}")
 
 
 class NoPrivate(MailError):
