@@ -36,6 +36,7 @@ from mailpod.store.settings import StoreSettings
 
 A_COMMAND = 100
 ROUNDS = 5
+SHORT = 1500  # octets
 
 
 async def serve(bucket: str, control: Connection, profile: bool) -> None:
@@ -122,6 +123,11 @@ def measure(pod: Pod, name: str, commands: Sequence[bytes], messages: int) -> No
     print(f"{name:28} {(user + system) * each:7.3f} ms CPU a message, the kernel's {system * each:.3f}", flush=True)
 
 
+def several(messages: Sequence[bytes]) -> list[bytes]:
+    literals = [b" {%d+}\r\n%b" % (len(each), each) for each in messages]
+    return [b"APPEND INBOX" + b"".join(literals[at : at + A_COMMAND]) for at in range(0, len(literals), A_COMMAND)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bucket", default="memory:")
@@ -134,10 +140,8 @@ def main() -> None:
     works: dict[str, Callable[[], list[bytes]]] = {
         "APPEND, 4 KB": lambda: [b"APPEND INBOX {%d+}\r\n%b" % (len(each), each) for each in small],
         "APPEND, mix": lambda: [b"APPEND INBOX {%d+}\r\n%b" % (len(each), each) for each in mixed],
-        "MULTIAPPEND, mix": lambda: [
-            b"APPEND INBOX" + b"".join(b" {%d+}\r\n%b" % (len(each), each) for each in mixed[at : at + A_COMMAND])
-            for at in range(0, len(mixed), A_COMMAND)
-        ],
+        "MULTIAPPEND, mix": lambda: several(mixed),
+        "MULTIAPPEND, short": lambda: several(list(mix(given.messages, mean=SHORT))),
     }  # fmt: skip
     for name, data in (("4 KB", small[0]), ("mix", mixed[3])):
         print(f"scan, {name}: {best(lambda data=data: scan(data), 200):.3f} ms")

@@ -9,6 +9,7 @@ import hashlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,6 +20,7 @@ from .fieldlines import FieldLines, field_lines
 from .little import little, unlittle
 from .ops import PageRef, Record
 from .packed import Packed, written
+from .rows import picking
 
 META, STATE, TABLE, DELIVERY = 1, 2, 3, 4  # 5 and 6: postings.py; 7-15: FORMAT.md
 _T = TypeVar("_T")
@@ -30,6 +32,9 @@ _TAKEN = (
     "_offsets", "_lengths",
 )  # fmt: skip
 """Columns that a row takes along as they are when it goes to another page."""
+_NUMBERS = {"dates": "date", "zones": "zone", "saved": "saved", "sizes": "size", "header_sizes": "hs", "parts": "parts"}
+_TEXTS = {"envelopes": "env", "structures": "bs", "fields": "hdr", "names": "other"}
+"""Columns, and the fields of a record that go there."""
 GONE = 0xFFFFFFFF  # in the column of flags of an overlay: expunged
 
 
@@ -157,46 +162,38 @@ class Page:
         return at if at < len(self.uids) and self.uids[at] == uid else -1
 
     def extend(
-        self,
-        uids: Sequence[int],
-        records: Sequence[Record],
-        places: Sequence[tuple[str, int]],
-        email_ids: Sequence[bytes],
+        self, uids: Sequence[int], records: Sequence[Record], places: Sequence[tuple[str, int]], ids: Sequence[bytes]
     ) -> None:
-        """Add messages; their UIDs ascend, above all others. `places`: keys and offsets of their bytes."""
+        """Add messages; their UIDs ascend, above all others. `places`: keys and offsets of bytes; `ids`: EMAILIDs."""
         self.uids.extend(uids)
-        self.dates.extend([record.date for record in records])
-        self.zones.extend([record.zone for record in records])
-        self.saved.extend([record.saved for record in records])
-        self.sizes.extend([record.size for record in records])
-        self.header_sizes.extend([record.hs for record in records])
-        texts = (
-            [record.env.encode("latin-1") for record in records],
-            [record.bs.encode("latin-1") for record in records],
-            [record.hdr.encode("latin-1") for record in records],
-            [record.other.encode("latin-1") for record in records],
-        )
-        for column, more in zip((self.envelopes, self.structures, self.fields, self.names), texts, strict=True):
-            column.extend(more)
-        self.parts.extend([record.parts for record in records])
-        self.email_ids.extend(email_ids)
+        for name, of in _NUMBERS.items():
+            getattr(self, name).extend(map(attrgetter(of), records))
+        for name, of in _TEXTS.items():
+            texts = [text.encode("latin-1") for text in map(attrgetter(of), records)]
+            getattr(self, name).extend(texts)
+            self.weight += sum(map(len, texts))
+        self.email_ids.extend(ids)
         self._key_of.extend([self._key(key) for key, _ in places])
         self._offsets.extend([offset for _, offset in places])
         self._lengths.extend([record.loc[2] for record in records])
         self._checksums += bytes.fromhex("".join([record.sum for record in records]))
-        self.weight += 600 * len(uids) + sum(sum(map(len, more)) for more in texts)
+        self.weight += 600 * len(uids)
 
     def take(self, other: Page, rows: Sequence[int], *, shift: int = 0, saved: int | None = None) -> None:
         """Add rows of another page; `shift` moves their UIDs, `saved` replaces their SAVEDATE."""
+        if not rows:
+            return
+        pick = picking(rows)
         for name in _TAKEN:
-            getattr(self, name).extend(map(getattr(other, name).__getitem__, rows))
-        self.uids.extend([uid + shift for uid in map(other.uids.__getitem__, rows)])
-        self.saved.extend(map(other.saved.__getitem__, rows) if saved is None else [saved] * len(rows))
-        self._key_of.extend(map(self._key, map(other.key, rows)))
-        for row in rows:
-            self._checksums += other._checksums[_SUM * row : _SUM * (row + 1)]
+            getattr(self, name).extend(pick(getattr(other, name)))
+        self.uids.extend([uid + shift for uid in pick(other.uids)])
+        self.saved.extend(pick(other.saved) if saved is None else [saved] * len(rows))
+        keys = pick(other._key_of)
+        numbers = {key: self._key(other._keys[key]) for key in dict.fromkeys(keys)}
+        self._key_of.extend(map(numbers.__getitem__, keys))
+        self._checksums += b"".join([other._checksums[_SUM * row : _SUM * (row + 1)] for row in rows])
         texts = (other.envelopes, other.structures, other.fields)
-        self.weight += 600 * len(rows) + sum(sum(map(len, map(column.__getitem__, rows))) for column in texts)
+        self.weight += 600 * len(rows) + sum(sum(map(len, pick(column))) for column in texts)
 
     def move(self, row: int, key: str, offset: int) -> None:
         """Point a row at the same bytes elsewhere; only on a page of one's own."""

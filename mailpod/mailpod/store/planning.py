@@ -122,6 +122,16 @@ def _alive(box: Mailbox, first: int, last: int) -> int:
     return bisect_right(box.uids, last) - bisect_left(box.uids, first)
 
 
+def _alive_rows(box: Mailbox, segment: Segment, source: Page) -> Sequence[int]:
+    """Of the segment's page."""
+    low, high = bisect_left(source.uids, segment.first), bisect_right(source.uids, segment.last)
+    uids = source.uids[low:high]
+    at = bisect_left(box.uids, uids[0]) if uids else 0
+    if box.uids[at : at + len(uids)] == uids:
+        return range(low, high)  # all: nearly always
+    return [row for row, uid in enumerate(uids, low) if box.index(uid) >= 0]
+
+
 def _plan_meta(
     plan: Plan, made: BoxPlan, settings: StoreSettings, peek: Callable[[PageRef], Page | None], fetched: Fetched
 ) -> None:
@@ -146,9 +156,7 @@ def _plan_meta(
         _keep_or_write(plan, made, segment, fetched)
     merged = Page()
     for segment, source in reversed(fresh):
-        alive = [
-            row for row, uid in enumerate(source.uids) if segment.first <= uid <= segment.last and box.index(uid) >= 0
-        ]
+        alive = _alive_rows(box, segment, source)
         while alive:
             room = settings.page_messages - len(merged)
             merged.take(source, alive[:room])
@@ -187,8 +195,7 @@ def _keep_or_write(plan: Plan, made: BoxPlan, segment: Segment, fetched: Fetched
         made.segments.append(segment)
         return
     whole = Page()
-    alive = (row for row, uid in enumerate(source.uids) if segment.first <= uid <= segment.last)
-    whole.take(source, [row for row in alive if made.box.index(source.uids[row]) >= 0])
+    whole.take(source, _alive_rows(made.box, segment, source))
     _write_meta(plan, made, whole)
 
 

@@ -60,7 +60,11 @@ class StoreSettings(BaseModel):
     background_patience: float = Field(
         0.25, gt=0, description="a turn begins after so long where clients never rest: work of some milliseconds"
     )
-    pack_patience: float = Field(10.0, gt=0, description="packing waits so long for clients to rest")
+    pack_patience: float = Field(
+        10.0,
+        gt=0,
+        description="packing, and writing search postings, wait so long for clients to rest before they begin",
+    )
     search_due: int = Field(
         64, ge=0, description="messages of a mailbox without search postings before some are written; 0: never"
     )

@@ -131,6 +131,7 @@ class Upkeep:
 
     async def _index_all(self, account: Account) -> None:
         """Search postings of all that is due, and a checkpoint that names them."""
+        await self._store.pace.rest(self._settings.pack_patience)  # who brings much soon has brought it
         published = True
         while await self.index(account):
             published = await self.checkpoint(account)

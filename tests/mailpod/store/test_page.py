@@ -116,3 +116,15 @@ def test_a_page_that_says_wrongly_what_is_read_first(head: int) -> None:
     wrong = seal(META, content | {"head": head.to_bytes(4, "little")})
     with pytest.raises(BadPage):
         decode_meta(wrong, checksum(wrong), whole=False)
+
+
+@given(st.lists(records, max_size=6), st.sets(st.integers(0, 5)))
+def test_rows_that_lie_together_go_to_another_page_as_others_do(messages: list[Record], some: set[int]) -> None:
+    source = page_of(messages)
+    wanted = sorted(row for row in some if row < len(messages))
+    together, apart = page_of([]), page_of([])
+    together.take(source, wanted)
+    for row in wanted:
+        apart.take(source, [row])
+    assert rows(together) == rows(apart) == [rows(source)[row] for row in wanted]
+    assert encode_meta(together) == encode_meta(apart)
