@@ -20,7 +20,7 @@ def state_of(*commits: Sequence[Operation]) -> State:
     state, before = State(), ""
     first = (Open("example.org", "alice", "1", 0), Create(1, "INBOX", 5), Create(2, "Other", 6))
     for seq, ops in enumerate((first, *commits), 1):
-        state.apply(Header(1, f"c{seq}", before, seq, 86400 * 9, "pod", tuple(ops)), header_bytes=1000)
+        state.apply(Header(1, f"c{seq}", before, seq, 86400 * 9, "pod", ops=tuple(ops)), header_bytes=1000)
         before = f"c{seq}"
     return state
 
