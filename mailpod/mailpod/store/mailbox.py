@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import compress
@@ -113,7 +113,7 @@ class Mailbox(Columns):
 
     async def pages(
         self, uids: Sequence[int], *, damaged: list[int] | None = None, whole: bool = False
-    ) -> AsyncIterator[tuple[Page, list[int]]]:
+    ) -> AsyncGenerator[tuple[Page, list[int]], None]:
         """The pages that hold `uids` (ascending), each with the rows wanted. UIDs that are gone are passed over.
 
         `whole`: the caller asks for ENVELOPE or BODYSTRUCTURE, so pages are read in one go.

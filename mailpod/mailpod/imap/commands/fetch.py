@@ -7,14 +7,16 @@ numbers are the view's, which does not change meanwhile.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from mailpod.errors import AccountReadOnly, Damaged, Expunged, MailError, NoPermission
 from mailpod.imap import resync
+from mailpod.imap.download import Download
 from mailpod.imap.fetchbody import PageSections, Run
 from mailpod.imap.fetchwire import Lines, add_metadata, flags_of, modseqs_of, positions_of, row_uids
 from mailpod.imap.lexer import BadCommand
@@ -36,6 +38,9 @@ _BATCH: Final = 512 * 1024  # octets of bodies a write
 _ROWS: Final = 1000  # responses without bodies a write
 _FLAG_ROWS: Final = 20_000
 _STRUCTURE: Final = frozenset({"ENVELOPE", "BODY", "BODYSTRUCTURE"})
+_PAGES_A_TURN: Final = 3  # looked up, beside the one that is sent, for reading ahead
+
+_Piece: TypeAlias = "tuple[Page, Sequence[int]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,23 +161,52 @@ class _Fetch:
         self._plan = plan
         self._seen = seen
         self._failure: MailError | None = None
+        self._whole = bool(plan.sections) and all(section.whole for section in plan.sections)
+        ahead = session.services.settings.imap.read_ahead if view.mailbox.pages_ahead else 0
+        self._download = Download(view.account, session.services.budget, ahead)
 
     async def stream(self, positions: Sequence[range]) -> MailError | None:
         """Send all responses; the first failure that cost a message its response."""
         missing = sum(map(len, positions))
         damaged: list[int] = []
         uids, whole = uids_of(self._view, positions), self._plan.structure
-        async for page, rows in self._view.mailbox.pages(uids, damaged=damaged, whole=whole):
-            missing -= len(rows)
-            for start in range(0, len(rows), _ROWS):
-                await self._piece(page, rows[start : start + _ROWS])
+        pages = self._view.mailbox.pages(uids, damaged=damaged, whole=whole)
+        async with aclosing(pages), aclosing(self._download), aclosing(self._pieces(pages)) as pieces:
+            async for page, rows in pieces:
+                missing -= len(rows)
+                await self._piece(page, rows)
         for uid in damaged:
             self._owe(uid)
         if damaged:
             return Damaged(f"The index of {len(damaged)} messages is damaged in storage; contact the administrator")
         return self._failure or (Expunged() if missing else None)
 
+    async def _pieces(self, pages: AsyncGenerator[tuple[Page, list[int]], None]) -> AsyncGenerator[_Piece, None]:
+        """What is answered at once; of a download, some are looked up before their turn, so that they are read."""
+        ready: deque[_Piece] = deque()
+        last = False
+        while not last or ready:
+            looked_up = 0
+            while not last and (not ready or (self._download.wants_more and self._whole and looked_up < _PAGES_A_TURN)):
+                found = await anext(pages, None)
+                if found is None:
+                    last = True
+                    break
+                page, rows = found
+                ready.extend((page, rows[start : start + _ROWS]) for start in range(0, len(rows), _ROWS))
+                looked_up += 1
+                if self._whole:
+                    self._download.add([page.location(row) for row in rows])
+            if self._whole:
+                self._download.begin(last=last)
+            if ready:
+                yield ready.popleft()
+
     async def _piece(self, page: Page, rows: Sequence[int]) -> None:
+        if self._whole:
+            values = self._download.values(len(rows), len(self._plan.sections))
+            await self._bodies(page, rows, self._layout(page, rows), values)
+            return
         sections = PageSections(self._plan.sections, page, rows)
         columns = sections.columns()
         lines = self._layout(page, rows)

@@ -1,0 +1,131 @@
+"""Whole messages on their way to one client, page after page: where the bucket is far away, some are read ahead.
+
+Invariants: what is read, or being read, was taken from the pod's budget before, the oldest first, and is given back
+once the next is asked for. Nobody waits for the budget while holding some of it; what is read ahead leaves half of it
+to others. What was read ahead ends with the command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from mailpod.errors import MailError
+
+if TYPE_CHECKING:
+    from mailpod.imap.fetchbody import Run
+    from mailpod.net.budget import Budget
+    from mailpod.store import Account, Body, Location
+
+_BATCH: Final = 4 * 1024 * 1024  # octets: what the store reads at once
+
+Found: TypeAlias = "list[Body | MailError]"
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Messages that are being read."""
+
+    octets: int
+    found: asyncio.Task[Found]
+
+
+class Download:
+    """Of one command: `add` messages, and take them in the same order. `ahead`: octets, 0 where none are read ahead."""
+
+    def __init__(self, account: Account, budget: Budget, ahead: int) -> None:
+        self._account = account
+        self._budget = budget
+        self._ahead = ahead
+        self._left: deque[Location] = deque()
+        self._waiting = 0  # octets of those
+        self._window: deque[_Batch] = deque()
+        self._held = 0  # of what is being sent; what is in the window holds its own
+        self._run: Found = []
+        self._here: AsyncGenerator[Found, None] | None = None
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether more messages may be added for the sake of reading ahead."""
+        return self._waiting < self._ahead
+
+    def add(self, places: Sequence[Location]) -> None:
+        self._left.extend(places)
+        self._waiting += sum(at.length for at in places)
+
+    def begin(self, *, last: bool) -> None:
+        """Read ahead what may be; `last`: no more messages are added."""
+        while self._left and (last or self._waiting >= _BATCH):
+            count, octets = self._batch()
+            under_way = self._held + sum(batch.octets for batch in self._window)
+            if under_way + octets > self._ahead or 2 * (self._budget.used + octets) > self._budget.total:
+                return
+            if not self._budget.try_take(octets):
+                return
+            self._window.append(_Batch(octets, asyncio.ensure_future(self._read(self._cut(count, octets)))))
+
+    async def values(self, count: int, width: int) -> AsyncGenerator[Run, None]:
+        """The next `count` messages, some at a time, each `width` times. Raises Unavailable."""
+        while count:
+            run = await self._next(count)
+            count -= len(run)
+            yield [each if isinstance(each, MailError) else [each] * width for each in run]
+
+    async def aclose(self) -> None:
+        """Forget what was read ahead."""
+        here, self._here = self._here, None
+        if here is not None:
+            await here.aclose()
+        while self._window:
+            batch = self._window.pop()
+            if not batch.found.cancel() and not batch.found.cancelled():
+                batch.found.exception()  # retrieved: nobody wants it
+            self._budget.give(batch.octets)
+        self._give_back()
+
+    async def _next(self, count: int) -> Found:
+        while not self._run:
+            self._run = await self._more()
+        run, self._run = self._run[:count], self._run[count:]
+        return run
+
+    async def _more(self) -> Found:
+        if self._here is not None:
+            found = await anext(self._here, None)
+            if found is not None:
+                return found
+            self._here = None
+        self._give_back()
+        if self._window:
+            batch = self._window.popleft()
+            self._held = batch.octets
+            return await batch.found
+        count, octets = self._batch()
+        await self._budget.take(octets)
+        self._held = octets
+        self._here = self._account.body_runs(self._cut(count, octets))
+        return []
+
+    def _give_back(self) -> None:
+        held, self._held = self._held, 0
+        self._budget.give(held)
+
+    def _batch(self) -> tuple[int, int]:
+        """How many messages are read next, and their octets."""
+        count = octets = 0
+        for at in self._left:
+            if count and octets + at.length > _BATCH:
+                break
+            count += 1
+            octets += at.length
+        return count, octets
+
+    def _cut(self, count: int, octets: int) -> list[Location]:
+        self._waiting -= octets
+        return [self._left.popleft() for _ in range(count)]
+
+    async def _read(self, places: Sequence[Location]) -> Found:
+        return [each async for run in self._account.body_runs(places) for each in run]
