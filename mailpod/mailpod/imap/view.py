@@ -75,7 +75,7 @@ class View:
         self._modseq = self._told = mailbox.highest_modseq  # noted up to there; nothing is owed up to there
         self._keywords = len(mailbox.keywords)
         self._rights = self.access.rights(mailbox)
-        self._introduced = self.enabled.condstore  # HIGHESTMODSEQ is told, and not as one that is behind
+        self._introduced = self.enabled.condstore  # HIGHESTMODSEQ is told, not as one that is behind
         self._recent: list[tuple[int, int]] = []
         self._recents = 0  # as told
         self._vanished: set[int] = set()
@@ -281,7 +281,7 @@ class View:
         """
         self._collect()
         out = self._tell_expunged() if allow_expunge and self._vanished else []
-        fewer = bool(out)
+        fewer = bool(out) or self._recents < 0
         out += self._tell_new()
         if fewer and self.recent != self._recents and not self.enabled.rev2:
             self._recents = self.recent
@@ -294,17 +294,17 @@ class View:
         owed = self._vanished or self._flagged
         if not owed:
             self._told = self._modseq
-        # RFC 7162 §3.1: after the first command that enables CONDSTORE; §6: and while responses are delayed, since the
-        # client may have been told higher ones, and once they are told
+        # RFC 7162 §3.1: once CONDSTORE is enabled; §6: and while responses are delayed, and when they are told at last
         if self.enabled.condstore and (owed or not self._introduced):
             self._introduced = not owed
             out.append(b"* OK [HIGHESTMODSEQ %d] Highest\r\n" % self._told)
         return out
 
     def poll_new(self) -> list[bytes]:
-        """EXISTS and RECENT, where they are to be told before an EXPUNGE."""
+        """EXISTS, where it is to be told before an EXPUNGE; RECENT is told behind that."""
         self._collect()
-        return self._tell_new()
+        told, self._recents = self._tell_new(), -1
+        return [b"* %d EXISTS\r\n" % self.exists] if told else []
 
     def settle(self, uids: Collection[int]) -> None:
         """The client knows the present flags of these messages: they were sent, or follow from its own STORE."""
@@ -363,7 +363,7 @@ class View:
         return [*before, b"".join(b"* %d EXPUNGE\r\n" % (seq - already) for already, seq in enumerate(gone))]
 
     def _tell_new(self) -> list[bytes]:
-        mailbox, last = self.mailbox, self.last_uid
+        mailbox, last, exists = self.mailbox, self.last_uid, self.exists
         if not self._vanished:
             self.uids, self._flags, exists = mailbox.uids, mailbox.flags, mailbox.exists
             self._modseqs = mailbox.modseqs
@@ -371,8 +371,6 @@ class View:
             # RFC 3501 §5.2: sizes are told though EXPUNGEs are held back. The new ones go behind what was told.
             self.uids = self.uids[: self.exists] + mailbox.uids[bisect_right(mailbox.uids, last) :]
             exists = len(self.uids)
-        else:
-            return []
         if exists == self.exists:
             return []
         self.exists = exists

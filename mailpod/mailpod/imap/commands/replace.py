@@ -47,7 +47,7 @@ async def run(session: Session, args: ReplaceArgs) -> Done:
         if session.notified is not None:
             session.notified.made(place.shown, added.uids)
         if place.tells_uids:  # RFC 8508 §4.3: APPENDUID in an untagged OK, before the EXPUNGE
-            session.send(b"* OK [APPENDUID %d %d] Replacement message ready\r\n" % (added.uidvalidity, added.uids[0]))
+            session.send(b"* OK [APPENDUID %d %d] Replacement Message ready\r\n" % (added.uidvalidity, added.uids[0]))
     session.send(view.poll_new())  # RFC 8508 §3.2: EXISTS, and then EXPUNGE
     tell_expunged(session, view)
     return Done(highest_modseq(view), b"Replaced")
