@@ -11,6 +11,8 @@ from mailpod.mime.wire import NIL, nstring, string
 
 _NO_PARTS = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0 NIL NIL NIL NIL)'
 
+_EXTENSION = (b"content-disposition", b"content-language", b"content-location")
+
 
 def bodystructure(part: Part) -> bytes:
     """Wire form, parentheses included."""
@@ -79,6 +81,8 @@ def _encoding(fields: Fields) -> bytes:
 
 def _common_extension(fields: Fields) -> bytes:
     """Disposition, language, location: the end of every part."""
+    if fields.keys().isdisjoint(_EXTENSION):
+        return b"NIL NIL NIL"
     return b"%b %b %b" % (_disposition(fields), _language(fields), _text(fields, b"content-location"))
 
 

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from mailpod.mime.addresses import address_list
 from mailpod.mime.headers import Fields, unfold
 from mailpod.mime.wire import NIL, plain, string
 
+_LISTS: Final = (b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc")
+
 
 def envelope(fields: Fields) -> bytes:
     """Wire form, parentheses included, of raw values by lower-case name (headers.parse_fields)."""
-    sender = addresses(fields, b"from")
+    found = [fields.get(name) for name in _LISTS]
+    author, sender, reply_to, to, cc, bcc = [address_list(values) if values else NIL for values in found]
     return b"(%b %b %b %b %b %b %b %b %b %b)" % (
         text(fields, b"date"),
         _subject(fields),
-        sender,
+        author,
         # RFC 3501 §7.4.2: missing or empty sender and reply-to are filled from From
-        _or(addresses(fields, b"sender"), sender),
-        _or(addresses(fields, b"reply-to"), sender),
-        addresses(fields, b"to"),
-        addresses(fields, b"cc"),
-        addresses(fields, b"bcc"),
+        author if sender == NIL else sender,
+        author if reply_to == NIL else reply_to,
+        to,
+        cc,
+        bcc,
         text(fields, b"in-reply-to"),
         text(fields, b"message-id"),
     )
@@ -32,16 +37,6 @@ def text(fields: Fields, name: bytes) -> bytes:
         return NIL
     value = values[-1].strip(b" \t\r")
     return plain(value) or string(unfold(value))
-
-
-def addresses(fields: Fields, name: bytes) -> bytes:
-    """All address fields of one name as one list."""
-    values = fields.get(name)
-    return address_list(values) if values else NIL
-
-
-def _or(value: bytes, default: bytes) -> bytes:
-    return default if value == NIL else value
 
 
 def _subject(fields: Fields) -> bytes:

@@ -89,7 +89,11 @@ class _Walk:
             child, hit = self.part(body_start, depth + 1, digest=False)
             self.messages -= 1
             part.children = (child,)
-        self._finish(part, hit)
+        if hit is not None:
+            # RFC 2046 §5.1.1: the line end before a boundary belongs to the boundary
+            self._finish(part, hit[0] - (data[hit[0] - 1 : hit[0]] == b"\r"))
+        else:
+            self._finish(part, len(data))
         return part, hit
 
     def _multipart(self, part: Part, boundary: bytes) -> _Hit | None:
@@ -112,26 +116,18 @@ class _Walk:
         del self.open[level:]
         return hit
 
-    def _finish(self, part: Part, hit: _Hit | None) -> None:
+    def _finish(self, part: Part, end: int) -> None:
         """Sets where the body ends, and its lines where BODYSTRUCTURE has them."""
-        data, end, children = self.data, len(self.data), part.children
-        if hit:
-            # RFC 2046 §5.1.1: the line end before a boundary belongs to the boundary
-            end = hit[0] - (data[hit[0] - 1 : hit[0]] == b"\r")
+        children = part.children
         if children:
             # for what holds it, a last part of nothing but a header reaches to the boundary itself, as in Dovecot
             part.body_end = max(end, part.body_start, children[-1].body_end)
-        elif end < part.body_start:
-            # … even where it looked like the end of the header
-            part.empty_at = max(end, part.header_start)
-        else:
+        elif end >= part.body_start:
             part.body_end = end
-        if not (part.header.is_text or self.messages or part.kind == MESSAGE):
-            return
-        if children:
-            self._count_lines(part)
         else:
-            part.body_lines = data.count(b"\n", part.body_start, part.body_end)
+            part.empty_at = max(end, part.header_start)  # the boundary's line end looked like that of the header
+        if part.header.is_text or self.messages or part.kind == MESSAGE:
+            self._count_lines(part)
 
     def _count_lines(self, part: Part) -> None:
         """Each byte is counted in one part only, then summed."""
@@ -144,22 +140,19 @@ class _Walk:
 
     def next_hit(self, at: int) -> _Hit | None:
         """The next line from the LF at `at` on that begins with an open boundary."""
-        limit, found = len(self.data), -1
+        data = self.data
+        limit, found = len(data), -1
         for level, boundary in enumerate(self.open):
-            if boundary.at < at or (boundary.at == _NONE and boundary.searched < limit):
-                self._search(boundary, at, limit)
-            if boundary.at <= limit:
+            place = boundary.at
+            if place < at or (place == _NONE and boundary.searched < limit):
+                start = at if place < at else max(at, boundary.searched)
+                place = data.find(boundary.marker, start, limit + len(boundary.marker))
+                boundary.at = place = place if place >= 0 else _NONE
+                boundary.searched = limit
+            if place <= limit:
                 # a boundary further in only counts before (or at) the parent's next one
-                limit, found = boundary.at, level
-        if found > 0:
-            return self._best(limit, found)
-        return (limit, limit + len(self.open[0].marker), 0) if found == 0 else None
-
-    def _search(self, boundary: _Boundary, at: int, limit: int) -> None:
-        start = at if boundary.at < at else max(at, boundary.searched)
-        place = self.data.find(boundary.marker, start, limit + len(boundary.marker))
-        boundary.at = place if place >= 0 else _NONE
-        boundary.searched = limit
+                limit, found = place, level
+        return self._best(limit, found) if found >= 0 else None
 
     def _best(self, newline: int, found: int) -> _Hit:
         """The longest of the boundaries that begin there; of those that are as long the innermost, which is `found`."""
