@@ -62,12 +62,16 @@ DASHBOARD: Final = Dashboard(
                 ),
                 graph(
                     "Connections",
-                    "By what became of them.",
+                    "By what became of them. PROXY: those to listeners for that protocol, of IMAP and POP3 too.",
                     "cps",
                     (
                         'sum by (outcome) (rate(mailpod_connections_total{job=~"$job", protocol="smtp"}'
                         "[$__rate_interval]))",
                         "{{outcome}}",
+                    ),
+                    (
+                        'sum by (outcome) (rate(mailpod_proxied_connections_total{job=~"$job"}[$__rate_interval]))',
+                        "PROXY {{outcome}}",
                     ),
                 ),
                 graph(
@@ -96,11 +100,16 @@ DASHBOARD: Final = Dashboard(
                 ),
                 graph(
                     "What rspamd said",
-                    "failed: it did not answer, and mail was taken unfiltered or put off, as `onFailure` says.",
+                    "failed: it did not answer, and mail was taken unfiltered or put off, as `onFailure` says. "
+                    "taught: what users moved into Junk or out of it.",
                     "mps",
                     (
                         'sum by (action) (rate(mailpod_filtered_messages_total{job=~"$job"}[$__rate_interval]))',
                         "{{action}}",
+                    ),
+                    (
+                        'sum by (class, outcome) (rate(mailpod_learned_messages_total{job=~"$job"}[$__rate_interval]))',
+                        "taught {{class}} {{outcome}}",
                     ),
                 ),
                 graph(
@@ -130,12 +139,14 @@ DASHBOARD: Final = Dashboard(
                 ),
                 graph(
                     "Sessions with other servers",
-                    "failed: no connection. All of them: port 25 is closed to us, as clouds like to have it.",
+                    "failed: no connection. All of them: port 25 is closed to us, as clouds like to have it. "
+                    "uncertain: the last answer was lost, and the message may arrive twice.",
                     "cps",
                     (
                         'sum by (outcome) (rate(mailpod_outbound_sessions_total{job=~"$job"}[$__rate_interval]))',
                         "{{outcome}}",
                     ),
+                    ('sum(rate(mailpod_outbound_uncertain_total{job=~"$job"}[$__rate_interval]))', "uncertain"),
                 ),
                 graph(
                     "Attempts under way",
@@ -177,11 +188,34 @@ DASHBOARD: Final = Dashboard(
                 ),
                 graph(
                     "Notices",
-                    "To senders, of what became of their mail. withheld: the sender may be forged.",
+                    "To senders, of what became of their mail. withheld: the sender may be forged. And the daily "
+                    "reports to domains that ask for them.",
                     "cps",
                     (
                         'sum by (kind, outcome) (rate(mailpod_notices_total{job=~"$job"}[$__rate_interval]))',
                         "{{kind}} {{outcome}}",
+                    ),
+                    (
+                        'sum by (outcome) (rate(mailpod_dmarc_reports_total{job=~"$job"}[$__rate_interval]))',
+                        "DMARC report {{outcome}}",
+                    ),
+                    (
+                        'sum by (outcome) (rate(mailpod_tls_reports_total{job=~"$job"}[$__rate_interval]))',
+                        "TLS report {{outcome}}",
+                    ),
+                ),
+                graph(
+                    "Forwarding",
+                    "Recipients of other domains that `forwarding` names: sent, or why the message stayed here. "
+                    "notice: what came back for senders of forwarded mail.",
+                    "ops",
+                    (
+                        'sum by (outcome) (rate(mailpod_forwarded_recipients_total{job=~"$job"}[$__rate_interval]))',
+                        "{{outcome}}",
+                    ),
+                    (
+                        'sum by (outcome) (rate(mailpod_returned_notices_total{job=~"$job"}[$__rate_interval]))',
+                        "notice {{outcome}}",
                     ),
                 ),
             ),
@@ -272,6 +306,7 @@ DASHBOARD: Final = Dashboard(
                     "As each pod's last full look found it (every three minutes).",
                     "short",
                     (f'max by ({BY}) (mailpod_spool_entries{{job=~"$job"}})', WHICH),
+                    (f'max by ({BY}) (mailpod_spool_held_entries{{job=~"$job"}})', f"{WHICH} on hold"),
                 ),
                 graph(
                     "Age of the oldest",

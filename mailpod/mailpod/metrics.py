@@ -286,6 +286,15 @@ def begin() -> None:
         OUTBOUND_RECIPIENTS.labels(outcome)
     for outcome in ("opened", "reused", "failed"):
         OUTBOUND_SESSIONS.labels(outcome)
+    for outcome in ("sent", "junk", "loop", "forged", "no_key"):
+        FORWARDED.labels(outcome)
+    for outcome in ("accepted", "no_notice", "closed", "expired", "forged"):
+        RETURNED.labels(outcome)
+    for learned in ("spam", "ham"):
+        for outcome in ("learned", "failed"):
+            LEARNED.labels(learned, outcome)
+    for outcome in ("announced", "own", "untrusted", "malformed", "late", "failed"):
+        PROXIED.labels(outcome)
     for outcome in ("signed", "no_key", "failed"):
         DKIM_SIGNED.labels(outcome)
     for outcome in ("sent", "failed"):

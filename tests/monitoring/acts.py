@@ -19,6 +19,7 @@ from tests.monitoring.faults import (
     its_bucket_fails,
     keys_are_lost,
     logs_are_damaged,
+    mail_is_forwarded,
     mail_is_sent_and_read,
     mailboxes_fill_up,
     memory_is_used_up,
@@ -132,6 +133,7 @@ ACTS: Final = (
             ),
         ),
         Fault(a_mailbox_is_filled, rises=_of("clients", "Search: Messages not indexed yet")),
+        Fault(mail_is_forwarded, rises=_of("mailflow", "Out: Forwarding"), again=True),
         Fault(a_mailbox_is_nearly_full, rises=_of("mailflow", "Into mailboxes: Warnings of a quota"), window="2m"),
         Fault(messages_expire, rises=_of("mailflow", "Into mailboxes: Expired"), again=True, window="2m"),
         Fault(

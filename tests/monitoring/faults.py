@@ -17,7 +17,7 @@ from tests.harness.pop3 import Pop3
 from tests.harness.smtp import Smtp, stuffed
 from tests.harness.target import Account, Target
 from tests.harness.wire import Stream
-from tests.monitoring.faultworld import FULL, LISTED, NEARLY_FULL, UNSIGNED, FaultWorld
+from tests.monitoring.faultworld import FORWARDING, FULL, LISTED, NEARLY_FULL, UNSIGNED, FaultWorld
 from tests.operator.plane import mailbox
 
 from mailoperator import conditions as c
@@ -72,6 +72,11 @@ def mail_is_sent_and_read(world: FaultWorld) -> None:
     submit(world, alice, "ann@far.test")
     if len(world.held) < 4:
         world.held += [Imap(world.server.pod_target(0), alice), Pop3(world.server.pod_target(0), alice)]
+
+
+def mail_is_forwarded(world: FaultWorld) -> None:
+    with Smtp(world.server.pod_target(0)) as smtp:
+        assert smtp.deliver("a@far.test", [FORWARDING.address], letter()[1]).code == 250
 
 
 def a_mailbox_is_full(world: FaultWorld) -> None:

@@ -49,6 +49,7 @@ LISTED = "127.0.0.9"
 """A client that is on the DNS blocklist."""
 FULL = Account("full@example.test", "a-password")
 NEARLY_FULL = Account("nearly@example.test", "a-password")
+FORWARDING = Account("away@example.test", "a-password")
 DEFAULTS = {"quota": {"storage": "1Gi"}, "retention": [{"folder": "Trash", "days": 1}]}
 UNSIGNED = Account("dan@unsigned.test", "another-password")
 QUICK = {"retry_first": 1, "retry_longest": 2, "backoff_first": 0.2, "backoff_longest": 1}
@@ -242,11 +243,12 @@ class FaultWorld:
         environment["POD_SETTINGS"] = json.dumps(self._settings())
         self.server = self._make(
             6, start=False, pods=2, bucket=url, environment=environment | self.bucket.environment,
-            mailboxDefaults=DEFAULTS,
+            mailboxDefaults=DEFAULTS, forwardingPolicy="Any",
         )  # fmt: skip
         more = [
             *manifest.mailbox(FULL, quota={"storage": "600"}),
             *manifest.mailbox(NEARLY_FULL, quota={"messages": 10}),
+            *manifest.mailbox(FORWARDING, forwarding={"to": ["ann@far.test"]}),
             manifest.mail_domain("unsigned.test", "mx.unsigned.test"),
         ]
         self.more = yaml.safe_dump_all([*more, *manifest.mailbox(UNSIGNED)])
