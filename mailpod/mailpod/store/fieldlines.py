@@ -18,8 +18,8 @@ import msgspec
 from .little import little, unlittle
 
 _T = TypeVar("_T")
-_FIELD: Final = re.compile(rb"([^: \t\n]++)[ \t]*+:[^\n]*+\n(?:[ \t][^\n]*+\n)*+")
-_WORTH: Final = 50  # rows: a smaller page will grow, and is searched soon enough
+_FIELD: Final = re.compile(rb"[^: \t\n]++[ \t]*+:[^\n]*+\n(?:[ \t][^\n]*+\n)*+")
+_WORTH: Final = 250  # rows: a smaller page will grow, and is searched soon enough
 _LIMIT: Final = 0xFFFD
 _ARRAY, _SHORT, _LONG = 3, 2, 3
 """Octets with which msgpack begins a list of 16 to 65,535, and its members of less than 256 octets and of more."""
@@ -83,16 +83,24 @@ def field_lines(column: Sequence[bytes]) -> FieldLines | None:
     if not _WORTH <= len(column) < _LIMIT:
         return None
     numbers: dict[bytes, int] = {}
-    shape = array("H")
-    rows, steps, before = [], array("H"), _ARRAY
+    shape, steps, before = array("H"), array("H"), _ARRAY
+    rows: list[list[int]] = []
+    starts = [b"\n"]  # how the fields of the row before begin; no field does so
     for raw in column:
-        fields = list(_FIELD.finditer(raw))
-        ends = [field.end() for field in fields]
-        if [field.start() for field in fields] + [len(raw)] != [0, *ends] or len(raw) >= _LIMIT:
+        if len(raw) >= _LIMIT:
             return None
-        names = b" ".join([field[1] for field in fields]).lower()
-        shape.append(numbers.setdefault(names, len(numbers)))
+        fields = raw.split(b"\n")[:-1]
+        if len(fields) != len(starts) or not all(map(bytes.startswith, fields, starts)):
+            fields = [field[:-1] for field in _FIELD.findall(raw)]
+            names = [field.partition(b":")[0] for field in fields]
+            starts = [name + b":" for name in names]
+            shown = b" ".join([name.rstrip(b" \t") for name in names]).lower()
+            number = numbers.setdefault(shown, len(numbers))
+        ends = list(accumulate([len(field) + 1 for field in fields]))
+        if len(raw) != (ends[-1] if ends else 0):
+            return None
         rows.append(ends)
+        shape.append(number)
         steps.append(before + (_SHORT if len(raw) < 256 else _LONG))
         before = len(raw)
     columns = [little(array("H", ends)) for ends in zip_longest(*rows, fillvalue=0)]

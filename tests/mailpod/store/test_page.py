@@ -89,10 +89,10 @@ def test_fields_are_chosen_from_the_column_as_it_is_written(asked: bool) -> None
 LATER = {"head", "lines"}  # what older versions do not know
 
 
-@given(st.lists(records, min_size=1, max_size=3), st.sampled_from([1, 60]), st.booleans())
-def test_pages_of_and_for_older_versions(messages: list[Record], times: int, whole: bool) -> None:
+@given(records, st.sampled_from([1, 250]), st.booleans())
+def test_pages_of_and_for_older_versions(message: Record, times: int, whole: bool) -> None:
     """They take what they know from the map, in whatever order it is there, and write no more."""
-    made = page_of([msgspec.structs.replace(each, hdr="Subject: x\r\n") for each in messages] * times)
+    made = page_of([msgspec.structs.replace(message, hdr="Subject: x\r\n")] * times)
     content = msgspec.msgpack.decode(unseal(META, encode_meta(made), None))
     assert (content["lines"] is not None) == (times > 1)
     older = seal(META, {name: content[name] for name in sorted(content.keys() - LATER)})
