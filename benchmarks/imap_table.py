@@ -211,11 +211,13 @@ class Works:
     def columns(self, system: System, options: Options, table: Table) -> None:
         system.restart()
         raw = self.box(system).session(system)
-        senders = sum(number % 97 == 7 for number in range(self.count))
+        line = len(table.cells.get((f"{self.count:,}: SEARCH FROM, again, ms", system.name), ()))
         for when in ("first after a restart", "again"):
+            sender = 7 + 2 * line + (when == "again")  # another each time: a server may remember the answer
+            senders = sum(number % 97 == sender for number in range(self.count))
             for row, command, expected in (
                 ("SEARCH UNSEEN", b"SEARCH UNSEEN", self.count),
-                ("SEARCH FROM", b'SEARCH FROM "sender7@"', senders),
+                ("SEARCH FROM", b'SEARCH FROM "sender%d@"' % sender, senders),
                 ("SORT (DATE)", b"SORT (DATE) UTF-8 ALL", self.count),
                 ("SORT (SUBJECT)", b"SORT (SUBJECT) UTF-8 ALL", self.count),
                 ("SORT (FROM)", b"SORT (FROM) UTF-8 ALL", self.count),
