@@ -131,7 +131,7 @@ class ImapSettings(Settings):
     """Whether APPEND takes 8-bit octets in header fields from clients that enabled neither UTF8=ACCEPT nor IMAP4rev2.
     RFC 9755 §4 refuses them; but old mail has them, and what moves it here copies each letter or stops."""
     sessions_per_account: Positive = 2000
-    read_ahead: Positive = 16 * MiB
+    read_ahead: Positive = 24 * MiB
     """Octets of messages read, and read ahead, for one client that downloads them from a bucket that is no folder."""
     write_batch: Positive = MiB
     """About how much a FETCH writes before it waits for the client to read."""

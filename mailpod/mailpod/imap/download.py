@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from mailpod.net.budget import Budget
     from mailpod.store import Account, Body, Location
 
-_BATCH: Final = 4 * 1024 * 1024  # octets: what the store reads at once
+_BATCH: Final = 8 * 1024 * 1024  # octets: what a store that is far away reads at once
+_NEAR: Final = 4 * 1024 * 1024  # taken from the budget for a client of a folder
 
 Found: TypeAlias = "list[Body | MailError]"
 
@@ -117,7 +118,7 @@ class Download:
         """How many messages are read next, and their octets."""
         count = octets = 0
         for at in self._left:
-            if count and octets + at.length > _BATCH:
+            if count and octets + at.length > (_BATCH if self._ahead else _NEAR):
                 break
             count += 1
             octets += at.length

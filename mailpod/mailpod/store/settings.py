@@ -94,7 +94,7 @@ class StoreSettings(BaseModel):
     body_cache_bytes: int = Field(64 << 20, ge=0, description="message bodies kept in memory")
     body_cache_item_bytes: int = Field(1 << 20, ge=0, description="a larger body is not kept")
     idle_accounts: int = Field(2000, ge=0, description="open accounts kept in memory with nobody using them")
-    read_run_bytes: int = Field(4 << 20, ge=1, description="messages that lie together are read so many bytes at once")
+    read_run_bytes: int = Field(8 << 20, ge=1, description="messages that lie together are read so many bytes at once")
     read_gap_bytes: int = Field(64 << 10, ge=0, description="bytes between two messages that are read along")
     read_ahead: int = Field(
         16, ge=1, description="bodies read at once for one client, on a bucket that is not a folder"

@@ -257,8 +257,7 @@ class _Fetch:
                         self._failure = self._failure or each
                         self._owe(page.uids[row])
                     else:
-                        out.append(head)
-                        size += _add_sections(out, self._plan.sections, labels, each)
+                        size += _add_sections(out, head, self._plan.sections, labels, each)
                         out.append(b")\r\n")
                     if size > _BATCH:
                         self._session.send(out)
@@ -273,14 +272,16 @@ class _Fetch:
 
 
 def _add_sections(
-    out: list[Body], sections: Sequence[Section], labels: Sequence[bytes], values: Sequence[Body | None]
+    out: list[Body], head: bytes, sections: Sequence[Section], labels: Sequence[bytes], values: Sequence[Body | None]
 ) -> int:
-    """One message's sections; returns their octets."""
+    """One message's sections, behind what its response begins with; returns their octets."""
     size = 0
     for section, label, value in zip(sections, labels, values, strict=True):
-        if value and not section.form:
-            out += (b"%b {%d}\r\n" % (label, len(value)), value)
+        length = 0 if value is None else len(value)
+        if length and not section.form:
+            out += (b"%b%b {%d}\r\n" % (head, label, length), value or b"")
         else:
-            out += (label, *section.wire(None if value is None else bytes(value)))
-        size += len(value or b"")
+            out += (head, label, *section.wire(None if value is None else bytes(value)))
+        head = b""
+        size += length
     return size
