@@ -29,42 +29,54 @@ _EPOCH: Final = datetime.date(1970, 1, 1).toordinal()
 
 
 class Lines:
-    """`count` responses being laid out. Constant text is held back until a column needs it, so it costs nothing."""
+    """`count` responses being laid out.
 
-    __slots__ = ("_columns", "_count", "_glue", "spaced")
+    Constant text and numbers are held back until a column of text needs them, and then formatted together.
+    """
+
+    __slots__ = ("_columns", "_count", "_format", "_numbers", "spaced")
 
     def __init__(self, sequence: Sequence[int], name: str = "FETCH") -> None:
         self._count = len(sequence)
         self._columns: list[Iterable[bytes]] = []
-        self._glue = b"* "
+        self._format = b"* "
+        self._numbers: list[Iterable[int]] = []
         self.spaced = True  # the next item needs no space before it
         self.numbers(sequence)
-        self._glue = b" %b (" % name.encode("ascii")
+        self.text(b" %b (" % name.encode("ascii"))
 
     def item(self, name: bytes) -> None:
         """Begin an item: its name, and the space before it."""
-        self._glue += name if self.spaced else b" " + name
+        self.text(name if self.spaced else b" " + name)
         self.spaced = False
 
     def some(self, items: Sequence[bytes]) -> None:
         """Items that not every message has: b"" where it has none, else a space after them. Another item follows."""
         if not self.spaced:
-            self._glue += b" "
+            self.text(b" ")
         self.column(items)
         self.spaced = True
 
     def text(self, constant: bytes) -> None:
-        self._glue += constant
+        self._format += constant.replace(b"%", b"%%")
 
     def numbers(self, values: Iterable[int]) -> None:
-        self._columns.append(map((self._glue.replace(b"%", b"%%") + b"%d").__mod__, values))
-        self._glue = b""
+        self._format += b"%d"
+        self._numbers.append(values)
 
     def column(self, values: Sequence[bytes]) -> None:
-        if self._glue:
-            self._columns.append([self._glue] * self._count)
-            self._glue = b""
+        self._flush()
         self._columns.append(values)
+
+    def _flush(self) -> None:
+        numbers, self._numbers = self._numbers, []
+        made, self._format = self._format, b""
+        if len(numbers) == 1:
+            self._columns.append(map(made.__mod__, numbers[0]))
+        elif numbers:
+            self._columns.append(map(made.__mod__, zip(*numbers, strict=True)))
+        elif made:
+            self._columns.append([made % ()] * self._count)
 
     def literals(self, values: Sequence[bytes]) -> None:
         """A column of literals, not empty ones."""
@@ -75,8 +87,7 @@ class Lines:
 
     def flat(self) -> list[bytes]:
         """All pieces in order, to be joined; no more can be added."""
-        if self._glue:
-            self._columns.append([self._glue] * self._count)
+        self._flush()
         width = len(self._columns)
         out = [b""] * (width * self._count)
         for at, column in enumerate(self._columns):
