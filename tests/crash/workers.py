@@ -57,6 +57,14 @@ class Worker(threading.Thread):
         self.rng = random.Random(plan.seed)
         self.error: BaseException | None = None
         self.done = 0
+        self.open = False
+        """A transaction is under way whose answer has not come."""
+        self.met = 0
+        """Transactions that a kill met."""
+
+    def broken(self) -> None:
+        """The connection is."""
+        self.met, self.open = self.met + self.open, False
 
     def target(self) -> Target:
         return self.rng.choice(self.plan.targets)
@@ -109,7 +117,7 @@ class Deliverer(Worker):
                     while going := self.goes_on():
                         self.deliver(smtp)
                 except (*BROKEN, AssertionError):
-                    continue
+                    self.broken()
 
     def deliver(self, smtp: Smtp) -> None:
         chosen = self.rng.sample(self.to, 2 if self.rng.randrange(10) == 0 else 1)
@@ -117,9 +125,11 @@ class Deliverer(Worker):
         smtp.envelope(SENDER, recipients)
         smtp.expect(354, "DATA")
         identity, message = self.ledger.letter(recipients)
+        self.open = True
         smtp.send(stuffed(message))
         if smtp.reply().code == 250:
             self.ledger.acknowledge(identity)
+        self.open = False
 
 
 class Appender(Worker):
