@@ -86,16 +86,16 @@ class Owner:
     async def _authorize(self, address: Address, account: Account, head: int) -> None:
         await account.refresh()
         box = account.mailbox("INBOX")
-        [key] = await account.url_keys([box.name])
+        [key] = await account.url_keys.of([box.name])
         if key.hex() not in address.keys.since(account.prefix, box.id, head):
             raise Broken(f"a URL of {account.prefix} was authorized by a key that no commit from {head} on has")
         address.keys.shown.append(Shown(account.prefix, box.id, key.hex()))
 
     async def _reset(self, address: Address, account: Account, head: int) -> None:
-        await account.reset_url_key("INBOX")
+        await account.url_keys.reset("INBOX")
 
     async def _forget(self, address: Address, account: Account, head: int) -> None:
-        await account.forget_url_keys()
+        await account.url_keys.forget()
 
     async def _fetch(self, address: Address, account: Account, head: int) -> None:
         await account.refresh()

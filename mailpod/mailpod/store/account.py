@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Literal
 
 from ..errors import MailError, NoSuchMailbox
 from ..mime.likeness import Likeness
-from . import urlkeys
 from .annotating import annotate
 from .annotations import Annotations
 from .changes import Changes
@@ -41,6 +40,7 @@ from .settings import StoreSettings
 from .sortkeys import ColumnName
 from .state import State
 from .uploads import Uploads
+from .urlkeys import UrlKeys
 from .warning import Thresholds, warn
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class Account:
         self.committer = Committer(self, store, self._log)
         self.finder = Finder(self, store)
         self._looks = Looks(self, store, self._log)
+        self.url_keys = UrlKeys(self, store.rng)
         self._changes = Changes()
         self._watchers: dict[int, Callable[[], None]] = {}
         self._watch_id = 0
@@ -313,30 +314,6 @@ class Account:
         Raises NoSuchMailbox, LimitReached, Unavailable. Only where the domain's entry has "grant" in `reads`.
         """
         await self.committer.commit(lambda draft: grant(draft, name, who, change), exclusive=True, guard=guard)
-
-    async def url_keys(self, names: Sequence[str]) -> list[bytes]:
-        """The access keys of these mailboxes, which get one where they have none (urlkeys.py).
-
-        Raises NoSuchMailbox, Unavailable. Only where the domain's entry has "urlkey" in `reads`.
-        """
-        found = [self.mailbox(name).url_key for name in names]
-        if not all(found):
-            found = await self.committer.commit(
-                lambda draft: urlkeys.keys(draft, names, self._new_url_key), exclusive=True
-            )
-        return [bytes.fromhex(key) for key in found]
-
-    async def reset_url_key(self, name: str) -> None:
-        """What was authorized by a mailbox's key before is so no more. Raises and may be called as `url_keys`."""
-        key = self._new_url_key()
-        await self.committer.commit(lambda draft: urlkeys.reset(draft, name, key), exclusive=True)
-
-    async def forget_url_keys(self) -> None:
-        """The same of all mailboxes. Raises Unavailable."""
-        await self.committer.commit(urlkeys.forget, exclusive=True)
-
-    def _new_url_key(self) -> str:
-        return self._store.rng.randbytes(urlkeys.OCTETS).hex()
 
     async def warn(self, limits: Limits, thresholds: Thresholds, warning: NewMessage | None) -> int:
         """Bring a warning of the quota into INBOX, full or not, if one is due then; returns of which threshold, or 0.

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -16,10 +17,38 @@ from ..errors import NoSuchMailbox
 from .ops import UrlKey
 
 if TYPE_CHECKING:
+    from .account import Account
     from .draft import Draft
     from .mailbox import Mailbox
 
-OCTETS: Final = 20  # RFC 4467 §2.2 asks for 128 bits; HMAC-SHA1 makes use of 160 (RFC 2104 §3)
+_OCTETS: Final = 20  # RFC 4467 §2.2 asks for 128 bits; HMAC-SHA1 makes use of 160 (RFC 2104 §3)
+
+
+class UrlKeys:
+    """Of one account. Only where the domain's entry has "urlkey" in `reads`. Raises NoSuchMailbox, Unavailable."""
+
+    def __init__(self, account: Account, rng: random.Random) -> None:
+        self._account = account
+        self._rng = rng
+
+    async def of(self, names: Sequence[str]) -> list[bytes]:
+        """The access keys of these mailboxes, which get one where they have none."""
+        found = [self._account.mailbox(name).url_key for name in names]
+        if not all(found):
+            found = await self._account.committer.commit(lambda draft: keys(draft, names, self._new), exclusive=True)
+        return [bytes.fromhex(key) for key in found]
+
+    async def reset(self, name: str) -> None:
+        """What was authorized by a mailbox's key before is so no more."""
+        key = self._new()
+        await self._account.committer.commit(lambda draft: reset(draft, name, key), exclusive=True)
+
+    async def forget(self) -> None:
+        """The same of all mailboxes."""
+        await self._account.committer.commit(forget, exclusive=True)
+
+    def _new(self) -> str:
+        return self._rng.randbytes(_OCTETS).hex()
 
 
 def keys(draft: Draft, names: Sequence[str], new: Callable[[], str]) -> list[str]:

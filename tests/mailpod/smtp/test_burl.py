@@ -48,7 +48,7 @@ async def account(server: Server) -> Any:
 
 async def url(server: Server, part: str = "", access: str = "submit+alice%40example.com", here: str = HERE) -> str:
     """As GENURLAUTH makes them."""
-    [key] = await (await account(server)).url_keys(["Drafts"])
+    [key] = await (await account(server)).url_keys.of(["Drafts"])
     rump = f"{here}/Drafts/;UID=1{part};URLAUTH={access}"
     return urlauth.authorized(urlauth.parse(rump.encode()), key).decode()
 
@@ -155,7 +155,7 @@ async def test_what_opens_nothing() -> None:
     """RFC 4468 §3.2: the transaction fails with it."""
     async with submitting() as (server, client):
         good = await url(server)
-        await (await account(server)).reset_url_key("Drafts")
+        await (await account(server)).url_keys.reset("Drafts")
         for wrong in (
             good,
             good[:-1],
@@ -234,7 +234,7 @@ async def test_what_a_user_may_not_write_by_data_goes_by_no_url() -> None:
         await (await account(server)).append("Drafts", [NewMessage(b"Subject: x\n\ny\n")])
         await begin(client)
         bare = (await url(server)).partition(":INTERNAL")[0].replace("UID=1", "UID=2")
-        [key] = await (await account(server)).url_keys(["Drafts"])
+        [key] = await (await account(server)).url_keys.of(["Drafts"])
         link = urlauth.authorized(urlauth.parse(bare.encode()), key).decode()
         assert (await client.say(f"BURL {link} LAST")).startswith("550 5.6.11 ")
 

@@ -27,20 +27,20 @@ async def account(world: World) -> Account:
 
 async def test_made_where_there_is_none_in_one_commit(world: World, account: Account) -> None:
     head = account.head
-    first = await account.url_keys(["INBOX", "Sent", "inbox"])
+    first = await account.url_keys.of(["INBOX", "Sent", "inbox"])
     assert account.head == head + 1
     assert first[0] == first[2] != first[1] and {len(key) for key in first} == {20}
     other = await world.pod().open(world.ref)
-    assert await other.url_keys(["Sent", "INBOX"]) == [first[1], first[0]]
+    assert await other.url_keys.of(["Sent", "INBOX"]) == [first[1], first[0]]
     assert other.head == head + 1
     with pytest.raises(NoSuchMailbox):
-        await account.url_keys(["Drafts", "nowhere"])
+        await account.url_keys.of(["Drafts", "nowhere"])
     assert not account.mailbox("Drafts").url_key
 
 
 async def test_two_pods_at_once_have_one(world: World, account: Account) -> None:
     other = await world.pod().open(world.ref)
-    one, two = await asyncio.gather(account.url_keys(["INBOX"]), other.url_keys(["INBOX"]))
+    one, two = await asyncio.gather(account.url_keys.of(["INBOX"]), other.url_keys.of(["INBOX"]))
     await account.refresh()
     assert one == two == [bytes.fromhex(account.mailbox("INBOX").url_key)]
 
@@ -48,25 +48,25 @@ async def test_two_pods_at_once_have_one(world: World, account: Account) -> None
 async def test_after_an_answer_that_was_lost(world: World, account: Account) -> None:
     assert isinstance(world.objects, Faulty)
     world.objects.script.append("lost")
-    key = await account.url_keys(["INBOX"])
-    assert await (await world.pod().open(world.ref)).url_keys(["INBOX"]) == key
+    key = await account.url_keys.of(["INBOX"])
+    assert await (await world.pod().open(world.ref)).url_keys.of(["INBOX"]) == key
 
 
 async def test_reset_and_forgotten(world: World, account: Account) -> None:
-    before = await account.url_keys(["INBOX", "Sent"])
+    before = await account.url_keys.of(["INBOX", "Sent"])
     head = account.head
-    await account.reset_url_key("INBOX")
-    after = await account.url_keys(["INBOX", "Sent"])
+    await account.url_keys.reset("INBOX")
+    after = await account.url_keys.of(["INBOX", "Sent"])
     assert (after[0] != before[0], after[1], account.head) == (True, before[1], head + 1)
-    await account.reset_url_key("Drafts")
-    await account.forget_url_keys()
+    await account.url_keys.reset("Drafts")
+    await account.url_keys.forget()
     other = await world.pod().open(world.ref)
     for each in (account, other):
         assert not any(box.url_key for box in each.mailboxes.values())
-    await account.forget_url_keys()
+    await account.url_keys.forget()
     assert account.head == head + 3, "there was nothing to forget"
     with pytest.raises(NoSuchMailbox):
-        await account.reset_url_key("nowhere")
+        await account.url_keys.reset("nowhere")
 
 
 async def test_a_checkpoint_has_them_and_older_pods_do_not_read_it(world: World) -> None:
@@ -74,7 +74,7 @@ async def test_a_checkpoint_has_them_and_older_pods_do_not_read_it(world: World)
     account = await pod.open(world.ref)
     versions = []
     for change in (
-        account.annotate("", [("/private/note", "x")]), account.url_keys(["Sent"]), account.forget_url_keys()
+        account.annotate("", [("/private/note", "x")]), account.url_keys.of(["Sent"]), account.url_keys.forget()
     ):  # fmt: skip
         await change
         await pod.checkpoint(account)
@@ -87,14 +87,14 @@ async def test_a_checkpoint_has_them_and_older_pods_do_not_read_it(world: World)
 
 async def test_it_is_the_mailboxs_and_nobody_elses(account: Account) -> None:
     await account.create("Work")
-    [key] = await account.url_keys(["Work"])
+    [key] = await account.url_keys.of(["Work"])
     await account.create("Work/2026")
     await account.rename("Work", "Old")
     assert [account.mailbox(name).url_key for name in ("Old", "Old/2026")] == [key.hex(), ""]
     await account.delete("Old")
     await account.create("Old")
     assert account.mailbox("Old").url_key == ""
-    [inbox] = await account.url_keys(["INBOX"])
+    [inbox] = await account.url_keys.of(["INBOX"])
     await account.append("INBOX", [NewMessage(mail(1))])
     await account.rename("INBOX", "All")
     assert [account.mailbox(name).url_key for name in ("INBOX", "All")] == [inbox.hex(), ""]

@@ -167,7 +167,7 @@ def test_inspect_shows_no_key(planted: Planted, run: Run) -> None:
 
     async def authorize() -> str:
         account = await planted.store().open(planted.alice)
-        [key] = await account.url_keys(["INBOX"])
+        [key] = await account.url_keys.of(["INBOX"])
         await planted.checkpoint()
         return key.hex()
 

@@ -77,7 +77,7 @@ async def test_everything_comes_back_under_new_uidvalidities(planted: Planted) -
     await account.annotate("Sent", [("/shared/comment", "\xfc"), ("/private/specialuse", None)])
     await account.create("Gesendet", "\\Sent")
     await account.grant("Work/2026", Who("bob@x.test", "b"), lambda before: "lrs")
-    await account.url_keys(["Work/2026"])
+    await account.url_keys.of(["Work/2026"])
     await account.append("Work/2026", [NewMessage(mail(77), frozenset({"\\Flagged", "todo"}), 1234567890)])
     await account.expunge(account.mailbox("INBOX"), [2])
     before, old = await _everything(planted, planted.alice), await _validities(planted, planted.alice)

@@ -30,7 +30,7 @@ async def run_authorize(session: Session, args: GenUrlAuthArgs) -> None:
     await _check_readers(session)
     await session.account.refresh()
     try:
-        keys = await session.account.url_keys([each.url.mailbox for each in wanted])
+        keys = await session.account.url_keys.of([each.url.mailbox for each in wanted])
     except NoSuchMailbox:
         raise _no_such_url() from None
     out = [
@@ -71,13 +71,13 @@ async def run_reset(session: Session, args: ResetKeyArgs) -> Done | None:
         raise CannotDo(f"Unknown mechanism {unknown[0]}: there is {urlauth.MECHANISM}")
     await _check_readers(session)
     if args.mailbox is None:
-        await session.account.forget_url_keys()
+        await session.account.url_keys.forget()
         return None
     async with opened(session, args.mailbox) as place:
         if not place.own:
             place.mailbox("l")
             raise NoPermission
-        await session.account.reset_url_key(place.name)
+        await session.account.url_keys.reset(place.name)
     return Done(b"URLMECH INTERNAL")
 
 
