@@ -21,8 +21,9 @@ from .page import Location
 
 LINE_BYTES: Final = 64 << 10
 """Blocks are looked for in so many octets at an object's beginning."""
-_BLOCK: Final = 64 << 10
-_BLOCKS: Final = 1000  # at most, but for messages that are larger than a block: what is listed fits into LINE_BYTES
+_BLOCK: Final = 256 << 10
+_MESSAGES: Final = 48  # in a block: who asks for a page of 500 has not all of the first and last one
+_BLOCKS: Final = 700  # about, or twice as many: what is listed fits into LINE_BYTES
 _TAG: Final = 16
 _CIPHER: Final = AESGCM(bytes(16))  # against decay, not against who can write to the bucket: the index is there too
 _NONCE: Final = bytes(12)
@@ -67,13 +68,13 @@ def listed(checksums: Sequence[bytes], bodies: Sequence[Buffer]) -> Listed | Non
     """The blocks of messages that are written back to back; None where it is not worth it."""
     if len(bodies) < 2:
         return None
-    size = max(_BLOCK, sum(map(len, bodies)) // _BLOCKS)
+    size, most = max(_BLOCK, sum(map(len, bodies)) // _BLOCKS), max(_MESSAGES, len(bodies) // _BLOCKS)
     octets: list[int] = []
     checks: list[bytes] = []
     first = 0
     while first < len(bodies):
         end, length = first + 1, len(bodies[first])
-        while end < len(bodies) and length + len(bodies[end]) <= size:
+        while end < min(len(bodies), first + most) and length + len(bodies[end]) <= size:
             length += len(bodies[end])
             end += 1
         data = b"".join(bodies[first:end]) if end > first + 1 else bodies[first]
@@ -144,12 +145,13 @@ def _whole(run: list[Location], first: int, blocks: Blocks, most: int) -> tuple[
     block = blocks.at(run[first].offset)
     if block is None:
         return None
-    end, at = run[first].offset, first
-    while end < block[0]:
-        if at == len(run) or run[at].offset != end:
+    stop, end, at = block[0], run[first].offset, first
+    while end < stop and at < len(run):
+        place = run[at]
+        if place.offset != end:
             return None
-        end += run[at].length
+        end += place.length
         at += 1
-    if end != block[0] or (at > first + 1 and end - run[first].offset > most):
+    if end != stop or (at > first + 1 and end - run[first].offset > most):
         return None
     return at, block[1]
