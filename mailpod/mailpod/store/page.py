@@ -27,14 +27,11 @@ _T = TypeVar("_T")
 _MAGIC = b"MPP1"
 _LEVEL = 1
 _SUM = 16  # octets of a checksum
-_TAKEN = (
-    "dates", "zones", "sizes", "header_sizes", "envelopes", "structures", "fields", "names", "parts", "email_ids",
-    "_offsets", "_lengths",
-)  # fmt: skip
-"""Columns that a row takes along as they are when it goes to another page."""
 _NUMBERS = {"dates": "date", "zones": "zone", "saved": "saved", "sizes": "size", "header_sizes": "hs", "parts": "parts"}
 _TEXTS = {"envelopes": "env", "structures": "bs", "fields": "hdr", "names": "other"}
 """Columns, and the fields of a record that go there."""
+_TAKEN = (*_TEXTS, "dates", "zones", "sizes", "header_sizes", "parts", "email_ids", "_offsets", "_lengths")
+"""Columns that a row takes along as they are when it goes to another page."""
 GONE = 0xFFFFFFFF  # in the column of flags of an overlay: expunged
 
 
