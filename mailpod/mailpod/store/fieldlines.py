@@ -18,7 +18,7 @@ import msgspec
 from .little import little, unlittle
 
 _T = TypeVar("_T")
-_FIELD: Final = re.compile(rb"[^: \t\n]++[ \t]*+:[^\n]*+\n(?:[ \t][^\n]*+\n)*+")
+_FIELD: Final = re.compile(rb"^[^: \t\n]+[ \t]*:[^\n]*\n(?:[ \t][^\n]*\n)*", re.MULTILINE)
 _WORTH: Final = 250  # rows: a smaller page will grow, and is searched soon enough
 _LIMIT: Final = 0xFFFD
 _ARRAY, _SHORT, _LONG = 3, 2, 3
