@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from mailpod.imap.dates import MONTHS
-from mailpod.imap.derived import take
 from mailpod.imap.flagwire import with_recent
 from mailpod.imap.sets import runs
 from mailpod.imap.sortcolumns import thread_ids
 from mailpod.imap.view import View
 from mailpod.mime.revisions import structures_for
 from mailpod.mime.sections import body_from_bodystructure
+from mailpod.store.rows import take
 
 if TYPE_CHECKING:
     from mailpod.store import Page

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from mailpod.imap.derived import take
 from mailpod.imap.syntax_search import Body, Header, Text
 from mailpod.mime.collation import casemap
 from mailpod.mime.headers import CACHED_FIELDS, field_values, parse_fields
 from mailpod.mime.likeness import Likeness
 from mailpod.mime.text import decode_header, decoded_text
+from mailpod.store.rows import take
 
 if TYPE_CHECKING:
     from mailpod.imap.search import Search

@@ -9,13 +9,14 @@ import datetime
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from mailpod.imap.derived import derive, take
+from mailpod.imap.derived import derive
 from mailpod.imap.searchtext import Needle, encoded_fields
 from mailpod.imap.sections import fields_of
 from mailpod.imap.sortcolumns import thread_ids
 from mailpod.imap.syntax_search import Age, DateKey, EmailId, Header, Size, ThreadId
 from mailpod.mime.headers import CACHED_FIELDS, field_values
 from mailpod.mime.text import parse_date
+from mailpod.store.rows import take
 
 if TYPE_CHECKING:
     from mailpod.store import Page

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
-from mailpod.imap.derived import derive, take
+from mailpod.imap.derived import derive
 from mailpod.imap.syntax import FetchAttr, FetchBody, FetchItem
 from mailpod.mime.decoding import decoded_part
 from mailpod.mime.headers import CACHED_FIELDS
 from mailpod.mime.preview import PREVIEWED, preview
 from mailpod.mime.sections import What, header_fields, locate
+from mailpod.store.rows import take
 
 if TYPE_CHECKING:
     from mailpod.store import Page

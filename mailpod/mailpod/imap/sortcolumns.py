@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from mailpod.imap.derived import derive, take
+from mailpod.imap.derived import derive
 from mailpod.mime.envelopes import Address, heads
 from mailpod.mime.keys import Ids, Subject, ids_of, mailbox_key, sent, subject_key, text_key, words_key
+from mailpod.store.rows import take
 
 if TYPE_CHECKING:
     from mailpod.store import Page

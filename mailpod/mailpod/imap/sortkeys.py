@@ -10,9 +10,9 @@ from itertools import islice
 from operator import lt
 from typing import TYPE_CHECKING, Any, Final
 
-from mailpod.imap.derived import take
 from mailpod.imap.fetchwire import positions_of
 from mailpod.imap.sortcolumns import COLUMNS
+from mailpod.store.rows import take
 
 if TYPE_CHECKING:
     from mailpod.imap.search import Search

@@ -9,9 +9,9 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from ..errors import Damaged, Expunged, Unavailable
-from .nearby import Body, Nearby, sound
-from .objects import NotFound, ObjectStore, StorageError, reads_at_once
+from ..errors import Damaged, Unavailable
+from .nearby import Body, Nearby, reading, sound
+from .objects import ObjectStore, reads_at_once
 from .page import Location
 from .runs import runs
 from .settings import StoreSettings
@@ -147,12 +147,8 @@ class Bodies:
         return await self._sharing.load((prefix, key, start, end), lambda: self._fetch(prefix + key, start, end), len)
 
     async def _fetch(self, key: str, start: int, end: int) -> bytes:
-        try:
+        with reading():
             return await self._objects.get_range(key, start, end)
-        except NotFound as error:
-            raise Expunged from error
-        except StorageError as error:
-            raise Unavailable from error
 
     async def run(self, prefix: str, places: Sequence[Location]) -> list[tuple[Location, bytes | None]]:
         """Messages of one run by one GET, past the cache; None for a damaged one. Raises Expunged, Unavailable."""

@@ -10,12 +10,12 @@ import re
 from array import array
 from collections.abc import Sequence
 from itertools import accumulate, repeat, zip_longest
-from operator import itemgetter
 from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
 from .little import little, unlittle
+from .rows import take
 
 _T = TypeVar("_T")
 _FIELD: Final = re.compile(rb"^[^: \t\n]+[ \t]*:[^\n]*\n(?:[ \t][^\n]*\n)*", re.MULTILINE)
@@ -48,7 +48,7 @@ class FieldLines(msgspec.Struct, array_like=True):
         starts = list(accumulate(unlittle("H", self.steps)))
         runs = [_runs(shape.split(b" "), names) for shape in self.shapes]
         if len(set(runs)) == 1:
-            return self._cut(written, _picked(starts, rows), runs[0], rows)
+            return self._cut(written, take(starts, rows), runs[0], rows)
         shape = unlittle("H", self.shape)
         groups: dict[_Runs, list[int]] = {}
         for at, row in enumerate(rows):
@@ -56,7 +56,7 @@ class FieldLines(msgspec.Struct, array_like=True):
         out = [b""] * len(rows)
         for wanted, places in groups.items():
             picked = [rows[at] for at in places]
-            for at, value in zip(places, self._cut(written, _picked(starts, picked), wanted, picked), strict=True):
+            for at, value in zip(places, self._cut(written, take(starts, picked), wanted, picked), strict=True):
                 out[at] = value
         return out
 
@@ -75,7 +75,7 @@ class FieldLines(msgspec.Struct, array_like=True):
         return list(map(b"".join, zip(*pieces, repeat(b"\r\n", len(rows)), strict=True)))
 
     def _ends(self, count: int, rows: Sequence[int]) -> Sequence[int]:
-        return _picked(unlittle("H", self.ends[count - 1]), rows)
+        return take(unlittle("H", self.ends[count - 1]), rows)
 
 
 def field_lines(column: Sequence[bytes]) -> FieldLines | None:
@@ -113,11 +113,3 @@ def _runs(shape: Sequence[bytes], names: frozenset[bytes]) -> _Runs:
     starts = sorted(number for number in wanted if number - 1 not in wanted)
     ends = sorted(number + 1 for number in wanted if number + 1 not in wanted)
     return tuple(zip(starts, ends, strict=True))
-
-
-def _picked(column: Sequence[_T], rows: Sequence[int]) -> Sequence[_T]:
-    """The entries at `rows`, of which there are some, ascending."""
-    if rows[-1] - rows[0] == len(rows) - 1:
-        return column if len(rows) == len(column) else column[rows[0] : rows[-1] + 1]
-    picked: tuple[_T, ...] = itemgetter(*rows)(column)
-    return picked

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, TypeAlias, TypeVar
 
 from ..errors import Damaged, Expunged, Unavailable
@@ -27,6 +28,17 @@ _Data = TypeVar("_Data", bytes, memoryview)
 def sound(at: Location, data: _Data) -> _Data | Damaged:
     """The message, if it is what was written."""
     return data if len(data) == at.length and checksum(data) == at.checksum else Damaged()
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """What a bucket's failures mean to who reads a message: Expunged where the object is gone, else Unavailable."""
+    try:
+        yield
+    except NotFound as error:
+        raise Expunged from error
+    except StorageError as error:
+        raise Unavailable from error
 
 
 class Nearby:
@@ -91,12 +103,8 @@ class Nearby:
         if key in self._blocks:
             self._blocks.move_to_end(key)
             return self._blocks[key]
-        try:
+        with reading():
             head, size = await self._objects.get_head(key, LINE_BYTES)
-        except NotFound as error:
-            raise Expunged from error
-        except StorageError as error:
-            raise Unavailable from error
         found = self._blocks[key] = find_blocks(head, size)
         if len(self._blocks) > _OBJECTS:
             self._blocks.popitem(last=False)
@@ -105,12 +113,8 @@ class Nearby:
     async def _get(self, key: str, start: int, end: int) -> bytes:
         if start >= end:
             return b""
-        try:
+        with reading():
             return await self._objects.get_range(key, start, end)
-        except NotFound as error:
-            raise Expunged from error
-        except StorageError as error:
-            raise Unavailable from error
 
 
 def _end(part: Part) -> int:
