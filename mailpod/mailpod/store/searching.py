@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
@@ -76,36 +76,37 @@ class Searching:
 
     async def narrow(self, prefix: str, box: Columns, text: str, uids: Sequence[int], where: Where) -> Narrowed:
         """Which of `uids` (ascending) hold `text`, which is mapped (mime/collation.py), there, as far as is known."""
-        segments = [each for each in box.search if uids and each.terms.first <= uids[-1] and each.terms.last >= uids[0]]
-        if not segments or not text:
+        if not text:
             return Narrowed(left=BitMap(uids))
+        return await self._by_segment(prefix, box, uids, lambda *part: self._known(prefix, (text, where), *part))
+
+    async def _by_segment(
+        self, prefix: str, box: Columns, uids: Sequence[int], ask: Callable[[SearchRef, BitMap], Awaitable[Narrowed]]
+    ) -> Narrowed:
+        """What is known of `uids` (ascending), some segments at once. `ask` raises NotFound, BadPage, StorageError."""
+        segments = [each for each in box.search if uids and each.terms.first <= uids[-1] and each.terms.last >= uids[0]]
         slots = asyncio.Semaphore(_AT_ONCE)
         known: list[Awaitable[Narrowed]] = []
         behind = BitMap(uids)
 
-        async def ask(segment: SearchRef, among: BitMap) -> Narrowed:
+        async def known_in(segment: SearchRef, among: BitMap) -> Narrowed:
             async with slots:
-                return await self._in_segment(prefix, box, segment, (text, where), among)
+                try:
+                    return await ask(segment, among)
+                except (NotFound, BadPage) as error:
+                    _forget(prefix, box, segment, error)
+                except StorageError:
+                    pass
+                return Narrowed(left=among)
 
         for segment in segments:
             low, high = bisect_left(uids, segment.terms.first), bisect_right(uids, segment.terms.last)
-            known.append(ask(segment, among := BitMap(uids[low:high])))
-            behind -= among
+            if among := BitMap(uids[low:high]):
+                known.append(known_in(segment, among))
+                behind -= among
         return reduce(or_, await asyncio.gather(*known), Narrowed(left=behind))
 
-    async def _in_segment(
-        self, prefix: str, box: Columns, segment: SearchRef, asks: tuple[str, Where], among: BitMap
-    ) -> Narrowed:
-        """Of the UIDs `among`, which are between the segment's first and last."""
-        try:
-            return await self._known(prefix, segment, asks, among)
-        except (NotFound, BadPage) as error:
-            _forget(prefix, box, segment, error)
-        except StorageError:
-            pass
-        return Narrowed(left=among)
-
-    async def _known(self, prefix: str, segment: SearchRef, asks: tuple[str, Where], among: BitMap) -> Narrowed:
+    async def _known(self, prefix: str, asks: tuple[str, Where], segment: SearchRef, among: BitMap) -> Narrowed:
         """Raises NotFound, BadPage, StorageError."""
         text, where = asks
         terms = await self._load_terms(prefix, segment)
@@ -126,25 +127,14 @@ class Searching:
 
     async def in_field(self, prefix: str, box: Columns, name: bytes, text: str, uids: Sequence[int]) -> Narrowed:
         """Which of `uids` (ascending) hold `text`, mapped, in a header field of that name, as far as it is kept."""
-        found, left = BitMap(), BitMap(uids)
-        for segment in box.search if name in FIELDS and text else ():
-            among = BitMap(uids[bisect_left(uids, segment.terms.first) : bisect_right(uids, segment.terms.last)])
-            if not among:
-                continue
-            await asyncio.sleep(0)  # what is in memory is compared without waiting
-            try:
-                known = await self._in_column(prefix, segment, FIELDS.index(name), octets(text), among)
-            except (NotFound, BadPage) as error:
-                _forget(prefix, box, segment, error)
-                break
-            except StorageError:
-                continue
-            found |= known.found
-            left = left - among | known.left
-        return Narrowed(found, left)
+        if name not in FIELDS or not text:
+            return Narrowed(left=BitMap(uids))
+        asks = FIELDS.index(name), octets(text)
+        return await self._by_segment(prefix, box, uids, lambda *part: self._in_column(prefix, asks, *part))
 
-    async def _in_column(self, prefix: str, segment: SearchRef, field: int, string: bytes, among: BitMap) -> Narrowed:
+    async def _in_column(self, prefix: str, asks: tuple[int, bytes], segment: SearchRef, among: BitMap) -> Narrowed:
         """Raises NotFound, BadPage, StorageError."""
+        field, string = asks
         terms = await self._load_terms(prefix, segment)
         if field >= len(terms.fields):
             return Narrowed(left=among)
