@@ -41,6 +41,10 @@ class FieldLines(msgspec.Struct, array_like=True):
         """Whether this is of a page of so many rows."""
         return all(len(each) == 2 * rows for each in (self.shape, self.steps, *self.ends))
 
+    def holds(self, column: Sequence[bytes]) -> bool:
+        """Whether this says what the page's kept fields do."""
+        return self == _said(column)
+
     def chosen(self, written: bytes, names: frozenset[bytes], rows: Sequence[int]) -> list[bytes]:
         """Of these rows of the kept fields those of these names, in their order, each time with the empty line."""
         if not rows:
@@ -80,8 +84,10 @@ class FieldLines(msgspec.Struct, array_like=True):
 
 def field_lines(column: Sequence[bytes]) -> FieldLines | None:
     """Of a page's kept fields; None where it is not worth it, or cannot be said."""
-    if not _WORTH <= len(column) < _LIMIT:
-        return None
+    return _said(column) if _WORTH <= len(column) < _LIMIT else None
+
+
+def _said(column: Sequence[bytes]) -> FieldLines | None:
     numbers: dict[bytes, int] = {}
     shape, steps, before = array("H"), array("H"), _ARRAY
     rows: list[list[int]] = []

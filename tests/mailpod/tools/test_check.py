@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import random
+from array import array
 from collections.abc import Awaitable, Callable
 
 import pytest
+from msgspec import structs
 from tests.mailpod.store.faults import mail
 
 from mailpod.store import NewMessage
 from mailpod.store.check import CheckOptions, check_bucket
 from mailpod.store.check.repair import repair
 from mailpod.store.checkpoint import decode_root, encode_root
+from mailpod.store.fieldlines import FieldLines
 from mailpod.store.names import log_key
+from mailpod.store.page import checksum, decode_meta, encode_meta
 
 from .planted import WHOLE, Planted, check, damage, plant, queue, readable
 
@@ -191,6 +195,22 @@ async def _page_flip(planted: Planted) -> str:
     return key
 
 
+async def _page_lines(planted: Planted) -> str:
+    """A page that is as it was written, and says that another header field ends where its own do not."""
+    (newest,) = await planted.keys("checkpoint/")
+    root = decode_root(await planted.objects.get(newest))
+    refs = next(box.pages for box in root.boxes if box.name == "INBOX")
+    key = f"{planted.alice.prefix}page/{refs[0].id}"
+    page = decode_meta(await planted.objects.get(key), refs[0].sum)
+    ends = array("H", map(len, page.fields)).tobytes()
+    page.lines = FieldLines([b"subject"], bytes(len(ends)), [ends], bytes(len(ends)))
+    data = encode_meta(page)
+    refs[0] = structs.replace(refs[0], sum=checksum(data))
+    await planted.objects.put(key, [data])
+    await planted.objects.put(newest, [encode_root(root)])
+    return key
+
+
 async def _page_missing(planted: Planted) -> str:
     root = decode_root(await planted.objects.get((await planted.keys("checkpoint/"))[0]))
     ref = next(box.pages[0] for box in root.boxes if box.name == "INBOX")
@@ -219,6 +239,7 @@ INDEX = [
     (_checkpoint_cut, "checkpoint-damaged"),
     (_checkpoint_misplaced, "checkpoint-damaged"),
     (_page_flip, "page-damaged"),
+    (_page_lines, "page-damaged"),
     (_page_missing, "page-missing"),
     (_state_page_missing, "page-missing"),
     (_delivery_page_cut, "page-damaged"),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from mailpod.errors import Damaged
 from mailpod.store.check.contents import Contents, each
 from mailpod.store.check.finding import Findings, Repair
 from mailpod.store.checkpoint import Root, RootBox, decode_root, load_state
@@ -79,7 +80,7 @@ class Index:
         if key not in self._pages:
             while len(self._pages) >= _KEPT:
                 del self._pages[next(iter(self._pages))]
-            self._pages[key] = decode_meta(await self.get(ref), ref.sum).shifted(ref.shift)
+            self._pages[key] = _page(await self.get(ref), ref).shifted(ref.shift)
         return self._pages[key]
 
     async def load_table(self, ref: PageRef) -> list[PageRef]:
@@ -152,7 +153,7 @@ class Index:
             data = await self.get(ref)
             match kind:
                 case "metadata":
-                    return len(decode_meta(data, ref.sum)) == ref.count
+                    return len(_page(data, ref)) == ref.count
                 case "state":
                     decode_state(data, ref.sum)
                 case "table":
@@ -179,6 +180,17 @@ class Index:
                 if kind == "table" and self._checked.get((ref.id, ref.sum, kind)):
                     out.update(page.id for page in await self.load_table(ref))
         return out
+
+
+def _page(data: bytes, ref: PageRef) -> Page:
+    """Raises BadPage, also where it says wrongly where its header fields end: clients would be told wrong ones."""
+    page = decode_meta(data, ref.sum)
+    try:
+        if page.lines is not None and not page.lines.holds(page.fields):
+            raise BadPage("the ends of its header fields are not where it says")
+    except Damaged as error:
+        raise BadPage("its header fields cannot be read") from error
+    return page
 
 
 def _named(root: Root) -> Iterator[tuple[Kind, PageRef, str]]:
