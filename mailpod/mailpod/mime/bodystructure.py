@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Final
+
 from mailpod.mime.envelope import envelope
 from mailpod.mime.headers import Fields, unfold
 from mailpod.mime.params import Params, disposition, joined, token
@@ -11,6 +14,7 @@ from mailpod.mime.wire import NIL, nstring, string
 
 _NO_PARTS = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0 NIL NIL NIL NIL)'
 
+_REMEMBERED: Final = 256  # names of types and parameters
 _EXTENSION = (b"content-disposition", b"content-language", b"content-location")
 
 
@@ -36,7 +40,7 @@ def _write_multipart(part: Part, out: list[bytes]) -> None:
     for child in part.children:
         _write(child, out)
     header = part.header
-    end = (string(header.subtype), _params(header.params), _common_extension(header.fields))
+    end = (_word(header.subtype), _params(header.params), _common_extension(header.fields))
     out.append(b" %b %b %b)" % end)
 
 
@@ -108,4 +112,10 @@ def _text(fields: Fields, name: bytes) -> bytes:
 def _params(params: Params) -> bytes:
     if not params:
         return NIL
-    return b"(%b)" % b" ".join([b"%b %b" % (string(name), string(value)) for name, value in joined(params)])
+    return b"(%b)" % b" ".join([b"%b %b" % (_word(name), string(value)) for name, value in joined(params)])
+
+
+@lru_cache(_REMEMBERED)
+def _word(word: bytes) -> bytes:
+    """As `string`, of a name: there are few."""
+    return string(word)

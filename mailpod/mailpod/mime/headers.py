@@ -7,7 +7,6 @@ field and does not end the header, as in Dovecot.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Final, TypeAlias
 
 CACHED_FIELDS: frozenset[bytes] = frozenset(
@@ -46,8 +45,12 @@ def clean(raw: bytes) -> bytes:
 
 def split_lines(raw: bytes) -> list[bytes]:
     """The fields of a header block as raw lines without their last LF, folds kept; the blank line is dropped."""
-    folded = b"\n " in raw or b"\n\t" in raw
-    lines = _FIELD_END.split(raw) if folded else raw.split(b"\n")
+    lines = _trimmed(raw.split(b"\n"))
+    # a fold begins with a space or a tab, and few lines with anything before "!"
+    return _trimmed(_FIELD_END.split(raw)) if lines and min(lines) < b"!" else lines
+
+
+def _trimmed(lines: list[bytes]) -> list[bytes]:
     while lines and lines[-1] in (b"", b"\r"):
         lines.pop()
     return lines
@@ -73,7 +76,7 @@ def parse_lines(lines: list[bytes]) -> tuple[Fields, list[bytes], list[bytes]]:
     for line in lines:
         written, colon, value = line.partition(b":")
         if colon:
-            name, is_kept, is_named = (_known_name if len(written) < _LONG_NAME else _read_name)(written)
+            name, is_kept, is_named = _NAMES[written]
             if is_kept:
                 kept.append(line)
             if name in fields:
@@ -92,7 +95,19 @@ def _read_name(written: bytes) -> tuple[bytes, bool, bool]:
     return name, kept, not kept and _NAME.fullmatch(name) is not None
 
 
-_known_name = lru_cache(_REMEMBERED)(_read_name)
+class _Names(dict[bytes, tuple[bytes, bool, bool]]):
+    """What `_read_name` says of short names, as many as are remembered: a look-up costs a third of a call."""
+
+    def __missing__(self, written: bytes) -> tuple[bytes, bool, bool]:
+        found = _read_name(written)
+        if len(written) < _LONG_NAME:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[written] = found
+        return found
+
+
+_NAMES: Final = _Names()
 
 
 def unfold(value: bytes) -> bytes:

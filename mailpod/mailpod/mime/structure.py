@@ -89,11 +89,14 @@ class _Walk:
             child, hit = self.part(body_start, depth + 1, digest=False)
             self.messages -= 1
             part.children = (child,)
-        if hit is not None:
-            # RFC 2046 §5.1.1: the line end before a boundary belongs to the boundary
-            self._finish(part, hit[0] - (data[hit[0] - 1 : hit[0]] == b"\r"))
+        # RFC 2046 §5.1.1: the line end before a boundary belongs to the boundary
+        end = len(data) if hit is None else hit[0] - (data[hit[0] - 1 : hit[0]] == b"\r")
+        if kind == LEAF and end >= body_start:  # nearly every part; what follows is for the others
+            part.body_end = end
+            if header.is_text or self.messages:
+                part.body_lines = data.count(b"\n", body_start, end)
         else:
-            self._finish(part, len(data))
+            self._finish(part, end)
         return part, hit
 
     def _multipart(self, part: Part, boundary: bytes) -> _Hit | None:
@@ -141,6 +144,8 @@ class _Walk:
     def next_hit(self, at: int) -> _Hit | None:
         """The next line from the LF at `at` on that begins with an open boundary."""
         data = self.data
+        if len(self.open) == 1:
+            return self._only_hit(self.open[0], at)
         limit, found = len(data), -1
         for level, boundary in enumerate(self.open):
             place = boundary.at
@@ -153,6 +158,15 @@ class _Walk:
                 # a boundary further in only counts before (or at) the parent's next one
                 limit, found = place, level
         return self._best(limit, found) if found >= 0 else None
+
+    def _only_hit(self, boundary: _Boundary, at: int) -> _Hit | None:
+        """The same where no other boundary bounds the search: it was to the end, whenever it was."""
+        place = boundary.at
+        if place < at:
+            place = self.data.find(boundary.marker, at)
+            boundary.at = place = place if place >= 0 else _NONE
+            boundary.searched = len(self.data)
+        return None if place == _NONE else (place, place + len(boundary.marker), 0)
 
     def _best(self, newline: int, found: int) -> _Hit:
         """The longest of the boundaries that begin there; of those that are as long the innermost, which is `found`."""

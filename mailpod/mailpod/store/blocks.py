@@ -68,18 +68,19 @@ def listed(checksums: Sequence[bytes], bodies: Sequence[Buffer]) -> Listed | Non
     """The blocks of messages that are written back to back; None where it is not worth it."""
     if len(bodies) < 2:
         return None
-    size, most = max(_BLOCK, sum(map(len, bodies)) // _BLOCKS), max(_MESSAGES, len(bodies) // _BLOCKS)
+    lengths = [*map(len, bodies)]
+    size, most = max(_BLOCK, sum(lengths) // _BLOCKS), max(_MESSAGES, len(bodies) // _BLOCKS)
     octets: list[int] = []
     checks: list[bytes] = []
     first = 0
     while first < len(bodies):
-        end, length = first + 1, len(bodies[first])
-        while end < min(len(bodies), first + most) and length + len(bodies[end]) <= size:
-            length += len(bodies[end])
+        end, length = first + 1, lengths[first]
+        while end < min(len(bodies), first + most) and length + lengths[end] <= size:
+            length += lengths[end]
             end += 1
         data = b"".join(bodies[first:end]) if end > first + 1 else bodies[first]
         octets.append(length)
-        checks.append(check(checksums[first:end], [*map(len, bodies[first:end])], data))
+        checks.append(check(checksums[first:end], lengths[first:end], data))
         first = end
     return Listed(octets, b"".join(checks).hex())
 

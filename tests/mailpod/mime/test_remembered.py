@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.mailpod.mime.corpus import MESSAGES
 from tests.mailpod.mime.strategies import messages
 
-from mailpod.mime import addresses, headers, partheader
+from mailpod.mime import addresses, bodystructure, headers, partheader
 from mailpod.mime.scan import Scan, scan
 
 LINE_ENDS = {"CRLF": b"\r\n", "LF": b"\n"}
@@ -23,12 +23,14 @@ def without_memory(data: bytes) -> Scan:
     with (
         patch.object(partheader, "_SHORT", -1),
         patch.object(headers, "_LONG_NAME", -1),
+        patch.object(headers, "_NAMES", headers._Names()),
         patch.object(addresses, "_SHORT", -1),
+        patch.object(bodystructure, "_word", bodystructure.string),
     ):
-        before = [each.cache_info() for each in (partheader._remembered, headers._known_name, addresses._remembered)]
+        before = [each.cache_info() for each in (partheader._remembered, addresses._remembered)]
         found = scan(data)
-        after = [each.cache_info() for each in (partheader._remembered, headers._known_name, addresses._remembered)]
-    assert before == after
+        after = [each.cache_info() for each in (partheader._remembered, addresses._remembered)]
+        assert before == after and not headers._NAMES
     return found
 
 
@@ -60,3 +62,12 @@ def test_a_header_whose_type_promises_parts_beyond_the_limit_has_none() -> None:
     assert found.bodystructure.count(b'"message" "rfc822"') == 99
     assert found.bodystructure.count(b'"application" "octet-stream"') == 1
     assert scan(inner + b"\r\nx").bodystructure.startswith(b'("message" "rfc822"')
+
+
+def test_so_many_names_are_remembered_and_no_long_one() -> None:
+    with patch.object(headers, "_NAMES", headers._Names()), patch.object(headers, "_REMEMBERED", 3):
+        for name in (b"A", b"B", b"C", b"x" * 64):
+            scan(name + b": y\r\n\r\n")
+        assert sorted(headers._NAMES) == [b"A", b"B", b"C"]
+        scan(b"D: y\r\n\r\n")
+        assert sorted(headers._NAMES) == [b"D"]
