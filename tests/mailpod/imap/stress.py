@@ -15,6 +15,7 @@ from tests.mailpod.imap.dialogue import Client, World
 from tests.mailpod.imap.selected import letter
 
 OWNED = ("\\Seen", "\\Flagged", "\\Answered", "\\Draft", "one", "two", "three", "four")
+BEHIND = (b"NOOP", b"IDLE", b"SORT (SUBJECT) UTF-8 ALL", b"APPEND INBOX {99+}\r\nSubject: hal")
 SECTIONS = (b"BODY.PEEK[HEADER.FIELDS (SUBJECT)]", b"BODY.PEEK[]", b"BODY.PEEK[1]", b"RFC822.HEADER")
 HOLD_BACK = re.compile(rb"(FETCH|STORE|SEARCH|SORT|THREAD) ")  # RFC 3501 §7.4.1, RFC 5256 §3
 REFUSED = {
@@ -34,6 +35,11 @@ class Shared:
     constant: dict[tuple[int, bytes], bytes] = field(default_factory=dict)  # what never changes, by UID and item
     gone: set[int] = field(default_factory=set)
     sessions: int = 0
+
+    def session(self) -> int:
+        """A new one's number."""
+        self.sessions += 1
+        return self.sessions
 
 
 @dataclass
@@ -56,35 +62,73 @@ class Stress:
         self.may_delete = number == 0
         self.messages: list[Known] = []
         self.validity = self.highest = self.count = self.pending = self.recent = 0
-        self.resyncing = self.storing = False
+        self.resyncing = self.storing = self.selected = False
         self.asked: tuple[str, set[int]] | None = None  # SEARCH for a flag of its own among these numbers
 
     # -- coming and going
 
     async def come(self) -> None:
         """Log in and select; with QRESYNC from what it knew when it went."""
-        self.shared.sessions += 1
-        self.session, self.keywords = self.shared.sessions, set[str]()
         self.client: Client = await self.pod.login()
+        self.selected, self.session = False, self.shared.session()
         if self.qresync:
             await self.say(b"ENABLE QRESYNC")
-        known, self.messages = self.messages, []
-        if not self.qresync or not self.validity or not self.highest:
-            await self.say(b"SELECT INBOX")
-            return
-        assert all(message.uid for message in known)
-        self.messages, self.resyncing = known, True
-        await self.say(b"SELECT INBOX (QRESYNC (%d %d))" % (self.validity, self.highest))
-        self.resyncing = False
-        self.exists(self.pending)
+        await self.select()
+
+    async def select(self) -> None:
+        known = self.qresync and self.validity and self.highest and self.known(0)
+        self.anew = b"SELECT INBOX (QRESYNC (%d %d))" % (self.validity, self.highest) if known else b"SELECT INBOX"
+        if not self.selected:
+            self.begin()
+        await self.say(self.anew)
+        self.selected = True
+        if self.resyncing:
+            self.resyncing = False
+            self.exists(self.pending)
+
+    def begin(self) -> None:
+        """From here on all is about the mailbox that was just selected."""
+        self.session, self.keywords, self.recent = self.shared.session(), set[str](), 0
+        self.resyncing = b"QRESYNC" in self.anew
+        self.messages = self.messages[: self.known(-1)] if self.resyncing else []
+
+    def known(self, otherwise: int) -> int:
+        """How many messages there are with known UIDs; `otherwise` if there are others among them."""
+        count = len(self.messages)
+        while count and not self.messages[count - 1].uid:
+            count -= 1
+        return count if all(message.uid for message in self.messages[:count]) else otherwise
 
     async def leave(self) -> None:
-        while self.qresync and not all(message.uid for message in self.messages):  # which others add to meanwhile
-            await self.say(b"NOOP")
-            await self.learn()
+        await self.learn_all()
         lines = await self.client.ask(b"LOGOUT", b"bye")
         assert lines[-2].startswith(b"* BYE"), "RFC 3501 §6.1.3"
         self.client.close()
+
+    async def drop(self) -> None:
+        """Go in the middle of answers, with commands that are not done or not even whole; what was heard is known, and
+        HIGHESTMODSEQ as of the last command that was."""
+        commands = [b"FETCH 1:* (%b ENVELOPE)" % self.items, *self.rng.sample(BEHIND, 2)]
+        await self.client.send(b"".join(b"drop %b\r\n" % command for command in commands))
+        for _ in range(self.rng.randint(0, 2 * len(self.messages))):
+            if not (line := await self.client.line()).startswith(b"* "):
+                break
+            self.hear(line)
+        self.client.close()
+
+    async def again(self) -> None:
+        """RFC 7162 §3.2.8: CLOSE tells neither what it expunges nor a HIGHESTMODSEQ."""
+        await self.learn_all()
+        if self.rng.random() < 0.5:
+            [told] = await self.say(b"CLOSE" if self.may_delete and self.rng.random() < 0.5 else b"UNSELECT")
+            assert not any(b"VANISHED" in line or b"EXPUNGE" in line for line in told)
+            self.selected = False
+        await self.select()
+
+    async def learn_all(self) -> None:
+        while self.qresync and not all(message.uid for message in self.messages):  # which others add to meanwhile
+            await self.say(b"NOOP")
+            await self.learn()
 
     # -- talking
 
@@ -99,11 +143,14 @@ class Stress:
         held, told, highest = HOLD_BACK.match(command), [], 0
         exists = len(self.messages)
         while not (line := await self.client.line()).startswith(tag + b" "):
-            assert line.startswith((b"* ", b"+ ")), line
+            if line.startswith(b"+ ") and command == b"IDLE":
+                await self.client.send(b"DONE\r\n")
+                continue
+            assert line.startswith(b"* "), line
             assert not (held and re.search(rb"\* \d+ EXPUNGE|\* VANISHED \d", line)), f"{line!r} during {command!r}"
             highest = max(highest, self.hear(line))
             told.append(line)
-        status = line.removeprefix(tag + b" ")
+        status = self.status = line.removeprefix(tag + b" ")
         word = command.split(b" ")[0]
         assert status.startswith(b"OK") or REFUSED.get(word, b"nothing") in status, (command, line)
         code = re.search(rb"\[HIGHESTMODSEQ (\d+)\]", b"".join([*told, status]))
@@ -134,6 +181,9 @@ class Stress:
             self.vanished(uids(found[2]), earlier=bool(found[1]))
         elif found := re.match(rb"\* OK \[PERMANENTFLAGS \((.*)\)", line):
             assert set(found[1].decode().split()) - {"\\*"} == self.keywords, "each is in FLAGS, and all can be set"
+        elif line.startswith(b"* OK [CLOSED]"):
+            assert self.selected, "RFC 7162 §3.2.11"
+            self.begin()
         elif found := re.match(rb"\* OK \[UIDVALIDITY (\d+)\]", line):
             assert self.validity in (0, int(found[1]))
             self.validity = int(found[1])
@@ -154,8 +204,10 @@ class Stress:
 
     def vanished(self, gone: set[int], earlier: bool) -> None:
         assert self.qresync, "RFC 7162 §3.2.10"
+        if earlier and not self.resyncing:
+            assert not gone & {message.uid for message in self.messages}, "RFC 7162 §3.2.10: to be told as VANISHED"
+            return
         if earlier:
-            assert self.resyncing
             self.messages = [message for message in self.messages if message.uid not in gone]
             return
         self.shared.gone |= gone
@@ -231,16 +283,23 @@ class Stress:
 
     async def act(self) -> None:
         """One or more commands, as imaptest chooses them."""
-        kinds = ["append", "noop", "status"]
+        kinds = ["append", "noop", "status", "idle", "again", "back", "drop"]
         if self.qresync and self.messages and not self.messages[-1].uid:
             await self.learn()
         if self.messages:
             kinds += ["fetch", "fetch", "body", "store", "store", "search", "sort", "thread", "copy", "pipeline"]
+            kinds += ["silent", "uid"] + ["unchanged", "changes"] * self.qresync
             kinds += ["delete", "expunge", "move"] if self.may_delete else []
-        kind = self.rng.choice([*kinds, "back"])
-        if kind == "back":
-            await self.leave()
+        kind = self.rng.choice(kinds)
+        if kind in ("back", "drop"):
+            await (self.leave() if kind == "back" else self.drop())
             await self.come()
+        elif kind == "again":
+            await self.again()
+        elif kind == "silent":
+            await self.silent()
+        elif kind == "unchanged":
+            await self.unchanged()
         elif kind in ("store", "delete"):
             await self.store(sorted(self.own) if kind == "store" else ["\\Deleted"])
         elif kind == "search":
@@ -251,10 +310,11 @@ class Stress:
             await self.say(self.command(kind))
 
     def command(self, kind: str) -> bytes:
-        message = letter(str(self.rng.random()))
         return {
-            "append": b'APPEND INBOX (%b) "%b" {%d+}\r\n%b'
-            % (self.flag().encode(), self.date(), len(message), message),
+            "append": b"APPEND INBOX" + b"".join(self.message() for _ in range(self.rng.choice((1, 1, 1, 3)))),
+            "idle": b"IDLE",
+            "uid": b"UID FETCH 1:* (%b)" % self.items,
+            "changes": b"UID FETCH 1:* (FLAGS) (CHANGEDSINCE %d VANISHED)" % self.highest,
             "fetch": b"FETCH %b (%b RFC822.SIZE INTERNALDATE ENVELOPE BODYSTRUCTURE)" % (self.some(), self.items),
             "body": b"FETCH %b (UID %b)" % (self.some(), self.rng.choice(SECTIONS)),
             "sort": b"SORT (REVERSE DATE SUBJECT) US-ASCII ALL",
@@ -264,6 +324,10 @@ class Stress:
             "copy": b"COPY %b INBOX" % self.some(),
             "move": b"MOVE %b Archive" % self.some(),
         }.get(kind, b"NOOP")
+
+    def message(self) -> bytes:
+        message = letter(str(self.rng.random()))
+        return b' (%b) "%b" {%d+}\r\n%b' % (self.flag().encode(), self.date(), len(message), message)
 
     def some(self) -> bytes:
         """Numbers; with QRESYNC of messages whose UID is known, by which VANISHED names them."""
@@ -292,6 +356,33 @@ class Stress:
         for message in () if refused else at:
             assert message.flags is not None
             assert set(chosen) <= message.flags if sign == "+" else not set(chosen) & message.flags
+
+    async def silent(self) -> None:
+        """RFC 3501 §6.4.6: .SILENT leaves out only what follows from the command."""
+        numbers, sign = self.some(), self.rng.choice("+-")
+        chosen, at = {self.flag()}, [self.messages[int(number) - 1] for number in numbers.split(b",")]
+        self.storing = True
+        await self.say(b"STORE %b %bFLAGS.SILENT (%b)" % (numbers, sign.encode(), " ".join(chosen).encode()))
+        self.storing = False
+        for message in at:
+            if b"deleted" in self.status:  # some are gone, and it was not told which
+                message.flags = None
+            elif message.flags is not None:
+                message.flags = message.flags | chosen if sign == "+" else message.flags - chosen
+
+    async def unchanged(self) -> None:
+        """RFC 7162 §3.1.3: MODIFIED says which were changed since then, and the others have the flag. What they have
+        now is told, unless an EXPUNGE is owed."""
+        numbers, flag = self.some(), self.flag()
+        at = {int(number): self.messages[int(number) - 1] for number in numbers.split(b",")}
+        since = max(message.modseq for message in at.values())
+        self.storing = True
+        [told] = await self.say(b"STORE %b (UNCHANGEDSINCE %d) +FLAGS (%b)" % (numbers, since, flag.encode()))
+        self.storing, owing = False, b"HIGHESTMODSEQ" in b"".join(told)
+        for number in uids(found[1]) if (found := re.search(rb"\[MODIFIED (\S+)\]", self.status)) else ():
+            message = at.pop(number)
+            assert owing or message.modseq > since, message
+        assert b"deleted" in self.status or all(flag in (message.flags or ()) for message in at.values())
 
     async def search(self) -> None:
         flag, numbers = self.flag(), self.some()

@@ -1,5 +1,5 @@
-"""Sessions of one mailbox under stress, after imaptest: own flags, reconnects with QRESYNC, and checkpoints at which
-all must know the same mailbox."""
+"""Sessions of one mailbox under stress, after imaptest: own flags, reconnects with QRESYNC, connections that end in the
+middle, and checkpoints at which all must know the same mailbox."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ async def checkpoint(clients: list[Stress]) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_sessions_on_one_pod(world: World, seed: int) -> None:
-    await play([world], seed, rounds=3, commands=12)
+    await play([world], seed, rounds=3, commands=20)
 
 
 @pytest.mark.parametrize("seed", range(100, 103))
 async def test_sessions_on_two_pods(world: World, seed: int) -> None:
     other = await other_pod(world)
-    await play([world, other], seed, rounds=3, commands=10)
+    await play([world, other], seed, rounds=3, commands=16)
     await end_world(other)
 
 
