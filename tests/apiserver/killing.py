@@ -70,17 +70,28 @@ def kind_of(what: str) -> Among:
 
 
 class Launcher:
-    """Starts operators. Ends with the test run, and they with it."""
+    """Starts operators, from any thread. Ends with the test run, and they with it.
+
+    An exit status comes once, through a pipe that multiprocessing reads not only when its process is asked for, but for
+    all processes whenever one is started: of two threads that read it together one takes it for 255. So they take turns.
+    """
 
     def __init__(self) -> None:
+        self._turn = threading.Lock()
         self._context: ForkServerContext = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(_IMPORTED)
 
     def start(self, config: Path, kubeconfig: Path, log: Path, journal: Path, kill: Kill | None) -> ForkServerProcess:
         """`journal` gets a line for each write, before it is sent."""
         process = self._context.Process(target=_main, args=(config, kubeconfig, log, journal, kill), daemon=True)
-        process.start()
+        with self._turn:
+            process.start()
         return process
+
+    def status(self, process: ForkServerProcess) -> int | None:
+        """Its exit status, as multiprocessing has it; None while it runs."""
+        with self._turn:
+            return process.exitcode
 
     def stop(self) -> None:
         """End the process that operators are forked from; none of them may run any more."""

@@ -7,7 +7,6 @@ the second act, its mail with it.
 from __future__ import annotations
 
 import base64
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +26,6 @@ PREFIX: Final = "mail"
 OURS: Final = "apis/mailpod.dev/v1alpha1"
 GIVEN: Final = "a-given-password"
 _PATIENCE: Final = 90.0  # seconds for an act; it takes three or four where nothing else runs
-_STARTING = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +137,7 @@ class World:
         config = self.folder / f"{pod}.yaml"
         config.write_text(yaml.safe_dump(self.settings(pod)))
         log, journal = self.folder / "operator.log", self.folder / "journal"
-        with _STARTING:
-            self._process = self.place.launcher.start(config, self.place.server.kubeconfig, log, journal, kill)
+        self._process = self.place.launcher.start(config, self.place.server.kubeconfig, log, journal, kill)
         self.starts += 1
 
     def settings(self, pod: str) -> Raw:
@@ -163,12 +160,12 @@ class World:
     def _tend(self) -> None:
         """An operator that was killed as it was told is started again; every Secret keeps its values."""
         assert self._process is not None
-        if self._process.is_alive():
+        status = self.place.launcher.status(self._process)
+        if status is None:
             return
-        self._process.join()
         told = self.kill is not None and self.kill.variant != "cut" and not self.killed
-        assert told, f"the operator ended by itself: {self._process.exitcode}\n{self._tail()}"
-        assert self._process.exitcode == -9, f"exit status {self._process.exitcode}\n{self._tail()}"
+        assert told, f"the operator ended by itself: {status}\n{self._tail()}"
+        assert status == -9, f"exit status {status}\n{self._tail()}"
         self.killed = True
         self._keep()
         self._start(None)
