@@ -72,8 +72,8 @@ def kind_of(what: str) -> Among:
 class Launcher:
     """Starts operators, from any thread. Ends with the test run, and they with it.
 
-    An exit status comes once, through a pipe that multiprocessing reads not only when its process is asked for, but for
-    all processes whenever one is started: of two threads that read it together one takes it for 255. So they take turns.
+    An exit status comes once, through a pipe. multiprocessing reads it not only for who asks, but for all processes
+    whenever one is started: of two threads that read it together one takes it for 255. So they take turns.
     """
 
     def __init__(self) -> None:

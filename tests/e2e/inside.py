@@ -10,11 +10,21 @@ import imaplib
 import json
 import re
 import smtplib
+import socket
 import ssl
 import sys
 from typing import Any
 
 Answer = dict[str, Any]
+
+
+def reached(host: str, port: int) -> Answer:
+    """Whether a connection is taken there; refused is what a Service does that has nobody to give it to."""
+    try:
+        socket.create_connection((host, port), timeout=30).close()
+    except ConnectionRefusedError:
+        return {"reached": False}
+    return {"reached": True}
 
 
 def send(host: str, port: int, recipient: str, count: int = 1, sender: str = "test@elsewhere.test") -> Answer:
@@ -94,7 +104,7 @@ def _trusting() -> ssl.SSLContext:
     return context
 
 
-JOBS = {job.__name__: job for job in (send, rcpt, login, mailbox, certificate, versions)}
+JOBS = {job.__name__: job for job in (reached, send, rcpt, login, mailbox, certificate, versions)}
 
 
 def main() -> None:

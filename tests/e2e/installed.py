@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tests.cluster.fixtures import Cluster, Manifests
+from tests.harness.processes import wait_until
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "mailpod"
@@ -168,6 +169,12 @@ class Installation:
         """`kubectl wait --for=condition=Ready`; `kind` is maildomain or mailbox. Raises AssertionError."""
         objects = [f"{kind}/{name}" for name in names]
         self.kubectl("wait", "--for=condition=Ready", f"--timeout={timeout:.0f}s", *objects, timeout=timeout + 15)
+
+    def wait_served(self, domain: str, timeout: float = 60) -> None:
+        """Until a MailDomain is Ready and its Service takes connections: kube-proxy comes to know of a pod later."""
+        self.wait_ready("maildomain", domain)
+        there = {"host": self.host(domain), "port": STANDARD["smtp"]}
+        wait_until(lambda: self.ask("reached", **there)["reached"], timeout, f"{there['host']} takes connections", 0.5)
 
     def password(self, mailbox: str) -> str:
         """What the Secret that the Mailbox's status names has."""

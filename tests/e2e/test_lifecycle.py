@@ -23,7 +23,7 @@ def mine(cluster: Cluster) -> Iterator[Installation]:
     """An installation with a short GRACE and frequent sweeps, and the MailDomain `life` in it."""
     made = Installation(cluster, f"graceSeconds={GRACE}", "operator.sweepSeconds=5", prefix="life").install()
     made.apply(domain("life", DOMAIN))
-    made.wait_ready("maildomain", "life")
+    made.wait_served("life")
     yield made
     made.end()
 
@@ -138,7 +138,7 @@ def test_uninstall_leaves_definitions_bucket_and_mail(cluster: Cluster) -> None:
     try:
         of.install()
         of.apply([domain("life", DOMAIN), mailbox("stays", "life")])
-        of.wait_ready("maildomain", "life")
+        of.wait_served("life")
         of.wait_ready("mailbox", "stays")
         _fill(of, "stays", 3)
         before, uids = _read(of, "stays"), _uids(of)
