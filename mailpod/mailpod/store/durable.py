@@ -7,41 +7,25 @@
 - Directories are used by open descriptor: linking into one that was removed meanwhile fails, and is done again.
 """
 
-# ruff: noqa: PTH100, PTH102, PTH106, PTH108, PTH116
+# ruff: noqa: PTH100, PTH106, PTH108
 # (a Path costs more than the call that it is made for)
 
 from __future__ import annotations
 
 import errno
-import itertools
 import os
-import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from mailpod.store.objects import AlreadyExists, Ambiguous, Buffer, StorageError
+from mailpod.store.temporary import Temporary, TemporaryFiles, storage_errors
 
-TEMPORARY: Final = ".tmp"
 _KEPT_OPEN: Final = 256  # directories
 _TRIES: Final = 100  # of a directory that others keep removing
-_LEFTOVER_AGE: Final = 3600.0  # seconds without a write
-_VECTOR: Final = 1024  # IOV_MAX on Linux and macOS
-
-
-@contextmanager
-def storage_errors(*others: type[OSError]) -> Iterator[None]:
-    """Turn the system's errors, but for `others`, into StorageError: for steps after which nothing is written."""
-    try:
-        yield
-    except others:
-        raise
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            raise ValueError("a segment of the key is longer than 255 bytes") from error
-        raise StorageError(str(error)) from error
 
 
 class _Directory:
@@ -65,75 +49,24 @@ class _Directory:
             return next(entries, None) is None
 
 
-class Temporary:
-    """A file under `.tmp` that is being written. Close it with `discard`, published or not."""
-
-    __slots__ = ("_named", "fd", "path")
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self._named = True
-        self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-
-    def write(self, data: Sequence[Buffer]) -> None:
-        """Append all of `data`. Raises StorageError."""
-        with storage_errors():
-            for start in range(0, len(data), _VECTOR):
-                batch = data[start : start + _VECTOR]
-                written = os.writev(self.fd, batch)
-                if written < sum(map(len, batch)):
-                    _write_rest(self.fd, memoryview(b"".join(batch))[written:])
-
-    def sync(self) -> None:
-        with storage_errors():
-            os.fsync(self.fd)
-
-    def unname(self) -> None:
-        """Give up the temporary name, once: a second time it might be another's."""
-        if self._named:
-            self._named = False
-            with suppress(OSError):
-                os.unlink(self.path)
-
-    def rename(self, name: str, within: _Directory) -> None:
-        os.rename(self.path, name, dst_dir_fd=within.fd)
-        self._named = False
-
-    def discard(self) -> None:
-        self.unname()
-        os.close(self.fd)
-
-
 class DurableTree:
-    """The folder `root`, which must exist. Paths are relative to it, with `/`. Several processes may share it."""
+    """The folder `root`, which must exist. Paths are relative to it, with `/`. Several processes may share it.
 
-    def __init__(self, root: str) -> None:
+    `now`: seconds since the epoch, the time of files.
+    """
+
+    def __init__(self, root: str, now: Callable[[], float] = time.time) -> None:
         self.root = os.path.abspath(root)
-        self._temporary = f"{self.root}/{TEMPORARY}"
-        self._process = _process()
-        self._numbers = itertools.count()
         self._open: dict[str, _Directory] = {}
         self._opening = threading.Lock()
         for above in Path(self.root).parents:  # the root itself may be new
             with suppress(PermissionError):
                 _sync_directory(str(above))
-        Path(self._temporary).mkdir(mode=0o700, exist_ok=True)
-
-    def temporary(self) -> Temporary:
-        """A new empty file, not durable and under no final name. Raises StorageError."""
-        with storage_errors():
-            for _ in range(_TRIES):
-                try:
-                    return Temporary(f"{self._temporary}/{self._process}.{next(self._numbers)}")
-                except FileExistsError:
-                    continue  # a process of the same name, in another container
-                except FileNotFoundError:
-                    os.mkdir(self._temporary, 0o700)  # fails where the whole folder is gone, as it should
-        raise StorageError("no free temporary name")
+        self.temporary = TemporaryFiles(self.root, now)
 
     def write(self, path: str, data: Sequence[Buffer], *, replace: bool = False) -> int:
         """Write one file. Returns its ctime in ns. Raises AlreadyExists (unless `replace`), Ambiguous, StorageError."""
-        temporary = self.temporary()
+        temporary = self.temporary.take()
         try:
             temporary.write(data)
             return self.publish(temporary, path, replace=replace)
@@ -168,17 +101,9 @@ class DurableTree:
             for left in dict.fromkeys(map(self._prune, folders)):  # and what is gone takes all under it along
                 self._sync_left(left)
 
-    def clean(self, now: float) -> int:
-        """Remove what dead processes left under `.tmp`; returns how many. `now` in seconds since the epoch."""
-        removed = 0
-        for entry in os.scandir(self._temporary):
-            with suppress(OSError):
-                if _is_dead(entry.name) or now - entry.stat().st_mtime > _LEFTOVER_AGE:
-                    os.unlink(entry.path)
-                    removed += 1
-        return removed
-
     def close(self) -> None:
+        """Nobody writes any more."""
+        self.temporary.close()
         with self._opening:
             self._open.clear()
 
@@ -265,7 +190,7 @@ def _link(temporary: Temporary, name: str, within: _Directory) -> None:
 
 def _rename(temporary: Temporary, name: str, within: _Directory) -> None:
     with _visible_step(name):
-        temporary.rename(name, within)
+        temporary.rename(name, within.fd)
 
 
 @contextmanager
@@ -280,38 +205,9 @@ def _visible_step(name: str) -> Iterator[None]:
             raise
 
 
-def _write_rest(fd: int, rest: memoryview) -> None:
-    while rest:
-        rest = rest[os.write(fd, rest) :]
-
-
 def _sync_directory(path: str) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def _process() -> str:
-    """This process among all that may share the folder: machine, process namespace (a container's), id."""
-    try:
-        namespace = os.stat("/proc/self/ns/pid").st_ino
-    except OSError:
-        namespace = 0  # not Linux
-    return f"{socket.gethostname()}.{namespace}.{os.getpid()}"
-
-
-def _is_dead(name: str) -> bool:
-    """Whether the process that made a temporary file of this name ran beside us and is gone."""
-    maker, _, _ = name.rpartition(".")
-    place, _, pid = maker.rpartition(".")
-    if place != _process().rpartition(".")[0] or not pid.isdigit():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False  # another user's
-    return False

@@ -22,9 +22,10 @@ from stat import S_ISREG
 from typing import Final, TypeVar
 
 from mailpod.clock import Clock, SystemClock
-from mailpod.store.durable import DurableTree, Temporary, storage_errors
+from mailpod.store.durable import DurableTree
 from mailpod.store.folder_listing import TooMany, entries, folders
 from mailpod.store.objects import Buffer, Entry, NotFound, StorageError
+from mailpod.store.temporary import Temporary, storage_errors
 
 T = TypeVar("T")
 
@@ -54,12 +55,14 @@ class FolderObjects:
     def __init__(self, root: str | Path, *, clock: Clock | None = None) -> None:
         Path(root).mkdir(parents=True, exist_ok=True, mode=0o700)
         self._clock = clock or SystemClock()
-        self._tree = DurableTree(str(root))
-        self._tree.clean(self._clock.now())
+        self._tree = DurableTree(str(root), self._clock.now)
+        self._tree.temporary.clean(self._clock.now())
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="folder")
         self._reads = 0
         self._writing = 0  # writes begun and not finished
         self._last_write = 0.0  # seconds that it took
+        self._making: asyncio.Future[None] | None = None  # files for the next ones
+        self._closing = False
         self._synced: dict[str, float] = {}  # folder: when the last sync of its names began, by the clock of files
         self._durable: dict[str, int] = {}  # key: ctime in ns of the file known to be durable there
 
@@ -94,7 +97,7 @@ class FolderObjects:
 
     async def upload(self, key: str, data: AsyncIterator[Buffer]) -> int:
         path = _path(key)
-        temporary = await self._in_thread(self._tree.temporary)
+        temporary = await self._in_thread(self._tree.temporary.take)
         try:
             size = await self._fill(temporary, data)
             self._remember(key, await self._in_thread(partial(self._tree.publish, temporary, path)))
@@ -104,6 +107,7 @@ class FolderObjects:
 
     async def close(self) -> None:
         """Wait for writes under way, and let go of threads and descriptors."""
+        self._closing = True
         await asyncio.to_thread(self._threads.shutdown)
         self._tree.close()
 
@@ -120,6 +124,18 @@ class FolderObjects:
             return self._timed(write)
         finally:
             self._writing -= 1
+            if not self._writing and self._tree.temporary.wants_more():
+                self._make_ahead()
+
+    @property
+    def is_making_ahead(self) -> bool:
+        """Whether a thread makes files for the writes that come."""
+        return self._making is not None and not self._making.done()
+
+    def _make_ahead(self) -> None:
+        if not self._closing and not self.is_making_ahead:
+            make = self._tree.temporary.make_ahead
+            self._making = asyncio.get_running_loop().run_in_executor(self._threads, make)
 
     def _timed(self, write: Callable[[], T]) -> T:
         began = self._clock.elapsed()

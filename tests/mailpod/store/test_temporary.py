@@ -1,0 +1,142 @@
+"""Temporary files made ahead: used once, gone at the end, and never in the way of a write."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.mailpod.store.test_objects_folder import begun
+from tests.mailpod.support import until
+
+from mailpod.store.folder import FolderObjects
+from mailpod.store.objects import StorageError
+from mailpod.store.temporary import TemporaryFiles
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Iterator[TemporaryFiles]:
+    made = TemporaryFiles(str(tmp_path), time.time)
+    yield made
+    made.close()
+
+
+def there(root: Path) -> set[str]:
+    return {str(file) for file in (root / ".tmp").rglob("*") if file.is_file()}
+
+
+def test_each_is_used_once_in_the_order_they_were_made(files: TemporaryFiles, tmp_path: Path) -> None:
+    files.make_ahead()
+    ahead = there(tmp_path)
+    taken = [files.take() for _ in ahead]
+    assert {file.path for file in taken} == ahead
+    assert files.take().path not in ahead, "and when they are used up one is made"
+    assert [file.path for file in taken] == sorted(ahead, key=lambda path: int(path.rpartition(".")[2]))
+
+
+def test_the_more_are_used_the_more_are_made_and_never_too_many(files: TemporaryFiles, tmp_path: Path) -> None:
+    counts = []
+    for _ in range(8):
+        files.make_ahead()
+        counts.append(len(there(tmp_path)))
+        for _ in range(counts[-1]):
+            files.take().discard()
+    assert counts == sorted(counts)
+    assert counts[0] < 8
+    assert counts[-1] == counts[-2] == 32
+
+
+def test_more_are_wanted_when_half_are_used_and_come_in_the_other_folder(files: TemporaryFiles, tmp_path: Path) -> None:
+    files.make_ahead()
+    first = there(tmp_path)
+    assert not files.wants_more()
+    while not files.wants_more():
+        files.take().discard()
+    files.make_ahead()
+    assert {Path(path).parent for path in first} == {tmp_path / ".tmp/ahead.0"}
+    assert {Path(path).parent for path in there(tmp_path) - first} == {tmp_path / ".tmp/ahead.1"}
+
+
+def test_none_is_left_when_all_is_closed(files: TemporaryFiles, tmp_path: Path) -> None:
+    files.make_ahead()
+    assert there(tmp_path)
+    files.close()
+    assert there(tmp_path) == set()
+
+
+def test_what_another_removed_and_what_is_old_is_not_used(tmp_path: Path) -> None:
+    now = [time.time()]
+    files = TemporaryFiles(str(tmp_path), lambda: now[0])
+    files.make_ahead()
+    removed = sorted(there(tmp_path))[0]
+    Path(removed).unlink()
+    assert Path(files.take().path).exists()
+    now[0] += 1801
+    before = there(tmp_path)
+    fresh = files.take()
+    assert fresh.path not in before
+    files.close()
+
+
+def test_where_none_can_be_made_the_write_says_so(files: TemporaryFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    files.make_ahead()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", full)
+        files.make_ahead()
+        with pytest.raises(StorageError, match="No space"):
+            for _ in range(40):
+                files.take().discard()
+    files.take().discard()
+
+
+def test_a_folder_that_was_removed_is_made_again(files: TemporaryFiles, tmp_path: Path) -> None:
+    (tmp_path / ".tmp").rmdir()
+    files.make_ahead()
+    files.take().discard()
+    assert there(tmp_path)
+
+
+def test_those_of_a_dead_process_go_when_another_begins(tmp_path: Path) -> None:
+    script = (
+        "import os, sys, time; from mailpod.store.temporary import TemporaryFiles as F;"
+        "f = F(sys.argv[1], time.time); f.make_ahead(); os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", script, tmp_path], check=True)
+    left = there(tmp_path)
+    assert left
+    living = TemporaryFiles(str(tmp_path), time.time)
+    living.make_ahead()
+    assert living.clean(time.time()) == len(left)
+    assert there(tmp_path).isdisjoint(left)
+    assert there(tmp_path)
+    living.close()
+
+
+async def test_a_store_makes_them_while_nobody_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writes in a row soon open no file that is not there yet; none is left, and all that was written is there."""
+    store = FolderObjects(tmp_path)
+    opened: list[str] = []
+
+    def noting(path: Any, *rest: Any, real: Callable[..., int] = os.open, **named: Any) -> int:
+        if "/.tmp/" in str(path) and "/ahead." not in str(path):
+            opened.append(path)
+        return real(path, *rest, **named)
+
+    monkeypatch.setattr(os, "open", noting)
+    for number in range(50):
+        await store.create(f"a/{number:02}", [b"%d" % number])
+        await until(lambda: not store.is_making_ahead)
+    assert len(opened) < 3
+    assert [entry.size for entry in await store.list("a/")] == [1] * 10 + [2] * 40
+    assert begun(tmp_path) == []
+    await store.close()
+    assert there(tmp_path) == set()
