@@ -48,8 +48,6 @@ def fetch(cursor: Cursor, uid: bool = False) -> FetchArgs:
     changed_since, vanished, places = _modifiers(cursor) if cursor.take(b" ") else (None, False, None)
     if changed_since is not None:
         items.append(_ATTRIBUTES["MODSEQ"])  # RFC 7162 §3.1.4.1: CHANGEDSINCE asks for MODSEQ too
-    if places is not None and not uid:
-        raise BadCommand("PARTIAL is for UID FETCH")  # RFC 9394 §3.3
     return FetchArgs(numbers, tuple(dict.fromkeys(items)), uid, changed_since, vanished, places)
 
 
@@ -68,10 +66,13 @@ def fetch_items(cursor: Cursor) -> list[FetchItem]:
 
 def _modifiers(cursor: Cursor) -> tuple[int | None, bool, tuple[int, int] | None]:
     changed_since = places = None
-    vanished = False
+    vanished, given = False, set[str]()
     cursor.need(b"(")
     while True:
         modifier = cursor.word()
+        if modifier in given:
+            raise BadCommand(f"{modifier} may be given once")
+        given.add(modifier)
         if modifier == "CHANGEDSINCE":
             cursor.space()
             changed_since = cursor.large_number()

@@ -71,7 +71,12 @@ async def test_partial(at: Desk) -> None:
     assert await ann.say("UID FETCH 1:* (FLAGS) (PARTIAL -1:-2)") == (
         b"* 8 FETCH (UID 9 FLAGS ())\r\n* 9 FETCH (UID 10 FLAGS ())\r\nOK UID FETCH completed\r\n"
     )
-    assert (await ann.say("FETCH 1:* (FLAGS) (PARTIAL -1:-2)")).startswith(b"BAD ")
+    # RFC 9394 §4: a fetch-modifier, and so FETCH's too, as James's FetchPartial has it
+    assert await ann.say("FETCH 2:5 (UID) (PARTIAL 2:3)") == (
+        b"* 3 FETCH (UID 4)\r\n* 4 FETCH (UID 5)\r\nOK FETCH completed\r\n"
+    )
+    for twice in ("PARTIAL 1:2 PARTIAL 1:3", "CHANGEDSINCE 1 CHANGEDSINCE 2"):
+        assert (await ann.say(f"UID FETCH 1:* (FLAGS) ({twice})")).startswith(b"BAD ")
 
 
 async def test_partial_counts_before_changedsince(at: Desk) -> None:
