@@ -19,6 +19,7 @@ from ..errors import MailError, NoSuchMailbox
 from ..mime.likeness import Likeness
 from .annotating import annotate
 from .annotations import Annotations
+from .begun import Begun
 from .changes import Changes
 from .committer import Committer
 from .copying import from_source
@@ -39,7 +40,7 @@ from .searching import Kept, Narrowed, Resembling, Where
 from .settings import StoreSettings
 from .sortkeys import ColumnName
 from .state import State
-from .uploads import Uploads
+from .uploads import MANY, Uploads
 from .urlkeys import UrlKeys
 from .warning import Thresholds, warn
 
@@ -180,10 +181,19 @@ class Account:
         self, name: str, messages: Sequence[NewMessage], *, limits: Limits | None = None, guard: Guard | None = None
     ) -> Appended:
         """Add messages in one commit. Raises TryCreate, OverQuota, LimitReached, Unavailable."""
-        return await self.append_prepared(name, await self.uploads.prepare(messages), limits=limits, guard=guard)
+        if len(messages) < MANY:
+            return await self.append_prepared(name, await self.uploads.prepare(messages), limits=limits, guard=guard)
+        async with self.uploads.prepared(messages) as (prepared, begun):
+            return await self.append_prepared(name, prepared, limits=limits, guard=guard, begun=begun)
 
     async def append_prepared(
-        self, name: str, prepared: list[Prepared], *, limits: Limits | None = None, guard: Guard | None = None
+        self,
+        name: str,
+        prepared: list[Prepared],
+        *,
+        limits: Limits | None = None,
+        guard: Guard | None = None,
+        begun: Begun | None = None,
     ) -> Appended:
         """As `append`, of messages whose records are known: a restore takes them over from another incarnation."""
         if sum(len(message.data) for message in prepared if message.data is not None) > self._settings.commit_bytes:
@@ -191,7 +201,7 @@ class Account:
         else:
             await self.uploads.post(prepared, self._settings.inline_message_bytes)
         return await self.committer.commit(
-            lambda draft: draft.append(name, prepared, limits), prepared=prepared, guard=guard
+            lambda draft: draft.append(name, prepared, limits), prepared=prepared, guard=guard, begun=begun
         )
 
     async def replace(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import MailError, Unavailable
 from ..logs import event
+from .begun import Begun
 from .blocks import listed
 from .draft import Draft, Prepared, Stale
 from .log import CATCH_UP, Log
@@ -38,6 +39,7 @@ class _Intent:
     done: asyncio.Future[Any]
     prepared: list[Prepared]
     guard: Guard | None = None
+    begun: Begun | None = None
     result: Any = None
 
 
@@ -59,17 +61,19 @@ class Committer:
         exclusive: bool = False,
         prepared: list[Prepared] | None = None,
         guard: Guard | None = None,
+        begun: Begun | None = None,
     ) -> T:
         """What `evaluate` returns, once the operations that it put into the draft are durable.
 
         Raises what it raises, and Unavailable at the deadline. `exclusive`: in a commit of its own. `prepared` are the
-        messages whose bytes go into packs when the commit loses a race. `guard` looks at the same state before it.
+        messages whose bytes go into packs when the commit loses a race, `begun` is their commit on its way. `guard`
+        looks at the same state before it.
         """
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         messages = prepared or []
         size = sum(len(message.data) for message in messages if message.data is not None)
         deadline = self._store.clock.elapsed() + self._settings.commit_deadline
-        self._intents.append(_Intent(evaluate, exclusive, size, deadline, done, messages, guard))
+        self._intents.append(_Intent(evaluate, exclusive, size, deadline, done, messages, guard, begun))
         if self._task is None:
             self._account.pins += 1
             self._task = asyncio.ensure_future(self._run())
@@ -151,9 +155,10 @@ class Committer:
             _refuse(intent, error)
         draft.add_recent()
         forget_left(draft)
+        begun = next((intent.begun for intent in batch if intent.begun is not None), None)
         won = not draft.operations or await self._log.publish(
             draft.operations, draft.body, draft.body_bytes, deadline,
-            posted=draft.posted, blocks=listed(draft.sums, draft.body),
+            posted=draft.posted, blocks=listed(draft.sums, draft.body), begun=begun,
         )  # fmt: skip
         if won:
             self._settle(draft, batch)

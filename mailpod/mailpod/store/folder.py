@@ -22,6 +22,7 @@ from stat import S_ISREG
 from typing import Final, TypeVar
 
 from mailpod.clock import Clock, SystemClock
+from mailpod.store.begun import Begun, Completed, write_at
 from mailpod.store.durable import DurableTree
 from mailpod.store.folder_listing import TooMany, entries, folders
 from mailpod.store.objects import Buffer, Entry, NotFound, StorageError
@@ -67,8 +68,15 @@ class FolderObjects:
         self._durable: dict[str, int] = {}  # key: ctime in ns of the file known to be durable there
 
     async def create(self, key: str, data: Sequence[Buffer]) -> None:
-        write = partial(self._tree.write, _path(key), data)
-        self._remember(key, await self._write(write, sum(map(len, data))))
+        path = _path(key)
+        write, size = partial(self._tree.write, path, data), sum(map(len, data))
+        if isinstance(data, Completed) and (temporary := await data.begun.take()) is not None:
+            write, size = partial(self._complete, temporary, path, data[0]), len(data[0])
+        self._remember(key, await self._write(write, size))
+
+    def begin(self, data: Sequence[Buffer], room: int) -> Begun:
+        """An object whose first `room` octets are not known yet (begun.py)."""
+        return Begun(self._threads, self._tree.temporary.take, data, room)
 
     async def put(self, key: str, data: Sequence[Buffer]) -> None:
         write = partial(self._tree.write, _path(key), data, replace=True)
@@ -136,6 +144,13 @@ class FolderObjects:
         if not self._closing and not self.is_making_ahead:
             make = self._tree.temporary.make_ahead
             self._making = asyncio.get_running_loop().run_in_executor(self._threads, make)
+
+    def _complete(self, temporary: Temporary, path: str, start: Buffer) -> int:
+        try:
+            write_at(temporary, 0, [start])
+            return self._tree.publish(temporary, path)
+        finally:
+            temporary.discard()
 
     def _timed(self, write: Callable[[], T]) -> T:
         began = self._clock.elapsed()

@@ -19,6 +19,7 @@ from .. import metrics
 from ..clock import Clock
 from ..errors import AccountClosed, AccountMissing, AccountReadOnly, MailError, Unavailable
 from ..logs import event
+from .begun import Begun
 from .blocks import Listed
 from .commits import Commits, Fetched, decode
 from .incarnations import InUse
@@ -280,8 +281,11 @@ class Log:
         *,
         posted: float = inf,
         blocks: Listed | None = None,
+        begun: Begun | None = None,
     ) -> bool:
         """Append a commit. True: it is durable and applied. False: another commit came first, and that is applied.
+
+        What was `begun` is completed where it is of these messages.
 
         Raises Unavailable at the deadline (Clock.elapsed); then nothing else goes to this sequence until `resolve` has
         settled it.
@@ -294,7 +298,8 @@ class Log:
             ops=tuple(operations), bytes=body_bytes,
         )  # fmt: skip
         line = encode_header(header)
-        return await self._settle(_Pending(header, [line, *body], len(line), posted), deadline)
+        data = (begun and begun.completed(line, body)) or [line, *body]
+        return await self._settle(_Pending(header, data, len(data[0]), posted), deadline)
 
     async def _settle(self, pending: _Pending, deadline: float) -> bool:
         wait = self._settings.retry_base

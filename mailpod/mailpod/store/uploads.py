@@ -10,11 +10,15 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from msgspec.json import encode
 
 from ..errors import Expunged, Unavailable
 from ..mime.scan import Scan, scan
+from .begun import Begun, begin
 from .blocks import pack_line
 from .draft import CopySource, Prepared
 from .mailbox import Mailbox
@@ -27,6 +31,14 @@ if TYPE_CHECKING:
     from .store import Store
 
 
+MANY: Final = 16
+"""Messages of a commit that may be begun before all their records are known."""
+_BEGUN_BYTES: Final = 512 << 10  # below, handing it to a thread takes as long as it saves
+_A_SAMPLE: Final = 8  # of so many messages one says how long the records of all will be, or a quarter longer
+_OPERATION: Final = 64  # octets of a line beside each record
+_LINE: Final = 4096  # octets of a line beside all of them
+
+
 class Uploads:
     """Of one account, whose prefix is `prefix`. Everything raises Unavailable at the commit deadline."""
 
@@ -34,6 +46,27 @@ class Uploads:
         self._store = store
         self._settings = store.settings
         self._prefix = prefix
+
+    @asynccontextmanager
+    async def prepared(self, messages: Sequence[NewMessage]) -> AsyncIterator[tuple[list[Prepared], Begun | None]]:
+        """The records of many messages, whose commit is begun meanwhile; what is not completed is discarded."""
+        first = await self.prepare(messages[: len(messages) // _A_SAMPLE])
+        begun = self._begin(messages, first)
+        try:
+            yield first + await self.prepare(messages[len(first) :]), begun
+        finally:
+            if begun is not None:
+                await begun.discard()
+
+    def _begin(self, messages: Sequence[NewMessage], first: Sequence[Prepared]) -> Begun | None:
+        bodies = [message.data for message in messages]
+        sizes = [*map(len, bodies)]
+        if not _BEGUN_BYTES <= sum(sizes) <= self._settings.commit_bytes:
+            return None
+        if max(sizes) > self._settings.inline_message_bytes:
+            return None
+        sample = sum(len(encode(each.record)) + _OPERATION for each in first)
+        return begin(self._store.objects, bodies, _LINE + sample * len(messages) * 5 // (4 * len(first)))
 
     async def prepare(self, messages: Sequence[NewMessage]) -> list[Prepared]:
         """The messages' records; nothing is written yet."""
