@@ -28,9 +28,9 @@ def returns(cursor: Cursor) -> Return | None:
         if named:
             cursor.space()
         option = cursor.word()
+        if option in named:
+            raise BadCommand(f"{option} may be asked for once")  # RFC 9394 §3.1, RFC 5267 §4.4
         if option == "PARTIAL":
-            if places:
-                raise BadCommand("PARTIAL may be asked for once")  # RFC 5267 §4.4
             cursor.space()
             places = partial(cursor)
         elif option == "UPDATE" and cursor.match(_ITEMS):

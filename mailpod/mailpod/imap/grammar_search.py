@@ -42,6 +42,7 @@ from mailpod.imap.syntax_search import (
 )
 
 _MAX_DEPTH: Final = 50
+_ENTRY: Final = re.compile(rb'/flags/(?!\\recent\Z)\\?[^\x00-\x20\x7f-\xff(){%*"\\\]]+', re.IGNORECASE)  # RFC 7162 §7
 _OBJECT_ID: Final = re.compile(rb"[A-Za-z0-9_-]{1,255}")  # RFC 8474 §7
 _MAX_KEYS: Final = 1000
 _MAX_UID: Final = 2**32 - 1
@@ -247,7 +248,8 @@ class _Program:
         self.modseq = True
         self._cursor.space()
         if self._cursor.peek() == b'"':
-            self._cursor.string()
+            if not _ENTRY.fullmatch(self._cursor.string()):
+                raise self._cursor.error("expected /flags/ and a flag before here")
             self._cursor.space()
             if self._cursor.word() not in ("PRIV", "SHARED", "ALL"):
                 raise self._cursor.error("expected priv, shared or all before here")

@@ -11,11 +11,14 @@ def select(cursor: Cursor) -> SelectArgs:
     name = cursor.mailbox()
     if not cursor.take(b" "):
         return SelectArgs(name)
-    condstore = False
+    condstore, given = False, set[str]()
     resync = None
     cursor.need(b"(")
     while True:
         parameter = cursor.word()
+        if parameter in given:
+            raise BadCommand(f"{parameter} may be given once")
+        given.add(parameter)
         if parameter == "CONDSTORE":
             condstore = True
         elif parameter == "QRESYNC":
@@ -33,6 +36,8 @@ def _resync(cursor: Cursor) -> Resync:
     uidvalidity = cursor.number()
     cursor.space()
     modseq = cursor.large_number()
+    if not (uidvalidity and modseq):
+        raise cursor.error("expected numbers above 0 before here")  # RFC 7162 §7: nz-number, mod-sequence-value
     known = numbers = number_uids = None
     while cursor.take(b" "):
         if cursor.take(b"("):

@@ -199,6 +199,9 @@ async def test_search_modseq(at: Desk) -> None:
     ann = aware(at)
     one, two, three = modseqs(at)
     assert await ann.say(f"SEARCH MODSEQ {two}") == b"* SEARCH 2 3 (MODSEQ %d)\r\nOK SEARCH completed\r\n" % three
+    assert await ann.say(f'SEARCH MODSEQ "/Flags/recently" shared {three}') == (
+        b"* SEARCH 3 (MODSEQ %d)\r\nOK SEARCH completed\r\n" % three
+    )
     entry = '"/flags/\\\\draft" all'
     assert await ann.say(f"UID SEARCH OR (MODSEQ {entry} {three + 1}) UID 1") == (
         b"* SEARCH 1 (MODSEQ %d)\r\nOK UID SEARCH completed\r\n" % one
@@ -220,6 +223,9 @@ async def test_what_is_no_modifier(at: Desk) -> None:
         "FETCH 1 FLAGS ()",
         "UID FETCH 1 FLAGS (CHANGEDSINCE 1 VANISHED)",
         'SEARCH MODSEQ "/flags/x" 1',
+        'SEARCH MODSEQ "/flags/\\\\Recent" all 1',  # RFC 7162 §7: attr-flag does not include it
+        'SEARCH MODSEQ "/flags/" all 1',
+        'SEARCH MODSEQ "/message/x" all 1',
     ):
         assert (await ann.say(wrong)).startswith(b"BAD "), wrong
 

@@ -142,6 +142,8 @@ def test_select() -> None:
     )
     for wrong in (b"()", b"(FOO)", b"(QRESYNC)", b"(QRESYNC (1 1 1 2))", b"(QRESYNC (1 1 (1)))", b"(QRESYNC (1 1 *))"):
         bad(b"a SELECT x " + wrong)
+    for wrong in (b"QRESYNC (0 1)", b"QRESYNC (1 0)", b"CONDSTORE CONDSTORE"):  # RFC 7162 §3.2.5, §7; RFC 4466 §2.1
+        bad(b"a SELECT x (%b)" % wrong)
 
 
 def test_store() -> None:
@@ -227,6 +229,8 @@ def test_contexts() -> None:
     assert one(b'a CANCELUPDATE "b" "c d"') == q.CancelArgs((b"b", b"c d"))
     for wrong in (b"CANCELUPDATE", b"CANCELUPDATE b", b"SEARCH RETURN (PARTIAL 1:2 PARTIAL 1:2) ALL"):
         bad(b"a " + wrong)
+    for twice in (b"ALL ALL", b"UPDATE COUNT UPDATE"):  # RFC 9394 §3.1
+        bad(b"a SEARCH RETURN (%b) ALL" % twice)
 
 
 def test_fuzzy() -> None:
