@@ -21,6 +21,7 @@ from mailpod.imap.syntax import Command
 
 _TAG: Final = re.compile(rb'([^\x00-\x20\x7f-\xff(){%*"\\+]{1,100})(?: |\Z)')
 _LITERAL: Final = re.compile(rb"\{([0-9]{1,20})(\+?)\}\Z")
+_MESSAGE: Final = re.compile(rb" \{([0-9]{1,10})\+\}\r?\n")  # one more of an APPEND, with neither flags nor date
 _LITERAL_ROOM: Final = 24  # a literal's announcement is no longer
 _UNTAGGED: Final = b"*"
 _WITH_MESSAGE: Final = ("APPEND", "REPLACE", "UID REPLACE")
@@ -168,6 +169,31 @@ class Parser:
         self._wanted = True
         if not self._left:
             self._end_literal(b"")
+
+    def take_messages(self, buffer: bytearray, room: int, largest: int) -> int:
+        """Take what next() would, and accept(), of an APPEND's messages behind the one that was just accepted, as long
+        as they are there whole with nothing said of them (RFC 3502), none is of more than `largest` octets, and all
+        together have no more than `room`. Returns how many octets they have."""
+        frame, at = self._frame, self._left
+        if frame is None or frame.name != "APPEND" or frame.inside or not 0 < at <= len(buffer):
+            return 0
+        taken, most = 0, min(self.limits.messages - frame.messages, self.limits.command - self._used - _LITERAL_ROOM)
+        with memoryview(buffer) as view:
+            found = [bytes(view[:at])]
+            while len(found) <= most and (announced := _MESSAGE.match(buffer, at)) is not None:
+                size, start = int(announced[1]), announced.end()
+                if size > largest or taken + size > room or start + size > len(view):
+                    break
+                taken, at = taken + size, start + size
+                found.append(bytes(view[start:at]))
+        del buffer[:at]
+        more = len(found) - 1
+        frame.literals += found
+        frame.segments += [b" "] * more
+        frame.messages += more
+        self._used += more
+        self._left, self._wanted = 0, False
+        return taken
 
     def refuse(self, error: MailError) -> None:
         """The command fails with `error`: at once if the client waits, else when what it sends anyway has come."""

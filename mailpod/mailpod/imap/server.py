@@ -256,6 +256,10 @@ class ImapSession(Session):
         self._parser.accept()
         if asked.sync:
             self.write(_GO_AHEAD)
+        elif asked.message:  # and those that came with it, as far as each would be admitted
+            budget, largest = self.services.budget, self.services.settings.imap.append_bytes
+            more = self._parser.take_messages(self.buffer, min(self._most() - self._taken, budget.free), largest)
+            self._taken += more if budget.try_take(more) else 0
 
     async def _wait_for_budget(self, asked: NeedLiteral) -> None:
         self._queuing = True

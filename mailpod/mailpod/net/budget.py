@@ -24,6 +24,11 @@ class Budget:
         self.used += count
         return True
 
+    @property
+    def free(self) -> int:
+        """Bytes that `try_take` would give now."""
+        return 0 if self._waiting else max(self.total - self.used, 0)
+
     async def take(self, count: int) -> None:
         """Take `count` bytes, waiting for them in turn."""
         if self.try_take(count):

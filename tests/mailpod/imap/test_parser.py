@@ -82,6 +82,47 @@ def test_each_message_of_an_append_is_as_it_would_be_alone(
     assert found == Command(b"a", "APPEND", s.AppendArgs("x", tuple(message for _, message in forms)))
 
 
+BARE = st.one_of(
+    st.sampled_from(FORMS).map(lambda form: form[0]),
+    st.integers(0, 30).map(lambda size: b" {%d+}\r\n%b" % (size, b"m" * size)),
+)
+
+
+@given(
+    st.lists(BARE, min_size=1, max_size=12), st.integers(1, 60), st.integers(0, 90), st.integers(1, 30), st.booleans()
+)
+def test_messages_taken_together_are_those_that_come_one_by_one(
+    written: list[bytes], step: int, room: int, largest: int, broken: bool
+) -> None:
+    data = b"a APPEND x" + b"".join(written) + (b" (\r\n" if broken else b"\r\n") + b"b NOOP\r\n"
+    for limits in (Limits(messages=12), Limits(messages=5), Limits(command=80, messages=12)):
+        one_by_one = [str(event) for event in feed(data, step, limits) if not isinstance(event, NeedLiteral)]
+        parser, buffer, events, sizes = Parser(limits), bytearray(), [], [0]
+        for start in range(0, len(data), step):
+            buffer += data[start : start + step]
+            while (event := parser.next(buffer)) is not None:
+                if isinstance(event, NeedLiteral):
+                    parser.accept()
+                    sizes.append(parser.take_messages(buffer, room, largest))
+                else:
+                    events.append(str(event))
+        assert events == one_by_one
+        assert max(sizes) <= room
+
+
+def test_messages_that_may_not_come_are_not_taken() -> None:
+    buffer = bytearray(b"a APPEND x {1+}\r\na {2+}\r\nbb {3+}\r\nccc {4+}\r\nddd")
+    parser = Parser(Limits(messages=5))
+    assert isinstance(parser.next(buffer), NeedLiteral)
+    parser.accept()
+    assert parser.take_messages(buffer, room=10, largest=2) == 2
+    assert buffer.startswith(b" {3+}")
+    assert isinstance(parser.next(buffer), NeedLiteral)
+    parser.accept()
+    assert parser.take_messages(buffer, room=10, largest=10) == 0, "the next has not come whole"
+    assert buffer == b" {4+}\r\nddd"
+
+
 def test_nothing_of_an_append_is_left_to_the_garbage_collector() -> None:
     """What is held by a cycle, the message itself, would stay in memory long after its octets of the budget."""
     gc.collect()

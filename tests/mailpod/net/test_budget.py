@@ -18,6 +18,20 @@ async def test_taking_and_giving() -> None:
     assert budget.used == 0
 
 
+async def test_what_is_free_is_what_may_be_taken() -> None:
+    budget = Budget(100)
+    assert budget.free == 100
+    assert budget.try_take(300), "a single request above the total"
+    assert budget.free == 0
+    budget.give(270)
+    waiting = asyncio.ensure_future(budget.take(90))
+    await asyncio.sleep(0)
+    assert budget.free == 0, "somebody waits for what there is"
+    budget.give(30)
+    await waiting
+    assert budget.free == 10
+
+
 async def test_who_waits_is_served_in_turn() -> None:
     budget, order = Budget(100), list[str]()
     await budget.take(100)
