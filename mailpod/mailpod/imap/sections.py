@@ -54,10 +54,10 @@ class Section:
 
     def wire(self, value: bytes | None) -> list[bytes]:
         """The value as it is sent, with the space before it."""
+        if self.form == "size":
+            return [b" ", value or b"0"]  # RFC 3516 §7: a number, of a part that is not there too
         if value is None:
             return [b" NIL"]
-        if self.form == "size":
-            return [b" ", value]
         if not value:
             return [b' ""']
         # RFC 3516 §4.2: octets that a literal cannot hold (RFC 3501 §9, CHAR8) are a literal8

@@ -50,7 +50,7 @@ async def ann(at: Desk) -> Client:
         ("BINARY.PEEK[5.TEXT]<1.2>", b"BINARY[5.TEXT]<1> {2}\r\nex"),
         ("BINARY.SIZE[2.MIME]", b"BINARY.SIZE[2.MIME] 72"),
         ("BINARY.PEEK[9]", b"BINARY[9] NIL"),
-        ("BINARY.SIZE[9]", b"BINARY.SIZE[9] NIL"),
+        ("BINARY.SIZE[9]", b"BINARY.SIZE[9] 0"),  # RFC 3516 §7: a number, as Dovecot says it too
         ("BINARY.PEEK[]", b"BINARY[] {%d}\r\n%b" % (len(MIXED), MIXED)),
         ("BINARY.SIZE[]", b"BINARY.SIZE[] %d" % len(MIXED)),
     ],

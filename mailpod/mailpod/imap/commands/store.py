@@ -1,8 +1,10 @@
 """STORE and UID STORE (RFC 3501 §6.4.6, RFC 7162 §3.1.3).
 
 Invariants: one commit for the whole set, durable before anything is said; UNCHANGEDSINCE is compared inside it, so that
-of two clients at two pods one wins. The client always can tell the flags: .SILENT leaves out only what follows from its
-own command, never what another session did to the same message meanwhile.
+of two clients at two pods one wins. It fails where any flag was changed, though RFC 7162 §3.1.12 would spare what
+changed others: of two clients that claim a message, each with a keyword of its own, both would win then. The client
+always can tell the flags: .SILENT leaves out only what follows from its own command, never what another session did to
+the same message meanwhile.
 """
 
 from __future__ import annotations
