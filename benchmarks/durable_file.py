@@ -2,8 +2,8 @@
 
 Each is done in turn, so that all are disturbed alike. Only the first two are atomic, and durable on every file system:
 
-- as the store does: a temporary file that was made ahead, fsync, link, fsync of the folder; two commits of ext4's
-  journal;
+- as the store does: a temporary file, made ahead where that is slow, fsync, link, fsync of the folder; two commits of
+  ext4's journal;
 - nothing ahead: the same, the file made only then; after many deletions ext4 may take longer for it than for the rest;
 - unnamed (O_TMPFILE): the same, but btrfs writes nothing of a file without a name into its log at fsync, and only that
   it exists at the folder's: after a power cut it may be there and empty;

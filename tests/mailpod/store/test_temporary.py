@@ -21,6 +21,21 @@ from mailpod.store.temporary import TemporaryFiles
 
 
 @pytest.fixture
+def slowly(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Making a file takes long; the names of those that no thread made ahead."""
+    opened: list[str] = []
+
+    def slow(path: Any, *rest: Any, real: Callable[..., int] = os.open, **named: Any) -> int:
+        if "/.tmp/" in str(path):
+            time.sleep(0.0003)
+            opened.extend([path] if "/ahead." not in path else [])
+        return real(path, *rest, **named)
+
+    monkeypatch.setattr(os, "open", slow)
+    return opened
+
+
+@pytest.fixture
 def files(tmp_path: Path) -> Iterator[TemporaryFiles]:
     made = TemporaryFiles(str(tmp_path), time.time)
     yield made
@@ -52,7 +67,10 @@ def test_the_more_are_used_the_more_are_made_and_never_too_many(files: Temporary
     assert counts[-1] == counts[-2] == 32
 
 
+@pytest.mark.usefixtures("slowly")
 def test_more_are_wanted_when_half_are_used_and_come_in_the_other_folder(files: TemporaryFiles, tmp_path: Path) -> None:
+    files.take().discard()
+    assert files.wants_more(), "making one was slow"
     files.make_ahead()
     first = there(tmp_path)
     assert not files.wants_more()
@@ -61,6 +79,20 @@ def test_more_are_wanted_when_half_are_used_and_come_in_the_other_folder(files: 
     files.make_ahead()
     assert {Path(path).parent for path in first} == {tmp_path / ".tmp/ahead.0"}
     assert {Path(path).parent for path in there(tmp_path) - first} == {tmp_path / ".tmp/ahead.1"}
+
+
+def test_it_is_seen_anew_whether_making_one_is_slow(files: TemporaryFiles, slowly: list[str]) -> None:
+    for _ in range(600):
+        files.take().discard()
+        if files.wants_more():
+            files.make_ahead()
+    assert len(slowly) == 3, "each is followed by 256 to 287 that were made ahead"
+
+
+def test_where_it_is_quick_none_are_wanted(files: TemporaryFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "perf_counter", lambda: 1.0)
+    files.take().discard()
+    assert not files.wants_more()
 
 
 def test_none_is_left_when_all_is_closed(files: TemporaryFiles, tmp_path: Path) -> None:
@@ -121,21 +153,13 @@ def test_those_of_a_dead_process_go_when_another_begins(tmp_path: Path) -> None:
     living.close()
 
 
-async def test_a_store_makes_them_while_nobody_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_store_makes_them_while_nobody_writes(tmp_path: Path, slowly: list[str]) -> None:
     """Writes in a row soon open no file that is not there yet; none is left, and all that was written is there."""
     store = FolderObjects(tmp_path)
-    opened: list[str] = []
-
-    def noting(path: Any, *rest: Any, real: Callable[..., int] = os.open, **named: Any) -> int:
-        if "/.tmp/" in str(path) and "/ahead." not in str(path):
-            opened.append(path)
-        return real(path, *rest, **named)
-
-    monkeypatch.setattr(os, "open", noting)
     for number in range(50):
         await store.create(f"a/{number:02}", [b"%d" % number])
         await until(lambda: not store.is_making_ahead)
-    assert len(opened) < 3
+    assert len(slowly) < 3
     assert [entry.size for entry in await store.list("a/")] == [1] * 10 + [2] * 40
     assert begun(tmp_path) == []
     await store.close()
