@@ -112,7 +112,10 @@ def _text(fields: Fields, name: bytes) -> bytes:
 def _params(params: Params) -> bytes:
     if not params:
         return NIL
-    return b"(%b)" % b" ".join([b"%b %b" % (_word(name), string(value)) for name, value in joined(params)])
+    if len(params) > 1 or b"*" in params[0][0]:
+        return b"(%b)" % b" ".join([b"%b %b" % (_word(name), string(value)) for name, value in joined(params)])
+    name, value = params[0]
+    return b"(%b %b)" % (_word(name), string(value))
 
 
 @lru_cache(_REMEMBERED)

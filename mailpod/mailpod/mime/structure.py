@@ -144,8 +144,12 @@ class _Walk:
     def next_hit(self, at: int) -> _Hit | None:
         """The next line from the LF at `at` on that begins with an open boundary."""
         data = self.data
-        if len(self.open) == 1:
-            return self._only_hit(self.open[0], at)
+        if len(self.open) == 1:  # no other bounds the search: it was to the end, whenever it was
+            (only,) = self.open
+            if only.at < at:
+                place = data.find(only.marker, at)
+                only.at, only.searched = place if place >= 0 else _NONE, len(data)
+            return None if only.at == _NONE else (only.at, only.at + len(only.marker), 0)
         limit, found = len(data), -1
         for level, boundary in enumerate(self.open):
             place = boundary.at
@@ -158,15 +162,6 @@ class _Walk:
                 # a boundary further in only counts before (or at) the parent's next one
                 limit, found = place, level
         return self._best(limit, found) if found >= 0 else None
-
-    def _only_hit(self, boundary: _Boundary, at: int) -> _Hit | None:
-        """The same where no other boundary bounds the search: it was to the end, whenever it was."""
-        place = boundary.at
-        if place < at:
-            place = self.data.find(boundary.marker, at)
-            boundary.at = place = place if place >= 0 else _NONE
-            boundary.searched = len(self.data)
-        return None if place == _NONE else (place, place + len(boundary.marker), 0)
 
     def _best(self, newline: int, found: int) -> _Hit:
         """The longest of the boundaries that begin there; of those that are as long the innermost, which is `found`."""
