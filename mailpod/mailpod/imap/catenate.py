@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -63,16 +63,21 @@ class _Held:
         self._budget.give(octets)
 
 
-@asynccontextmanager
-async def whole(
+def whole(
     session: Session, place: Place, messages: Sequence[AppendMessage]
-) -> AsyncIterator[Sequence[AppendMessage]]:
+) -> AbstractAsyncContextManager[Sequence[AppendMessage]]:
     """The messages with their octets, to be stored at `place` before they are left. Raises BadUrl, TooBig, Busy,
     LimitReached, TryCreate, NoPermission, Unavailable."""
+    if not any(message.parts for message in messages):
+        return nullcontext(messages)
+    return _catenated(session, place, messages)
+
+
+@asynccontextmanager
+async def _catenated(
+    session: Session, place: Place, messages: Sequence[AppendMessage]
+) -> AsyncIterator[Sequence[AppendMessage]]:
     count = sum(len(message.parts) for message in messages)
-    if not count:
-        yield messages
-        return
     most = session.services.settings.imap.catenate_parts
     if count > most:
         raise LimitReached(f"One APPEND may catenate {most} parts")

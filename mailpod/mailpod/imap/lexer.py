@@ -59,7 +59,7 @@ class Frame:
     inside: tuple[str, ...] = ()  # the parentheses around the last one
     utf8: bool = False  # mailbox names, RFC 9051 §5.1; else in modified UTF-7
     tag: bytes = b""  # as soon as it is known
-    name: str = ""  # the command's, once a literal was announced
+    name: str = ""  # the command's, as soon as it is known
 
 
 class Cursor:

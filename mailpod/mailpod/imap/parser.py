@@ -79,15 +79,10 @@ def parse(frame: Frame) -> Command:
     grammar = GRAMMAR.get(name)
     if grammar is None:
         raise BadCommand("Unknown command")
+    frame.name = name
     args = grammar(cursor)
     cursor.end()
     return Command(tag[1], name, args)
-
-
-def _name(start: bytes) -> str:
-    """The command's name in the first segment of a command that is well-formed so far, or will be refused."""
-    words = start.decode("latin-1").upper().split(" ", 3)[1:]
-    return " ".join(words[:2] if words[:1] == ["UID"] else words[:1])
 
 
 class Parser:
@@ -268,18 +263,15 @@ class Parser:
 
     def _look(self, frame: Frame) -> tuple[str, bool]:
         """The command's name, and whether the literal to come is a message. Raises MailError for what is wrong."""
-        if not frame.literals:
-            frame.name = _name(frame.segments[0])
-        name = frame.name
         if frame.messages:
             # RFC 3502: only what follows the last message is new, so that many cost no more than each alone
-            found = resume(frame.segments[-1], frame.inside, more=name == "APPEND")
-        elif frame.literals and name not in _WITH_MESSAGE:
-            return name, False
+            found = resume(frame.segments[-1], frame.inside, more=frame.name == "APPEND")
+        elif frame.literals and frame.name not in _WITH_MESSAGE:
+            return frame.name, False
         else:
             found = self._found(frame)
         frame.inside = found.inside
-        return name, found.message
+        return frame.name, found.message
 
     def _found(self, frame: Frame) -> Incomplete:
         """Where the first literals of a command stand. Raises MailError for what is wrong."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -115,15 +115,20 @@ class Place:
         return Limits(bytes=self.owner.quota_bytes, messages=self.owner.quota_messages)
 
 
-@asynccontextmanager
-async def opened(session: Session, name: str, *, fresh: bool = False) -> AsyncIterator[Place]:
+def opened(session: Session, name: str, *, fresh: bool = False) -> AbstractAsyncContextManager[Place]:
     """The place that `name` leads to, held meanwhile. Another's account is fresh; one's own where that is asked for.
 
     Raises NoSuchMailbox, Unavailable.
     """
+    if not fresh and is_own(session, name):
+        return nullcontext(own_place(session, name))  # which the session holds anyway
+    return _fresh(session, name)
+
+
+@asynccontextmanager
+async def _fresh(session: Session, name: str) -> AsyncIterator[Place]:
     if is_own(session, name):
-        if fresh:
-            await session.account.refresh()
+        await session.account.refresh()
         yield own_place(session, name)
         return
     place = await hold(session, name)

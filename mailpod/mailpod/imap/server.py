@@ -314,9 +314,11 @@ class ImapSession(Session):
             return
         done = done or Done()
         self._poll_after(command, rule, own_change(command) if self.notified is not None else None)
-        with suppress(MailError):  # the command is done; what its answer lacks comes with the next change
-            await self.renew()
-        await self._fetch_new()
+        if self.selected is not None and self.selected.contexts:
+            with suppress(MailError):  # the command is done; what its answer lacks comes with the next change
+                await self.renew()
+        if self._has_work():
+            await self._fetch_new()
         if self.limited is not None and done.code is None:
             done, self.limited = replace(done, code=self.limited.code), None
         self._tell_limited()

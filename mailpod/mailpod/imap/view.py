@@ -341,8 +341,10 @@ class View:
             new = [uid for uid in changes.vanished if uid <= last]
             vanished = self._vanished.union(new) if new else self._vanished
             flagged = changes.flagged
-            self._flagged.update(flagged[: bisect_right(flagged, last)])
-        self._flagged -= BitMap(vanished)
+            if flagged:
+                self._flagged.update(flagged[: bisect_right(flagged, last)])
+        if vanished:
+            self._flagged -= BitMap(vanished)
         if self._held is not None:
             self._held.note(vanished - self._vanished)
             self._held.look(mailbox)

@@ -76,7 +76,7 @@ class Committer:
         self._intents.append(_Intent(evaluate, exclusive, size, deadline, done, messages, guard, begun))
         if self._task is None:
             self._account.pins += 1
-            self._task = asyncio.ensure_future(self._run())
+            self._task = asyncio.get_running_loop().create_task(self._run())
         with self._store.pace:
             return await done
 

@@ -27,9 +27,8 @@ _T = TypeVar("_T")
 _MAGIC = b"MPP1"
 _LEVEL = 1
 _SUM = 16  # octets of a checksum
-_NUMBERS = {"dates": "date", "zones": "zone", "saved": "saved", "sizes": "size", "header_sizes": "hs", "parts": "parts"}
-_TEXTS = {"envelopes": "env", "structures": "bs", "fields": "hdr", "names": "other"}
-"""Columns, and the fields of a record that go there."""
+_FIELDS = attrgetter("loc", "sum", "parts", "env", "bs", "hdr", "other", "date", "zone", "saved", "size", "hs")
+_TEXTS = ("envelopes", "structures", "fields", "names")
 _TAKEN = (*_TEXTS, "dates", "zones", "sizes", "header_sizes", "parts", "email_ids", "_offsets", "_lengths")
 """Columns that a row takes along as they are when it goes to another page."""
 GONE = 0xFFFFFFFF  # in the column of flags of an overlay: expunged
@@ -162,19 +161,20 @@ class Page:
         self, uids: Sequence[int], records: Sequence[Record], places: Sequence[tuple[str, int]], ids: Sequence[bytes]
     ) -> None:
         """Add messages; their UIDs ascend, above all others. `places`: keys and offsets of bytes; `ids`: EMAILIDs."""
-        self.uids.extend(uids)
-        for name, of in _NUMBERS.items():
-            getattr(self, name).extend(map(attrgetter(of), records))
-        for name, of in _TEXTS.items():
-            texts = [text.encode("latin-1") for text in map(attrgetter(of), records)]
-            getattr(self, name).extend(texts)
-            self.weight += sum(map(len, texts))
+        locs, sums, parts, env, bs, hdr, other, *rest = zip(*map(_FIELDS, records), strict=True)
+        numbers = self.dates, self.zones, self.saved, self.sizes, self.header_sizes
+        for into, values in zip((self.uids, *numbers), (uids, *rest), strict=True):
+            into.extend(values)
+        self.parts.extend(parts)
         self.email_ids.extend(ids)
         self._key_of.extend([self._key(key) for key, _ in places])
         self._offsets.extend([offset for _, offset in places])
-        self._lengths.extend([record.loc[2] for record in records])
-        self._checksums += bytes.fromhex("".join([record.sum for record in records]))
+        self._lengths.extend([length for _, _, length in locs])
+        self._checksums += bytes.fromhex("".join(sums))
         self.weight += 600 * len(uids)
+        for column, texts in ((self.envelopes, env), (self.structures, bs), (self.fields, hdr), (self.names, other)):
+            column.extend([text.encode("latin-1") for text in texts])
+            self.weight += sum(map(len, texts))
 
     def take(self, other: Page, rows: Sequence[int], *, shift: int = 0, saved: int | None = None) -> None:
         """Add rows of another page; `shift` moves their UIDs, `saved` replaces their SAVEDATE."""
