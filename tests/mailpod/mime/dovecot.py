@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 from typing import Any
 
 from tests.mailpod.mime.grammar import read_at
@@ -68,6 +70,12 @@ def ask(home: Path, messages: Sequence[bytes], commands: Sequence[str]) -> bytes
 
 def answers(home: Path, messages: Sequence[bytes], commands: Sequence[str]) -> list[Answer]:
     """The answers to commands on a mailbox of these messages."""
+    lay_out(home, messages)
+    return _answers(home, commands)
+
+
+def lay_out(home: Path, messages: Sequence[bytes]) -> None:
+    """A Maildir of these messages, and Dovecot's settings."""
     for folder in ("cur", "new", "tmp"):
         (home / "mail" / folder).mkdir(parents=True)
     for number, message in enumerate(messages):
@@ -80,7 +88,31 @@ def answers(home: Path, messages: Sequence[bytes], commands: Sequence[str]) -> l
     if os.geteuid() == 0:
         for path in (home, *home.rglob("*")):
             shutil.chown(path, "dovecot", "dovecot")
-    return _answers(home, commands)
+
+
+async def session(home: Path) -> asyncio.subprocess.Process:
+    """A client's connection to an account without mail, once `lay_out` has made a home for it: its standard streams. It
+    has logged in, and ends with its input.
+
+    sdbox, since what several sessions see of a Maildir depends on the clock, and no cache, which loses fields of the
+    header when messages are expunged. Between pipes: Dovecot wants no sockets, which are what asyncio gives.
+    """
+    piped, options = 'cat | "$@" | cat', (f"mail_location=sdbox:{home}/mail", "mail_cache_min_mail_count=1000")
+    return await asyncio.create_subprocess_exec(
+        *("sh", "-c", piped, "sh", *command(home), *(word for option in options for word in ("-o", option))),
+        env=environment(home),
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=DEVNULL,
+    )
+
+
+def command(home: Path) -> list[str]:
+    return [str(IMAP), "-c", str(home / "conf")]
+
+
+def environment(home: Path) -> dict[str, str]:
+    return {"MAIL": f"maildir:{home}/mail", "USER": "x", "HOME": str(home), "PATH": os.defpath}
 
 
 def _answers(home: Path, commands: Sequence[str]) -> list[Answer]:
@@ -121,11 +153,11 @@ def tagged(data: bytes) -> Iterator[Answer]:
 def _converse(home: Path, asked: bytes) -> tuple[bytes, bytes]:
     """Answers, up to LOGOUT's, and the log. Its input stays open: at its end Dovecot drops what is unsent."""
     process = subprocess.Popen(
-        [str(IMAP), "-c", str(home / "conf")],
-        env={"MAIL": f"maildir:{home}/mail", "USER": "x", "HOME": str(home)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        command(home),
+        env=environment(home),
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
         cwd=home,
     )
     assert process.stdin is not None and process.stdout is not None and process.stderr is not None
