@@ -10,14 +10,13 @@ import re
 from array import array
 from collections.abc import Sequence
 from itertools import accumulate, repeat, zip_longest
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias
 
 import msgspec
 
 from .little import little, unlittle
 from .rows import take
 
-_T = TypeVar("_T")
 _FIELD: Final = re.compile(rb"^[^: \t\n]+[ \t]*:[^\n]*\n(?:[ \t][^\n]*\n)*", re.MULTILINE)
 _WORTH: Final = 250  # rows: a smaller page will grow, and is searched soon enough
 _LIMIT: Final = 0xFFFD

@@ -1,6 +1,6 @@
 """The folder's own promises: what is acknowledged is synced, in the right order, whatever happens beside it."""
 
-# ruff: noqa: ASYNC221, ASYNC240
+# ruff: noqa: ASYNC240
 # (the tests look at the disk behind the store's back, with nothing else in the loop)
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,6 @@ from typing import Any
 import pytest
 from tests.harness.need import need
 
-from mailpod.store.durable import DurableTree
 from mailpod.store.folder import FolderObjects
 from mailpod.store.objects import AlreadyExists, Ambiguous, NotFound, StorageError
 
@@ -356,25 +354,6 @@ async def test_hidden_folders_are_not_listed(objects: FolderObjects, root: Path)
 async def test_an_empty_directory_is_no_folder(objects: FolderObjects, root: Path) -> None:
     (root / "a/b").mkdir(parents=True)
     assert await objects.list_folders("") == []
-
-
-async def test_leftovers_of_dead_processes_go_at_start(root: Path) -> None:
-    tree = f"DurableTree({str(root)!r})"
-    dead = f"from mailpod.store.durable import DurableTree; print({tree}.temporary.take().path)"
-    root.mkdir()
-    left = subprocess.run([sys.executable, "-c", dead], capture_output=True, check=True, text=True).stdout.strip()
-    living = DurableTree(str(root)).temporary.take()
-    elsewhere = root / ".tmp/other-host.0.1.7"
-    elsewhere.write_bytes(b"")
-    old = root / ".tmp/other-host.0.2.7"
-    old.write_bytes(b"")
-    os.utime(old, (time.time() - 4000, time.time() - 4000))
-    await FolderObjects(root).close()
-    assert not Path(left).exists()
-    assert not old.exists()
-    assert Path(living.path).exists()
-    assert elsewhere.exists()
-    living.discard()
 
 
 async def test_a_cancelled_write_has_ended_when_its_caller_is_told(objects: FolderObjects, root: Path) -> None:

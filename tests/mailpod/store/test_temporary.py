@@ -1,5 +1,8 @@
 """Temporary files made ahead: used once, gone at the end, and never in the way of a write."""
 
+# ruff: noqa: ASYNC221, ASYNC240
+# (the tests look at the disk behind the store's back, with nothing else in the loop)
+
 from __future__ import annotations
 
 import errno
@@ -15,6 +18,7 @@ import pytest
 from tests.mailpod.store.test_objects_folder import begun
 from tests.mailpod.support import until
 
+from mailpod.store.durable import DurableTree
 from mailpod.store.folder import FolderObjects
 from mailpod.store.objects import StorageError
 from mailpod.store.temporary import TemporaryFiles
@@ -151,6 +155,24 @@ def test_those_of_a_dead_process_go_when_another_begins(tmp_path: Path) -> None:
     assert there(tmp_path).isdisjoint(left)
     assert there(tmp_path)
     living.close()
+
+
+async def test_leftovers_of_dead_processes_go_at_start(tmp_path: Path) -> None:
+    tree = f"DurableTree({str(tmp_path)!r})"
+    dead = f"from mailpod.store.durable import DurableTree; print({tree}.temporary.take().path)"
+    left = subprocess.run([sys.executable, "-c", dead], capture_output=True, check=True, text=True).stdout.strip()
+    living = DurableTree(str(tmp_path)).temporary.take()
+    elsewhere = tmp_path / ".tmp/other-host.0.1.7"
+    elsewhere.write_bytes(b"")
+    old = tmp_path / ".tmp/other-host.0.2.7"
+    old.write_bytes(b"")
+    os.utime(old, (time.time() - 4000, time.time() - 4000))
+    await FolderObjects(tmp_path).close()
+    assert not Path(left).exists()
+    assert not old.exists()
+    assert Path(living.path).exists()
+    assert elsewhere.exists()
+    living.discard()
 
 
 async def test_a_store_makes_them_while_nobody_writes(tmp_path: Path, slowly: list[str]) -> None:
