@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from mailpod.checksum import checksum
 from mailpod.store import ops
 from mailpod.store.checkpoint import Root, decode_root
 from mailpod.store.names import checkpoint_sequence, log_key
 from mailpod.store.ops import Header, PageRef
-from mailpod.store.page import Location, Page, checksum, decode_meta, decode_table
+from mailpod.store.page import Location, Page, decode_meta, decode_table
 from mailpod.store.state import Inconsistent, State
 from mailpod.store.uidset import decode_uids
 

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from bisect import bisect_left
 from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Sequence
-from itertools import islice
-from operator import lt
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import MailError, NoSuchMailbox
@@ -40,11 +37,13 @@ from .searching import Kept, Narrowed, Resembling, Where
 from .settings import StoreSettings
 from .sortkeys import ColumnName
 from .state import State
+from .uidset import ascending
 from .uploads import MANY, Uploads
 from .urlkeys import UrlKeys
 from .warning import Thresholds, warn
 
 if TYPE_CHECKING:
+    from ..scanning.ahead import Ahead
     from .store import Store
 
 
@@ -178,12 +177,22 @@ class Account:
     # `guard` raises where the state that a commit follows does not allow it (rights.py); None: whoever asks may.
 
     async def append(
-        self, name: str, messages: Sequence[NewMessage], *, limits: Limits | None = None, guard: Guard | None = None
+        self,
+        name: str,
+        messages: Sequence[NewMessage],
+        *,
+        limits: Limits | None = None,
+        guard: Guard | None = None,
+        ahead: Ahead | None = None,
     ) -> Appended:
-        """Add messages in one commit. Raises TryCreate, OverQuota, LimitReached, Unavailable."""
+        """Add messages in one commit. Raises TryCreate, OverQuota, LimitReached, Unavailable.
+
+        `ahead` is what was handed over of them to be looked at while they arrived.
+        """
         if len(messages) < MANY:
-            return await self.append_prepared(name, await self.uploads.prepare(messages), limits=limits, guard=guard)
-        async with self.uploads.prepared(messages) as (prepared, begun):
+            prepared = await self.uploads.prepare(messages, ahead)
+            return await self.append_prepared(name, prepared, limits=limits, guard=guard)
+        async with self.uploads.prepared(messages, ahead) as (prepared, begun):
             return await self.append_prepared(name, prepared, limits=limits, guard=guard, begun=begun)
 
     async def append_prepared(
@@ -243,7 +252,7 @@ class Account:
         `spared` are the flags that "set" leaves as they are, beyond what is given. Returns, ascending, those left alone
         because their modseq was above `unchanged_since` when it was committed.
         """
-        uids = _ascending(mailbox, uids)
+        uids = ascending(mailbox.uids, uids)
         return await self.committer.commit(
             lambda draft: draft.store_flags(mailbox, uids, mode, flags, unchanged_since, spared),
             exclusive=unchanged_since is not None or spared is not None,
@@ -252,7 +261,7 @@ class Account:
 
     async def expunge(self, mailbox: Mailbox, uids: Sequence[int], *, guard: Guard | None = None) -> list[int]:
         """Remove exactly these; returns those that were there, ascending."""
-        uids = _ascending(mailbox, uids)
+        uids = ascending(mailbox.uids, uids)
         return await self.committer.commit(lambda draft: draft.expunge(mailbox, uids), exclusive=True, guard=guard)
 
     async def copy(
@@ -281,7 +290,7 @@ class Account:
         *,
         move: bool,
     ) -> Copied:
-        uids = _ascending(mailbox, uids)
+        uids = ascending(mailbox.uids, uids)
         return await from_source(
             self, mailbox, lambda: uids, lambda source, draft: draft.copy(mailbox, target, source, limits, move), guard
         )
@@ -388,14 +397,3 @@ class Account:
     def keep_order(self, mailbox: Mailbox, by: Hashable, order: Order) -> None:
         """Remember how a whole mailbox is sorted."""
         self._store.orders.put(self.prefix, mailbox, by, order)
-
-
-def _ascending(box: Mailbox, uids: Sequence[int]) -> Sequence[int]:
-    """Each UID once, in order; what is so already is not copied."""
-    if isinstance(uids, array) and uids:
-        low = bisect_left(box.uids, uids[0])
-        if box.uids[low : low + len(uids)] == uids:
-            return uids
-    if all(map(lt, uids, islice(uids, 1, None))):
-        return uids
-    return sorted(set(uids))

@@ -15,11 +15,12 @@ from typing import Final
 import msgspec
 import zstandard
 
+from ..checksum import checksum
 from . import page as pages
 from .little import unlittle
 from .mailbox import Mailbox, Move, Segment
 from .ops import VERSION, PageRef, UnknownOperation
-from .page import GONE, BadPage, StatePage, checksum
+from .page import GONE, BadPage, StatePage
 from .postings import SearchRef
 from .state import State
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from ..checksum import checksum
 from ..errors import Damaged, Expunged
 from ..logs import event
 from ..mime.collation import casemap
@@ -23,7 +24,7 @@ from .fieldcolumns import row_of
 from .mailbox import Mailbox
 from .objects import NotFound
 from .ops import PageRef
-from .page import Location, Page, checksum
+from .page import Location, Page
 from .postings import Builder, Made, SearchRef, joined, words
 from .settings import StoreSettings
 from .sortkeys import Keys, keys_of

@@ -5,7 +5,6 @@ A page's bytes never change once its object exists, and its UIDs ascend. Columns
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -15,6 +14,8 @@ from typing import Any, TypeVar
 import msgspec
 import zstandard
 
+from ..checksum import CHECKSUM_BYTES as _SUM
+from ..checksum import checksum
 from ..errors import Damaged
 from .fieldlines import FieldLines, field_lines
 from .little import little, unlittle
@@ -26,7 +27,6 @@ META, STATE, TABLE, DELIVERY = 1, 2, 3, 4  # 5 and 6: postings.py; 7-15: FORMAT.
 _T = TypeVar("_T")
 _MAGIC = b"MPP1"
 _LEVEL = 1
-_SUM = 16  # octets of a checksum
 _FIELDS = attrgetter("loc", "sum", "parts", "env", "bs", "hdr", "other", "date", "zone", "saved", "size", "hs")
 _TEXTS = ("envelopes", "structures", "fields", "names")
 _TAKEN = (*_TEXTS, "dates", "zones", "sizes", "header_sizes", "parts", "email_ids", "_offsets", "_lengths")
@@ -63,11 +63,6 @@ class Location(msgspec.Struct, frozen=True, eq=False):
     @property
     def _place(self) -> tuple[str, int, int, bytes]:
         return self.key, self.offset, self.length, self.checksum
-
-
-def checksum(data: bytes | bytearray | memoryview) -> bytes:
-    """The first 16 bytes of SHA-256."""
-    return hashlib.sha256(data).digest()[:_SUM]
 
 
 class Page:

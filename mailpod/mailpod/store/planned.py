@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from ..checksum import checksum
 from . import page as pages
 from .checkpoint import Root, RootBox
 from .mailbox import Mailbox, Segment, StateBase
 from .ops import PageRef
-from .page import Page, checksum
+from .page import Page
 from .state import State
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
+from mailpod.checksum import checksum
 from mailpod.clock import Clock
 from mailpod.errors import AccountClosed, AccountReadOnly, MailError
 from mailpod.store import incarnations
@@ -35,7 +36,7 @@ from mailpod.store.mailbox import Mailbox
 from mailpod.store.names import incarnation_key, incarnation_prefix, log_key, purge_key
 from mailpod.store.objects import AlreadyExists, Ambiguous, Entry, NotFound, ObjectStore, StorageError
 from mailpod.store.ops import VERSION, Close, Header, encode_header
-from mailpod.store.page import BadPage, Location, checksum
+from mailpod.store.page import BadPage, Location
 from mailpod.store.rights import Who
 from mailpod.store.settings import StoreSettings
 from mailpod.store.state import INBOX, State

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import islice
+from operator import lt
+
+
+def ascending(known: array[int], uids: Sequence[int]) -> Sequence[int]:
+    """Each of `uids` once, in order; what is so already, or stands so in `known`, is not copied."""
+    if isinstance(uids, array) and uids:
+        low = bisect_left(known, uids[0])
+        if known[low : low + len(uids)] == uids:
+            return uids
+    if all(map(lt, uids, islice(uids, 1, None))):
+        return uids
+    return sorted(set(uids))
 
 
 def encode_uids(uids: Sequence[int]) -> str:

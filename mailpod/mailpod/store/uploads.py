@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.json import encode
 
+from ..checksum import checksum
 from ..errors import Expunged, Unavailable
-from ..mime.scan import Scan, scan
+from ..scanning.found import Found, find
 from .begun import Begun, begin
 from .blocks import pack_line
 from .draft import CopySource, Prepared
@@ -25,9 +26,10 @@ from .mailbox import Mailbox
 from .message import NewMessage
 from .objects import AlreadyExists, Ambiguous, StorageError
 from .ops import PageRef, Record, replace_location
-from .page import Page, checksum, encode_meta
+from .page import Page, encode_meta
 
 if TYPE_CHECKING:
+    from ..scanning.ahead import Ahead
     from .store import Store
 
 
@@ -48,12 +50,14 @@ class Uploads:
         self._prefix = prefix
 
     @asynccontextmanager
-    async def prepared(self, messages: Sequence[NewMessage]) -> AsyncIterator[tuple[list[Prepared], Begun | None]]:
+    async def prepared(
+        self, messages: Sequence[NewMessage], ahead: Ahead | None = None
+    ) -> AsyncIterator[tuple[list[Prepared], Begun | None]]:
         """The records of many messages, whose commit is begun meanwhile; what is not completed is discarded."""
-        first = await self.prepare(messages[: len(messages) // _A_SAMPLE])
+        first = await self.prepare(messages[: len(messages) // _A_SAMPLE], ahead)
         begun = self._begin(messages, first)
         try:
-            yield first + await self.prepare(messages[len(first) :]), begun
+            yield first + await self.prepare(messages[len(first) :], ahead), begun
         finally:
             if begun is not None:
                 await begun.discard()
@@ -68,16 +72,16 @@ class Uploads:
         sample = sum(len(encode(each.record)) + _OPERATION for each in first)
         return begin(self._store.objects, bodies, _LINE + sample * len(messages) * 5 // (4 * len(first)))
 
-    async def prepare(self, messages: Sequence[NewMessage]) -> list[Prepared]:
-        """The messages' records; nothing is written yet."""
-        most = self._settings.scan_inline_bytes
-        # A hostile header costs up to a second of CPU a megabyte: large messages are not scanned in the loop.
-        found = [
-            scan(message.data) if len(message.data) <= most else await asyncio.to_thread(scan, message.data)
-            for message in messages
-        ]
+    async def prepare(self, messages: Sequence[NewMessage], ahead: Ahead | None = None) -> list[Prepared]:
+        """The messages' records; nothing is written yet. `ahead`: what of them is being found out already."""
+        bodies = [message.data for message in messages]
+        found = await ahead.find(bodies, self._find) if ahead else [await self._find(body) for body in bodies]
         now = int(self._store.clock.now())
         return [_prepared(message, each, now) for message, each in zip(messages, found, strict=True)]
+
+    async def _find(self, data: bytes) -> Found:
+        # A hostile header costs up to a second of CPU a megabyte: large messages are not scanned in the loop.
+        return find(data) if len(data) <= self._settings.scan_inline_bytes else await asyncio.to_thread(find, data)
 
     async def post(self, messages: Sequence[Prepared], threshold: int) -> None:
         """Move the bytes of messages above `threshold` into packs of their own (STORE.md rule 5)."""
@@ -153,19 +157,19 @@ class Uploads:
         return PageRef(identifier, checksum(data), first, first + len(page) - 1, len(page), len(data))
 
 
-def _prepared(message: NewMessage, found: Scan, now: int) -> Prepared:
+def _prepared(message: NewMessage, found: Found, now: int) -> Prepared:
     size = len(message.data)
     record = Record(
         date=now if message.internal_date is None else message.internal_date,
         saved=now,
         size=size,
         loc=("", 0, size),
-        sum=checksum(message.data).hex(),
+        sum=found.sum,
         hs=found.header_size,
-        env=found.envelope.decode("latin-1"),
-        bs=found.bodystructure.decode("latin-1"),
-        hdr=found.fields.decode("latin-1"),
-        other=found.names.decode("latin-1"),
+        env=found.envelope,
+        bs=found.bodystructure,
+        hdr=found.fields,
+        other=found.names,
         parts=found.parts,
         zone=message.internal_zone,
     )

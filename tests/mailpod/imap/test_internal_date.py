@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.mailpod.imap.selected import Desk, desk, letter
 
+from mailpod.checksum import checksum
 from mailpod.imap.dates import parse_date_time
 from mailpod.imap.fetchwire import internal_dates
-from mailpod.store.page import META, Page, checksum, decode_meta, encode_meta, seal, unseal
+from mailpod.store.page import META, Page, decode_meta, encode_meta, seal, unseal
 
 ZONES = ("+0200", "-0030", "+1400", "+0545", "-1130", "+0000")
 GIVEN = [f'INTERNALDATE "25-Mar-2007 00:00:01 {zone}"'.encode() for zone in ZONES]

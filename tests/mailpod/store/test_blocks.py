@@ -7,9 +7,9 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailpod.checksum import checksum
 from mailpod.store import Location
 from mailpod.store.blocks import LINE_BYTES, check, find_blocks, listed, pack_line, parts
-from mailpod.store.page import checksum
 
 LETTERS = st.lists(st.binary(max_size=300) | st.sampled_from([b"x" * 40_000, b"y" * 100_000]), max_size=30)
 

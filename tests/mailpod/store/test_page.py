@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailpod.checksum import checksum
 from mailpod.errors import Damaged
 from mailpod.store.ops import Record
-from mailpod.store.page import META, BadPage, Page, checksum, decode_meta, encode_meta, seal, unseal
+from mailpod.store.page import META, BadPage, Page, decode_meta, encode_meta, seal, unseal
 
 PLAIN = Record(date=0, saved=0, size=9, loc=("", 0, 9), sum="0" * 32, hs=9, env="NIL", bs="NIL")
 COLUMNS = ("envelopes", "structures", "fields", "names", "parts", "email_ids")

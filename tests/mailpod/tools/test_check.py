@@ -10,13 +10,14 @@ import pytest
 from msgspec import structs
 from tests.mailpod.store.faults import mail
 
+from mailpod.checksum import checksum
 from mailpod.store import NewMessage
 from mailpod.store.check import CheckOptions, check_bucket
 from mailpod.store.check.repair import repair
 from mailpod.store.checkpoint import decode_root, encode_root
 from mailpod.store.fieldlines import FieldLines
 from mailpod.store.names import log_key
-from mailpod.store.page import checksum, decode_meta, encode_meta
+from mailpod.store.page import decode_meta, encode_meta
 
 from .planted import WHOLE, Planted, check, damage, plant, queue, readable
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from tests.mailpod.store.faults import FakeClock, mail
 
+from mailpod.checksum import checksum
 from mailpod.store import NewMessage
 from mailpod.store.check import CheckOptions, check_bucket
 from mailpod.store.check.repair import repair
@@ -17,7 +18,7 @@ from mailpod.store.closing import close_account
 from mailpod.store.memory import MemoryObjects
 from mailpod.store.names import address_key, log_key, purge_key
 from mailpod.store.objects import NotFound
-from mailpod.store.page import STATE, checksum, decode_state, seal
+from mailpod.store.page import STATE, decode_state, seal
 
 from .planted import WHOLE, check, damage, flipped, plant, queue, readable
 

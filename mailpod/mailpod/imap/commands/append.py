@@ -34,7 +34,9 @@ async def run(session: Session, args: AppendArgs) -> Done:
     check_appended(session, len(args.messages))
     async with opened(session, args.mailbox) as place, whole(session, place, args.messages) as given:
         messages = [permitted(place, new_message(session, each)) for each in given]
-        added = await place.account.append(place.name, messages, limits=place.limits, guard=place.guard("i"))
+        added = await place.account.append(
+            place.name, messages, limits=place.limits, guard=place.guard("i"), ahead=session.ahead
+        )
         session.services.quota.grown(place.account, place.owner)
         if session.notified is not None:
             session.notified.made(place.shown, added.uids)

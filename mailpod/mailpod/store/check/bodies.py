@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from mailpod.checksum import checksum
 from mailpod.store.check.contents import Contents, each
 from mailpod.store.check.finding import Findings
 from mailpod.store.check.index import Index, MissingPage
 from mailpod.store.mailbox import Mailbox
 from mailpod.store.objects import NotFound, ObjectStore
 from mailpod.store.ops import PageRef
-from mailpod.store.page import BadPage, Location, Page, checksum
+from mailpod.store.page import BadPage, Location, Page
 from mailpod.store.state import State
 
 _WHOLE: Final = 16 << 20  # bytes of an object that is read in one request; of a larger one the messages are

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from mailpod.checksum import checksum
 from mailpod.store.check.contents import Contents, contents
 from mailpod.store.check.finding import Findings
 from mailpod.store.check.index import Index, MissingPage
@@ -25,7 +26,6 @@ from mailpod.store.page import (
     BadPage,
     Location,
     Page,
-    checksum,
     decode_delivery,
     decode_meta,
     decode_state,

@@ -5,10 +5,11 @@ Never damage: postings decide nothing. A search that meets such a segment reads 
 
 from __future__ import annotations
 
+from mailpod.checksum import checksum
 from mailpod.store.check.contents import Contents
 from mailpod.store.check.finding import Findings
 from mailpod.store.check.index import Index, MissingPage
-from mailpod.store.page import BadPage, checksum
+from mailpod.store.page import BadPage
 from mailpod.store.postings import SearchRef, read_terms
 
 
