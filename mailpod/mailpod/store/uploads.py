@@ -54,23 +54,22 @@ class Uploads:
         self, messages: Sequence[NewMessage], ahead: Ahead | None = None
     ) -> AsyncIterator[tuple[list[Prepared], Begun | None]]:
         """The records of many messages, whose commit is begun meanwhile; what is not completed is discarded."""
+        bodies = [message.data for message in messages]
+        if not self._worth_beginning([*map(len, bodies)]):
+            yield await self.prepare(messages, ahead), None
+            return
         first = await self.prepare(messages[: len(messages) // _A_SAMPLE], ahead)
-        begun = self._begin(messages, first)
+        sample = sum(len(encode(each.record)) + _OPERATION for each in first)
+        begun = begin(self._store.objects, bodies, _LINE + sample * len(messages) * 5 // (4 * len(first)))
         try:
             yield first + await self.prepare(messages[len(first) :], ahead), begun
         finally:
             if begun is not None:
                 await begun.discard()
 
-    def _begin(self, messages: Sequence[NewMessage], first: Sequence[Prepared]) -> Begun | None:
-        bodies = [message.data for message in messages]
-        sizes = [*map(len, bodies)]
-        if not _BEGUN_BYTES <= sum(sizes) <= self._settings.commit_bytes:
-            return None
-        if max(sizes) > self._settings.inline_message_bytes:
-            return None
-        sample = sum(len(encode(each.record)) + _OPERATION for each in first)
-        return begin(self._store.objects, bodies, _LINE + sample * len(messages) * 5 // (4 * len(first)))
+    def _worth_beginning(self, sizes: Sequence[int]) -> bool:
+        most = self._settings.commit_bytes
+        return _BEGUN_BYTES <= sum(sizes) <= most and max(sizes) <= self._settings.inline_message_bytes
 
     async def prepare(self, messages: Sequence[NewMessage], ahead: Ahead | None = None) -> list[Prepared]:
         """The messages' records; nothing is written yet. `ahead`: what of them is being found out already."""
