@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import threading
 import time
@@ -25,7 +26,12 @@ from mailpod.store.objects import AlreadyExists, Ambiguous, Buffer, StorageError
 from mailpod.store.temporary import Temporary, TemporaryFiles, storage_errors
 
 _KEPT_OPEN: Final = 256  # directories
+_POLL: Final = 0.002  # seconds between looks whether a directory is free
 _TRIES: Final = 100  # of a directory that others keep removing
+
+
+class Busy(Exception):
+    """Another thread or process holds what would have to be waited for."""
 
 
 class _Directory:
@@ -73,17 +79,33 @@ class DurableTree:
         finally:
             temporary.discard()
 
-    def publish(self, temporary: Temporary, path: str, *, replace: bool = False) -> int:
-        """Give what was written its final name. As `write`; the caller still discards `temporary`."""
+    def publish(self, temporary: Temporary, path: str, *, replace: bool = False, last: bool = True) -> int:
+        """Give what was written its final name. As `write`; the caller still discards `temporary`.
+
+        Not the `last` of several: the caller syncs their names.
+        """
         temporary.sync()
         step = _rename if replace else _link
         directory = self._name(path, lambda name, within: step(temporary, name, within))
         try:
             temporary.unname()  # before the sync, so that one journal commit has both
-            directory.sync()
+            if last:
+                directory.sync()
             return os.fstat(temporary.fd).st_ctime_ns
         except OSError as error:
             raise Ambiguous(f"{path}: {error}") from error
+
+    @contextmanager
+    def locked(self, folder: str, patience: float) -> Iterator[None]:
+        """Alone among the processes that lock `folder`, which is made if it is missing.
+
+        Raises Busy where it is not free after `patience` in seconds.
+        """
+        directory = self._free(folder, patience)
+        try:
+            yield
+        finally:
+            fcntl.flock(directory.fd, fcntl.LOCK_UN)
 
     def sync_names(self, folder: str) -> None:
         """Make durable the names that are in `folder` now. Raises StorageError."""
@@ -119,6 +141,22 @@ class DurableTree:
             except FileNotFoundError:
                 self._let_go(folder)  # it, or one above it, was removed while we held it
         raise StorageError(f"{path}: its directory, or the temporary file, vanishes again and again")
+
+    def _free(self, folder: str, patience: float) -> _Directory:
+        until = time.monotonic() + patience
+        for _ in range(_TRIES):
+            with suppress(FileNotFoundError):
+                with storage_errors(FileNotFoundError):
+                    directory = self._directory(folder)
+                while not _lock(directory):
+                    if time.monotonic() >= until:
+                        raise Busy
+                    time.sleep(_POLL)
+                if os.fstat(directory.fd).st_nlink:
+                    return directory
+                fcntl.flock(directory.fd, fcntl.LOCK_UN)
+            self._let_go(folder)
+        raise StorageError(f"{folder}: vanishes again and again")
 
     def _directory(self, folder: str) -> _Directory:
         with self._opening:
@@ -163,11 +201,18 @@ class DurableTree:
         """Remove the directories that are empty, from `folder` upwards. Returns the first that is not."""
         with suppress(OSError):  # not empty, or another was faster
             while folder:
-                os.rmdir(f"{self.root}/{folder}")
+                self._remove_directory(folder)
                 with self._opening:
                     self._open.pop(folder, None)
                 folder = folder.rpartition("/")[0]
         return folder
+
+    def _remove_directory(self, folder: str) -> None:
+        """Raises OSError where something is in it, or somebody has locked it."""
+        directory = _Directory(f"{self.root}/{folder}")
+        if not _lock(directory):
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), folder)
+        os.rmdir(f"{self.root}/{folder}")
 
     def _sync_left(self, folder: str) -> None:
         """Make durable that names are gone from `folder`; or that it is gone itself, by another's hand."""
@@ -177,6 +222,14 @@ class DurableTree:
                 return
             folder = folder.rpartition("/")[0]
         _sync_directory(self.root)
+
+
+def _lock(directory: _Directory) -> bool:
+    try:
+        fcntl.flock(directory.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _link(temporary: Temporary, name: str, within: _Directory) -> None:

@@ -3,6 +3,7 @@
 - What a call acknowledged, and whatever was read, survives a power cut: durable.py writes, and a file so young
   that its writer may not have synced its name yet is made durable before it is handed out.
 - Files never change at their names: they are linked once, or replaced whole by a rename.
+- Of a log that gets many commits, small ones are in its journal for a moment (journals.py).
 - Top-level names that begin with `.` (`.local`, `.tmp`) are not part of the bucket; `.mailpod` is, and is listed only
   by its name.
 """
@@ -23,15 +24,17 @@ from typing import Final, TypeVar
 
 from mailpod.clock import Clock, SystemClock
 from mailpod.store.begun import Begun, Completed, write_at
-from mailpod.store.durable import DurableTree
+from mailpod.store.durable import Busy, DurableTree
 from mailpod.store.folder_listing import TooMany, entries, folders
+from mailpod.store.journal_file import Found, JournalFile
+from mailpod.store.journals import LOG, Journals
 from mailpod.store.objects import Buffer, Entry, NotFound, StorageError
 from mailpod.store.temporary import Temporary, storage_errors
 
 T = TypeVar("T")
 
 # hidden at the top (but for `.mailpod`); empty, `.` and `..` anywhere
-_FORBIDDEN: Final = re.compile(r"^\.(?!mailpod(?:/|\Z))|(?:^|/)\.{0,2}(?:/|\Z)|\0")
+_FORBIDDEN: Final = re.compile(r"^\.(?!mailpod(?:/|\Z))|(?:^|/)(?:\.{0,2}|log/\.journal)(?:/|\Z)|\0")
 _THREADS: Final = 8
 _LARGE: Final = 1 << 20  # bytes: from here on, reading or writing the page cache is work for a thread
 _SLOW: Final = 0.002  # seconds: a disk whose writes take longer must not hold up the event loop
@@ -39,6 +42,8 @@ _YOUNG: Final = 60.0  # seconds; far longer than a writer needs between linking 
 _COARSE: Final = 0.05  # seconds that the clock of files may be behind
 _REMEMBERED: Final = 4096  # young files known to be durable
 _READS_A_TURN: Final = 32  # reads here in the loop's thread, after which others get a turn
+_QUIET: Final = 1.0  # seconds without a commit after which a log's journal is settled
+_IDLE: Final = 10.0  # seconds after which it is looked for such logs, where there were none
 _INLINE_ENTRIES: Final = 256  # a longer listing is work for a thread
 
 
@@ -58,6 +63,8 @@ class FolderObjects:
         self._clock = clock or SystemClock()
         self._tree = DurableTree(str(root), self._clock.now)
         self._tree.temporary.clean(self._clock.now())
+        self._journals = Journals(self._tree, self._clock.elapsed, self._clock.now)
+        self._settling: asyncio.Future[None] | None = None
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="folder")
         self._reads = 0
         self._writing = 0  # writes begun and not finished
@@ -69,16 +76,20 @@ class FolderObjects:
 
     async def create(self, key: str, data: Sequence[Buffer]) -> None:
         path = _path(key)
-        write, size = partial(self._tree.write, path, data), sum(map(len, data))
         if isinstance(data, Completed) and (temporary := await data.begun.take()) is not None:
-            write, size = partial(self._complete, temporary, path, data[0]), len(data[0])
-        self._remember(key, await self._write(write, size))
+            try:
+                await self._publish(key, path, partial(self._complete, temporary, path, data[0]), (), len(data[0]))
+            finally:
+                temporary.discard()
+        else:
+            await self._publish(key, path, partial(self._tree.write, path, data), data, sum(map(len, data)))
 
     def begin(self, data: Sequence[Buffer], room: int) -> Begun:
         """An object whose first `room` octets are not known yet (begun.py)."""
         return Begun(self._threads, self._tree.temporary.take, data, room)
 
     async def put(self, key: str, data: Sequence[Buffer]) -> None:
+        await self._settle([key])
         write = partial(self._tree.write, _path(key), data, replace=True)
         self._remember(key, await self._write(write, sum(map(len, data))))
 
@@ -89,22 +100,24 @@ class FolderObjects:
         return (await self._read(key, start, end))[0]
 
     async def get_head(self, key: str, size: int) -> tuple[bytes, int]:
-        data, status = await self._read(key, 0, size)
-        return data, status.st_size
+        data, whole, _ = await self._read(key, 0, size)
+        return data, whole
 
     async def get_with_time(self, key: str) -> tuple[bytes, float]:
-        data, status = await self._read(key, 0, None)
-        return data, status.st_mtime
+        data, _, modified = await self._read(key, 0, None)
+        return data, modified
 
     async def list_folders(self, prefix: str) -> list[str]:
         return await self._walk(partial(folders, self._tree.root, _folder(prefix)))
 
     async def delete(self, keys: Sequence[str]) -> None:
         if keys:
+            await self._settle(keys)
             await self._write(partial(self._tree.remove, [_path(key) for key in keys]), 0)
 
     async def upload(self, key: str, data: AsyncIterator[Buffer]) -> int:
         path = _path(key)
+        await self._settle([key])
         temporary = await self._in_thread(self._tree.temporary.take)
         try:
             size = await self._fill(temporary, data)
@@ -116,8 +129,44 @@ class FolderObjects:
     async def close(self) -> None:
         """Wait for writes under way, and let go of threads and descriptors."""
         self._closing = True
+        if self._settling is not None:
+            self._settling.cancel()
+            await asyncio.wait([self._settling])
+        with suppress(StorageError):
+            await self._in_thread(partial(self._journals.settle_quiet, 0.0))
         await asyncio.to_thread(self._threads.shutdown)
         self._tree.close()
+
+    async def _publish(self, key: str, path: str, write: Callable[[], int], data: Sequence[Buffer], size: int) -> None:
+        if LOG.fullmatch(path):
+            publish = partial(self._journals.publish, path, write, data)
+            try:
+                ctime = await self._write(partial(publish, wait=False), size)
+            except Busy:
+                ctime = await self._in_thread(publish)
+            self._settle_later()
+        else:
+            ctime = await self._write(write, size)
+        if ctime:
+            self._remember(key, ctime)
+
+    async def _settle(self, keys: Sequence[str]) -> None:
+        """What is to be changed or deleted has a file of its own."""
+        folders = {match[1]: None for key in keys if (match := LOG.fullmatch(_path(key)))}
+        if folders:
+            await self._in_thread(partial(self._journals.remove, tuple(folders)))
+
+    def _settle_later(self) -> None:
+        """Journals, once they are quiet."""
+        if self._journals.waiting and self._settling is None and not self._closing:
+            self._settling = asyncio.ensure_future(self._settle_quiet())
+
+    async def _settle_quiet(self) -> None:
+        while (self._journals.waiting or self._journals.settled) and not self._closing:
+            await self._clock.sleep(_QUIET / 2 if self._journals.waiting else _IDLE)
+            with suppress(StorageError):
+                await self._in_thread(partial(self._journals.settle_quiet, _QUIET))
+        self._settling = None
 
     async def _write(self, write: Callable[[], T], size: int) -> T:
         """Run a write here if it is the only one, else in a thread, where several wait for the disk together.
@@ -146,11 +195,8 @@ class FolderObjects:
             self._making = asyncio.get_running_loop().run_in_executor(self._threads, make)
 
     def _complete(self, temporary: Temporary, path: str, start: Buffer) -> int:
-        try:
-            write_at(temporary, 0, [start])
-            return self._tree.publish(temporary, path)
-        finally:
-            temporary.discard()
+        write_at(temporary, 0, [start])
+        return self._tree.publish(temporary, path)
 
     def _timed(self, write: Callable[[], T]) -> T:
         began = self._clock.elapsed()
@@ -184,11 +230,17 @@ class FolderObjects:
         await self._in_thread(partial(temporary.write, pieces))
         return size + waiting
 
-    async def _read(self, key: str, start: int, end: int | None) -> tuple[bytes, os.stat_result]:
+    async def _read(self, key: str, start: int, end: int | None) -> tuple[bytes, int, float]:
+        """The octets, the whole size, and the time of the change in seconds since the epoch."""
         path = _path(key)
         self._reads += 1
         if self._reads % _READS_A_TURN == 0:
             await asyncio.sleep(0)
+        if LOG.fullmatch(path) and (found := await self._in_journal(path)) is not None:
+            journal, record = found
+            with storage_errors():
+                read = journal.read(record, start, record.length if end is None else end)
+            return read, record.length, record.time / 1e9
         fd = _open(f"{self._tree.root}/{path}", key)
         try:
             status = os.fstat(fd)
@@ -198,10 +250,18 @@ class FolderObjects:
                 await self._sync_names(path.rpartition("/")[0], status.st_ctime)
             length = (status.st_size if end is None else min(end, status.st_size)) - start
             if length < _LARGE:
-                return _pread(fd, length, start), status
-            return await self._in_thread(partial(_pread, fd, length, start)), status
+                return _pread(fd, length, start), status.st_size, status.st_mtime
+            return await self._in_thread(partial(_pread, fd, length, start)), status.st_size, status.st_mtime
         finally:
             os.close(fd)
+
+    async def _in_journal(self, path: str) -> tuple[JournalFile, Found] | None:
+        try:
+            found = self._journals.find(path, wait=False)
+        except Busy:
+            found = await self._in_thread(partial(self._journals.find, path))
+        self._settle_later()
+        return found
 
     async def _sync_names(self, folder: str, since: float) -> None:
         """Make a name that was made at `since` durable: a sync that began later, this one or an earlier, does it."""

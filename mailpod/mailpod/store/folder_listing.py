@@ -14,6 +14,8 @@ import os
 from collections.abc import Iterator
 from itertools import islice
 
+from mailpod.store.journal_file import NAME as JOURNAL
+from mailpod.store.journal_file import listed
 from mailpod.store.objects import Entry
 
 
@@ -49,7 +51,8 @@ def folders(root: str, folder: str, budget: int | None = None) -> list[str]:
 
 def _files(root: str, prefix: str, after: str, budget: _Budget) -> Iterator[Entry]:
     """Files below `prefix`, in order, each looked at only when it is asked for."""
-    heap = list(_names(root, prefix, after, budget))
+    journal = listed(f"{root}/{prefix}{JOURNAL}")  # first, as records go from there to files
+    heap = list({*_names(root, prefix, after, budget), *(name for name in journal if prefix + name > after)})
     heapq.heapify(heap)  # cheaper than sorting where only the first few are wanted
     while heap:
         name = heapq.heappop(heap)
@@ -59,6 +62,8 @@ def _files(root: str, prefix: str, after: str, budget: _Budget) -> Iterator[Entr
         try:
             status = os.stat(f"{root}/{prefix}{name}")
         except FileNotFoundError:
+            if (found := journal.get(name)) is not None:
+                yield Entry(prefix + name, found.length, found.time / 1e9, f"{found.time:x}-{found.length:x}")
             continue
         tag = f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"  # content is replaced with its file
         yield Entry(prefix + name, status.st_size, status.st_mtime, tag)
@@ -73,7 +78,7 @@ def _names(root: str, prefix: str, after: str, budget: _Budget) -> Iterator[str]
     with found:
         for item in found:
             budget.spend()
-            if not prefix and item.name.startswith("."):
+            if (not prefix and item.name.startswith(".")) or item.name == JOURNAL:
                 continue
             name = f"{item.name}/" if item.is_dir(follow_symlinks=False) else item.name
             key = prefix + name
