@@ -1,17 +1,17 @@
 """Ways to make a new file durable at its name, beside each other: `python -m benchmarks.durable_file [--folder DIR]`.
 
-Each is done in turn, so that all are disturbed alike. Only the first two are atomic, and durable on every file system:
+Each is done in turn, so that all are disturbed alike. Only the first three are atomic, and durable everywhere:
 
-- as the store does: a temporary file, made ahead where that is slow, fsync, link, fsync of the folder; two commits of
-  ext4's journal;
-- nothing ahead: the same, the file made only then; after many deletions ext4 may take longer for it than for the rest;
+- in the journal: as the store does with commits of a burst, which get their files later (store/journals.py);
+- in a file, as the store does else: a temporary file, made ahead where that is slow, fsync, link, fsync of the folder;
+  two commits of ext4's journal;
+- nothing ahead: the same, the file made only then; after many deletions ext4 may take longer for that than for the
+  rest;
 - unnamed (O_TMPFILE): the same, but btrfs writes nothing of a file without a name into its log at fsync, and only that
   it exists at the folder's: after a power cut it may be there and empty;
 - written back: sync_file_range in place of the first fsync, so one commit of the journal has all; its manual page
   promises nothing of the kind;
-- at its name: one fsync, but who reads it early, or after a power cut, may see a part of it;
-- a journal of ours: fdatasync of a stretch written before, then the file without any; what a write-ahead log would
-  cost, each octet being written twice and a log read back by whoever opens the folder after a crash.
+- at its name: one fsync, but who reads it early, or after a power cut, may see a part of it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mailpod.store.durable import DurableTree
+from mailpod.store.journals import Journals
 
 _WRITE_AND_WAIT = 7  # SYNC_FILE_RANGE_WAIT_BEFORE, _WRITE, _WAIT_AFTER
-_STRETCH = 64
 
 
 class Ways:
@@ -42,17 +42,19 @@ class Ways:
         self.names = map(str, itertools.count())
         self.range = ctypes.CDLL(None, use_errno=True).sync_file_range
         self.range.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
-        self.journal = os.open(root / "journal", os.O_WRONLY | os.O_CREAT, 0o600)
-        os.write(self.journal, bytes(len(data) * _STRETCH))
-        os.fsync(self.journal)
-        self.places = itertools.cycle(range(0, len(data) * _STRETCH, len(data)))
+        self.journals = Journals(self.ahead, time.monotonic, time.time)
+        self.sequences = itertools.count(1)
 
     def make_ahead(self) -> None:
         """What a thread of the store does meanwhile."""
         if self.ahead.temporary.wants_more():
             self.ahead.temporary.make_ahead()
 
-    def as_the_store_does(self) -> None:
+    def in_the_journal(self) -> None:
+        path = f"burst/log/{next(self.sequences):020d}"
+        self.journals.publish(path, lambda: self.ahead.write(path, [self.data]), [self.data])
+
+    def in_a_file(self) -> None:
         self.ahead.write(f"log/{next(self.names)}", [self.data])
 
     def nothing_ahead(self) -> None:
@@ -76,11 +78,6 @@ class Ways:
         os.fsync(file)
         os.close(file)
 
-    def journal_of_ours(self) -> None:
-        os.pwrite(self.journal, self.data, next(self.places))
-        os.fdatasync(self.journal)
-        self._linked(lambda file: None)
-
     def _linked(self, between: Callable[[int], object]) -> None:
         temporary = self.tree.temporary.take()
         temporary.write([self.data])
@@ -97,8 +94,8 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=given.folder) as root:
         ways = Ways(Path(root), os.urandom(given.size))
-        atomic = [ways.as_the_store_does, ways.nothing_ahead]
-        works = [*atomic, ways.unnamed, ways.written_back, ways.at_its_name, ways.journal_of_ours]
+        atomic = [ways.in_the_journal, ways.in_a_file, ways.nothing_ahead]
+        works = [*atomic, ways.unnamed, ways.written_back, ways.at_its_name]
         spent: dict[str, list[tuple[float, float]]] = {work.__name__: [] for work in works}
         for work in works * given.files:
             ways.make_ahead()

@@ -50,7 +50,7 @@ class OnFolder:
     """Mailpod with a plain folder as its bucket."""
 
     name = "Mailpod, folder"
-    durable = "fsync of file and folder"
+    durable = "fsync of file and folder, or of the journal"
 
     def __init__(self, accounts: Sequence[Account], profile: Path | None = None) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="mailpod-bench-"))

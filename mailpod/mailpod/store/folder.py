@@ -132,8 +132,7 @@ class FolderObjects:
         if self._settling is not None:
             self._settling.cancel()
             await asyncio.wait([self._settling])
-        with suppress(StorageError):
-            await self._in_thread(partial(self._journals.settle_quiet, 0.0))
+        await self._in_thread(partial(self._journals.settle_quiet, 0.0))
         await asyncio.to_thread(self._threads.shutdown)
         self._tree.close()
 
@@ -162,11 +161,12 @@ class FolderObjects:
             self._settling = asyncio.ensure_future(self._settle_quiet())
 
     async def _settle_quiet(self) -> None:
-        while (self._journals.waiting or self._journals.settled) and not self._closing:
-            await self._clock.sleep(_QUIET / 2 if self._journals.waiting else _IDLE)
-            with suppress(StorageError):
+        try:
+            while self._journals.waiting or self._journals.settled:
+                await self._clock.sleep(_QUIET / 2 if self._journals.waiting else _IDLE)
                 await self._in_thread(partial(self._journals.settle_quiet, _QUIET))
-        self._settling = None
+        finally:
+            self._settling = None
 
     async def _write(self, write: Callable[[], T], size: int) -> T:
         """Run a write here if it is the only one, else in a thread, where several wait for the disk together.

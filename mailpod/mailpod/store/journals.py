@@ -120,15 +120,20 @@ class Journals:
             self.settle(folder, remove=True)
 
     def settle_quiet(self, seconds: float) -> None:
-        """Settle what nothing came to for so long, or no more may come to; remove what was settled long ago."""
+        """Settle what nothing came to for so long, or no more may come to; remove what was settled long ago.
+
+        What fails is left for the next time.
+        """
         now = self._elapsed()
         for folder in tuple(self.waiting):
             log = self._log(folder)
             if now - log.last >= seconds or (log.journal is not None and log.journal.ended):
-                self.settle(folder)
+                with suppress(StorageError):
+                    self.settle(folder)
         for folder, since in tuple(self.settled.items()):
             if self._elapsed() - since >= _KEEP:
-                self.settle(folder, remove=True)
+                with suppress(StorageError):
+                    self.settle(folder, remove=True)
 
     def _settle(self, folder: str, log: _Log, *, remove: bool) -> None:
         journal = self._finished(folder, log) if remove else self._seen(folder, log)
@@ -186,14 +191,14 @@ class Journals:
         length, sequence = sum(map(len, data)), int(name)
         with storage_errors():
             journal = self._current(folder, log)
-        if journal is not None and sequence in journal.records:
-            raise AlreadyExists(path)
-        if not (data and length <= _SMALL and self._in_a_burst(log)):
-            return False
-        if journal is None:
-            journal = self._begin(folder, log)
-        if journal.ended or sequence <= journal.last or self._is_file(path):
-            return False
+            if journal is not None and sequence in journal.records:
+                raise AlreadyExists(path)
+            if not (data and length <= _SMALL and self._in_a_burst(log)):
+                return False
+            if journal is None or journal.gone:
+                journal = self._begin(folder, log)
+            if journal.ended or sequence <= journal.last or self._is_file(path):
+                return False
         self._append(journal, path, data, length)
         self.waiting.add(folder)
         if len(journal.records) >= _MOST or journal.end >= _MOST_BYTES:

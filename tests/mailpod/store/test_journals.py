@@ -133,6 +133,42 @@ async def test_a_full_journal_is_not_written_to(
     await assert_all(objects, 20)
 
 
+async def test_a_journal_that_somebody_took_away_is_not_written_to(objects: FolderObjects, root: Path) -> None:
+    await burst(objects)
+    journal(root).unlink()
+    await burst(objects, 11, 5)
+    copy = shutil.copytree(root, root.with_name("copy"))
+    after = FolderObjects(copy)
+    for number in range(11, 16):
+        assert await after.get(key(number)) == b"commit %d" % number
+    await after.close()
+
+
+async def test_one_log_that_cannot_be_settled_holds_up_no_other(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    objects = FolderObjects(root)
+    others = [LOG.replace("ann", name) for name in ("a", "b", "c", "d")]
+    await burst(objects)
+    for other in others:
+        for number in range(1, 6):
+            await objects.create(f"{other}/{number:020d}", [b"x"])
+    link = os.link
+
+    def fails(source: str, name: str, *, dst_dir_fd: int) -> None:
+        if "/ann/" in os.readlink(f"/proc/self/fd/{dst_dir_fd}"):  # noqa: PTH115
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        link(source, name, dst_dir_fd=dst_dir_fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", fails)
+        await objects.close()
+    for other in others:
+        assert len([*(root / other).glob("0*")]) == 5
+    objects = FolderObjects(root)
+    assert await objects.get(key(10)) == b"commit 10"
+    await objects.close()
+    assert_files(root, 10)
+
+
 def assert_files(root: Path, count: int) -> None:
     for number in range(1, count + 1):
         assert (root / key(number)).read_bytes() == b"commit %d" % number
