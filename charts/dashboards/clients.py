@@ -78,21 +78,6 @@ DASHBOARD: Final = Dashboard(
             ),
         ),
         Row(
-            "Large APPENDs",
-            (
-                graph(
-                    "Messages by who read their structure",
-                    "scanner: a process of its own; loop: the pod's own, while the other starts, is busy or failed "
-                    "(scanner.failed in the logs).",
-                    "mps",
-                    (
-                        'sum by (by) (rate(mailpod_appended_messages_scanned_total{job=~"$job"}[$__rate_interval]))',
-                        "{{by}}",
-                    ),
-                ),
-            ),
-        ),
-        Row(
             "Search",
             (
                 graph(
