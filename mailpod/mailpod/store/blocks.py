@@ -7,6 +7,7 @@ the index has, so the messages are. One that does not fit, or is not there, says
 from __future__ import annotations
 
 import re
+import threading
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
@@ -22,6 +23,7 @@ from .page import Location
 LINE_BYTES: Final = 64 << 10
 """Blocks are looked for in so many octets at an object's beginning."""
 _BLOCK: Final = 256 << 10
+_KEPT: Final = 1 << 20  # octets that a thread keeps for the next block
 _MESSAGES: Final = 48  # in a block: who asks for a page of 500 has not all of the first and last one
 _BLOCKS: Final = 700  # about, or twice as many: what is listed fits into LINE_BYTES
 _TAG: Final = 16
@@ -30,6 +32,22 @@ _NONCE: Final = bytes(12)
 _FIELD: Final = b'"blocks":['
 _FIELD_WITHIN: Final = 1024  # octets of an object, whose other fields before it are short
 _FIELDS: Final = re.compile(rb'"blocks":\[([0-9]+(?:,[0-9]+)*)\],"checks":"((?:[0-9a-f]{32})+)"')
+
+
+class _Scratch(threading.local):
+    """Where the cipher's text of a block goes, of which only the tag is wanted."""
+
+    def __init__(self) -> None:
+        self._memory = bytearray()
+
+    def room(self, octets: int) -> memoryview:
+        """New memory for each block would cost many times what the cipher does."""
+        if len(self._memory) < octets:
+            self._memory = bytearray(octets)
+        return memoryview(self._memory)[:octets]
+
+
+_SCRATCH: Final = _Scratch()
 
 
 class Blocks(NamedTuple):
@@ -61,7 +79,12 @@ class _PackLine(msgspec.Struct, frozen=True):
 
 def check(checksums: Iterable[bytes], lengths: Sequence[int], data: Buffer) -> bytes:
     """Of messages with these checksums and lengths that lie back to back as `data`."""
-    return _CIPHER.encrypt(_NONCE, data, b"".join(checksums) + little(array("I", lengths)))[-_TAG:]
+    beside = b"".join(checksums) + little(array("I", lengths))
+    if len(data) > _KEPT:
+        return _CIPHER.encrypt(_NONCE, data, beside)[-_TAG:]
+    text = _SCRATCH.room(len(data) + _TAG)
+    _CIPHER.encrypt_into(_NONCE, data, beside, text)
+    return bytes(text[-_TAG:])
 
 
 def listed(checksums: Sequence[bytes], bodies: Sequence[Buffer]) -> Listed | None:

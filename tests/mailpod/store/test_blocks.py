@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import struct
 
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,3 +68,10 @@ def test_parts_are_bounded() -> None:
     assert [len(part.places) for part in parts(run, None, 400)] == [4, 4, 2, 1, 4, 4, 2]
     whole = find_blocks(pack_line([at.checksum for at in run], [b"x" * at.length for at in run]), 7000)
     assert [len(part.places) for part in parts(run, whole, 400)] == [4, 4, 2, 1, 4, 4, 2]
+
+
+@pytest.mark.parametrize("octets", [0, 1, 1000, 300_000, 200, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 10])
+def test_a_check_is_what_the_format_says(octets: int) -> None:
+    data, sums = b"x" * octets, [b"a" * 16, b"b" * 16]
+    expected = AESGCM(bytes(16)).encrypt(bytes(12), data, b"".join(sums) + struct.pack("<2I", octets, 0))[-16:]
+    assert check(sums, [octets, 0], data) == check(sums, [octets, 0], memoryview(data)) == expected
