@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -65,10 +65,10 @@ class JournalFile:
         if len(start) < _START or not start.startswith(_MAGIC):
             raise StorageError("a damaged journal: its first octets are not a journal's")
         self._salt = start[len(_MAGIC) :]
-        self.records: dict[int, Found] = {}  # ascending; all durable
+        self.records: dict[int, Found] = {}  # ascending; all durable; but for those that are known to have files
+        self.count = 0  # of all that were ever found
         self.end = _START
         self.last = 0  # the highest sequence
-        self.moved = 0  # up to here commits have files of their own
         self.ended = False
 
     def __del__(self) -> None:
@@ -87,6 +87,11 @@ class JournalFile:
             if not found.sealed:
                 self._make_durable(found)
             self._add(found)
+
+    def forget(self, sequences: Iterable[int]) -> None:
+        """They are read from their files from now on."""
+        for sequence in sequences:
+            self.records.pop(sequence, None)
 
     def unread(self) -> list[Found]:
         """All records, for who only lists them."""
@@ -190,6 +195,7 @@ class JournalFile:
 
     def _add(self, found: Found) -> None:
         self.records[found.sequence] = found
+        self.count += 1
         self.end, self.last = found.end, found.sequence
 
     def _head(self, mark: bytes, found: Found) -> bytes:

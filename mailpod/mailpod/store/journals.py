@@ -169,11 +169,11 @@ class Journals:
 
     def _move(self, folder: str, journal: JournalFile) -> None:
         """All that is known of it."""
-        last = journal.last
-        for sequence, found in tuple(journal.records.items()):
+        records = dict(journal.records)
+        for sequence, found in records.items():
             path = f"{folder}/{sequence:020d}"
-            if sequence <= journal.moved or self._is_file(path):
-                continue
+            if self._is_file(path):
+                continue  # of a move that was cut short, or by another
             temporary = self._tree.temporary.take()
             try:
                 temporary.write([journal.read(found, 0, found.length)])
@@ -183,7 +183,7 @@ class Journals:
             finally:
                 temporary.discard()
         self._tree.sync_names(folder)
-        journal.moved = last
+        journal.forget(records)
 
     def _in_journal(self, path: str, log: _Log, data: Sequence[Buffer]) -> bool:
         """Whether the commit was put there. Raises AlreadyExists, Ambiguous, StorageError."""
@@ -201,7 +201,7 @@ class Journals:
                 return False
         self._append(journal, path, data, length)
         self.waiting.add(folder)
-        if len(journal.records) >= _MOST or journal.end >= _MOST_BYTES:
+        if journal.count >= _MOST or journal.end >= _MOST_BYTES:
             with suppress(OSError):  # the commit is durable; the next one tries again
                 journal.finish()
         return True

@@ -85,6 +85,11 @@ async def test_once_it_is_quiet_each_has_a_file(objects: FolderObjects, root: Pa
             break
         await asyncio.sleep(0.1)
     assert_files(root, 10)
+    for _ in range(100):
+        if not objects._journals.waiting and objects._journals.settled:
+            break
+        await asyncio.sleep(0.02)
+    assert all(not log.journal.records for log in objects._journals._recent.values() if log.journal)  # no memory
     await assert_all(objects)
     after = await objects.list(f"{LOG}/")
     assert [(each.key, each.size, each.modified) for each in after[2:]] == [
