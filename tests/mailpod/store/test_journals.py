@@ -23,7 +23,10 @@ def key(number: int) -> str:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """However slow the disk is, commits come soon after each other, and it is not quiet before a test says so."""
+    monkeypatch.setattr("mailpod.store.journals._SOON", 60.0)
+    monkeypatch.setattr("mailpod.store.folder._QUIET", 60.0)
     if file_system(str(tmp_path)) in ("", "nfs"):
         pytest.skip("no local file system")
     return tmp_path / "bucket"
@@ -69,7 +72,10 @@ async def test_a_burst_goes_to_the_journal_and_is_read_from_there(objects: Folde
     await assert_all(objects)
 
 
-async def test_commits_with_time_between_them_are_files(objects: FolderObjects, root: Path) -> None:
+async def test_commits_with_time_between_them_are_files(
+    objects: FolderObjects, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailpod.store.journals._SOON", 0.1)
     for number in range(1, 5):
         await objects.create(key(number), [b"x"])
         await asyncio.sleep(0.11)
@@ -77,7 +83,10 @@ async def test_commits_with_time_between_them_are_files(objects: FolderObjects, 
     assert not journal(root).exists()
 
 
-async def test_once_it_is_quiet_each_has_a_file(objects: FolderObjects, root: Path) -> None:
+async def test_once_it_is_quiet_each_has_a_file(
+    objects: FolderObjects, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailpod.store.folder._QUIET", 0.1)
     await burst(objects)
     before = await objects.list(f"{LOG}/")
     for _ in range(100):
@@ -95,6 +104,7 @@ async def test_once_it_is_quiet_each_has_a_file(objects: FolderObjects, root: Pa
     assert [(each.key, each.size, each.modified) for each in after[2:]] == [
         (each.key, each.size, each.modified) for each in before[2:]
     ]
+    monkeypatch.setattr("mailpod.store.folder._QUIET", 60.0)
     await burst(objects, 11, 5)
     assert len(files(root)) < 15  # the journal is still in use
     await assert_all(objects, 15)
