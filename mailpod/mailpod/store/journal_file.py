@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import zlib
@@ -21,9 +22,7 @@ from mailpod.store.objects import Buffer, StorageError
 
 NAME: Final = ".journal"
 SALT: Final = 16  # octets
-STRETCH: Final = (
-    256 << 10
-)  # octets of zeros written at once: room that takes commits without a change of the file's size
+STRETCH: Final = 256 << 10  # octets of zeros written at once: room for commits that leave the file's size as it is
 _MAGIC: Final = b"mailpod journal\n"
 _START: Final = len(_MAGIC) + SALT
 _RECORD: Final = b"rec\n"
@@ -109,7 +108,9 @@ class JournalFile:
         for each in data:
             crc = zlib.crc32(each, crc)
         found = Found(sequence, self.end + _HEAD, length, time, crc, sealed=False)
-        os.pwritev(self.fd, [self._head(_RECORD, found), *data], self.end)
+        record = b"".join((self._head(_RECORD, found), *data))  # there may be more pieces than one call takes
+        if os.pwritev(self.fd, [record], self.end) < len(record):
+            raise OSError(errno.EIO, "a record was not written whole")
         os.fdatasync(self.fd)
         self._seal(found)
         self._add(found)

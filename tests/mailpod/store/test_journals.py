@@ -277,6 +277,13 @@ async def test_what_is_deleted_does_not_come_back(objects: FolderObjects, root: 
     assert not (root / "accounts").exists()
 
 
+async def test_a_commit_of_very_many_pieces(objects: FolderObjects, root: Path) -> None:
+    await burst(objects)
+    await objects.create(key(11), [b"commit", *[b" "] * 5000, b"11"])
+    assert files(root) == [1, 2]
+    assert await objects.get(key(11)) == b"commit" + b" " * 5000 + b"11"
+
+
 async def test_large_commits_are_files(objects: FolderObjects, root: Path) -> None:
     await burst(objects)
     await objects.create(key(11), [b"x" * 200_000])
