@@ -1,9 +1,8 @@
 """CPU of an APPEND: `python -m benchmarks.append_cpu [--bucket memory:] [--profile]`.
 
 The server is a process of its own, over loopback, with a pod's services but without search postings; its CPU is
-counted, the kernel's share and that of checkpoints included; beside it stands that of its scanner. A bucket in memory
-or in /dev/shm waits for no disk, so that what a message costs can be compared on a machine that is not quiet: the least
-of the rounds counts.
+counted, the kernel's share and that of checkpoints included. A bucket in memory or in /dev/shm waits for no disk, so
+that what a message costs can be compared on a machine that is not quiet: the least of the rounds counts.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ import random
 import resource
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 import uvloop
 from tests.mailpod.imap.dialogue import PASSWORD, user
@@ -33,7 +31,6 @@ from mailpod.directory import LATER, DomainEntry, Publisher, new_signing_key, pu
 from mailpod.imap.server import ImapSession
 from mailpod.mime.scan import scan
 from mailpod.pod import build_services
-from mailpod.scanning.scanner import make_scanner
 from mailpod.store.opening import open_bucket
 from mailpod.store.settings import StoreSettings
 
@@ -51,7 +48,6 @@ async def serve(bucket: str, control: Connection, profile: bool) -> None:
     keys = [base64.b64encode(public_key(key)).decode()]
     settings = PodSettings(bucket=BucketSettings(url=bucket), directory_keys=keys, store=StoreSettings(search_due=0))
     services = build_services(settings, objects, clock, rng)
-    scanner = services.scanner = make_scanner(settings.scanner)
     listener = await loop.create_server(lambda: ImapSession(services), "127.0.0.1", 0)
     control.send(listener.sockets[0].getsockname()[1])
     profiler = cProfile.Profile() if profile else None
@@ -59,17 +55,10 @@ async def serve(bucket: str, control: Connection, profile: bool) -> None:
         if profiler is not None:
             (profiler.disable if asked == "end" else profiler.enable)()
         used = resource.getrusage(resource.RUSAGE_SELF)
-        control.send((used.ru_utime, used.ru_stime, cpu(scanner.pid) if scanner and scanner.pid else 0.0))
-    if scanner is not None:
-        await scanner.close()
+        control.send((used.ru_utime, used.ru_stime))
     if profiler is not None:
         profiler.create_stats()
         control.send(profiler.stats)  # type: ignore[attr-defined]
-
-
-def cpu(pid: int) -> float:
-    """Seconds that a process spent."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 def serving(bucket: str, control: Connection, profile: bool) -> None:
@@ -99,10 +88,10 @@ class Pod:
         self.users += 1
         return raw
 
-    def spent(self, at: str) -> tuple[float, float, float]:
+    def spent(self, at: str) -> tuple[float, float]:
         self.control.send(at)
-        user, system, scanner = self.control.recv()
-        return user, system, scanner
+        user, system = self.control.recv()
+        return user, system
 
     def stop(self, calls: int) -> None:
         self.control.send("stop")
@@ -129,13 +118,9 @@ def measure(pod: Pod, name: str, commands: Sequence[bytes], messages: int) -> No
             raw.timed(command)
         times.append([after - then for then, after in zip(before, pod.spent("end"), strict=True)])
         raw.close()
-    user, system, scanner = min(times, key=lambda spent: spent[0] + spent[1])
+    user, system = min(times, key=sum)
     each = 1000 / messages
-    print(
-        f"{name:28} {(user + system) * each:7.3f} ms CPU a message, the kernel's {system * each:.3f}; "
-        f"the scanner's {scanner * each:.3f}",
-        flush=True,
-    )
+    print(f"{name:28} {(user + system) * each:7.3f} ms CPU a message, the kernel's {system * each:.3f}", flush=True)
 
 
 def several(messages: Sequence[bytes]) -> list[bytes]:

@@ -201,23 +201,6 @@ class HintSettings(Settings):
     max_peers: Positive = 200
 
 
-class ScannerSettings(Settings):
-    """A second process that finds out what the index knows of the messages of large APPENDs (scanning/scanner.py)."""
-
-    enabled: bool = True
-    """Where the pod may use more than one CPU: with one, it would only take turns with the rest."""
-    memory_bytes: Positive = 4 * MiB
-    """Octets of messages that wait for it; what finds no room is looked at by the rest."""
-    message_bytes: Positive = 256 * 1024
-    """A larger message is not given to it, so that nobody waits behind a hostile header."""
-    answer_seconds: Seconds = 5
-    """Without any answer for so long it is taken for stuck, and ended."""
-    idle_seconds: Seconds = 300
-    """Not needed for so long, it ends."""
-    retry_seconds: Seconds = 60
-    """After it failed, how long everything is done without it."""
-
-
 class PodSettings(Settings):
     """Everything a mail pod is told at start."""
 
@@ -289,7 +272,6 @@ class PodSettings(Settings):
     """Without it this pod hears of the others' commits by looking, every `imap.idle_refresh_seconds`."""
 
     store: StoreSettings = StoreSettings()
-    scanner: ScannerSettings = ScannerSettings()
     smtp: SmtpSettings = SmtpSettings()
     imap: ImapSettings = ImapSettings()
     pop3: Pop3Settings = Pop3Settings()

@@ -112,13 +112,6 @@ UNINDEXED = Gauge(
     "Messages that searches have to read, in mailboxes of open accounts whose postings are behind.",
 )
 
-# scanning
-SCANNED = Counter(
-    "mailpod_appended_messages_scanned_total",
-    "Messages of large APPENDs, by who found out their structure: scanner (a process of its own) or loop.",
-    ["by"],
-)
-
 # smtp
 FILTERED = Counter(
     "mailpod_filtered_messages_total",
@@ -278,8 +271,6 @@ def begin() -> None:
             RECEIVED_MESSAGES.labels(role, outcome)
     for outcome in ("delivered", "duplicate", "postponed", "failed"):
         SPOOL_HANDED_OUT.labels(outcome)
-    for by in ("scanner", "loop"):
-        SCANNED.labels(by)
     for what in ("sent", "received", "refused"):
         HINTS.labels(what)
     for operation in ("create", "put", "get", "get_range", "get_head", "list", "delete", "upload"):

@@ -32,7 +32,6 @@ from mailpod.net.limits import Connections
 from mailpod.net.listener import Factory, Listening, listen, name_of, port_of
 from mailpod.net.registry import Registry
 from mailpod.net.tls import TlsContexts
-from mailpod.scanning.scanner import make_scanner
 from mailpod.services import Services
 from mailpod.store import Store
 from mailpod.store.metered import MeteredObjects
@@ -99,7 +98,6 @@ class Pod:
         """Port that each listener (by `name_of`) got."""
         self._objects = ThrottledObjects(MeteredObjects(objects))
         self.services = build_services(settings, self._objects, clock or SystemClock(), rng or random.SystemRandom())
-        self.services.scanner = make_scanner(settings.scanner)
         self._servers: list[tuple[ListenerSettings, Listening]] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -154,8 +152,6 @@ class Pod:
                     with contextlib.suppress(MailError):  # a count too low
                         await reports.flush()
                 await services.store.close()
-        if services.scanner is not None:
-            await services.scanner.close()
         services.auth.close()
         await services.rspamd.close()
         for _, server in self._servers:

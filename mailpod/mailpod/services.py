@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from mailpod.net.limits import Connections
     from mailpod.net.registry import Registry
     from mailpod.net.tls import TlsContexts
-    from mailpod.scanning.scanner import Scanner
     from mailpod.store import Store
 
 
@@ -70,8 +69,6 @@ class Services:
     """What pods tell each other, where they do."""
     urls: Urls | None = None
     """For BURL, which is not offered without."""
-    scanner: Scanner | None = None
-    """Looks at the messages of large APPENDs in a process of its own, where the pod has one."""
     scratch: memoryview = field(default_factory=_scratch, repr=False)
     """Where all connections' reads land before they are copied to the one they are for (see net/wire.py)."""
     spool: Spool = field(init=False, repr=False)

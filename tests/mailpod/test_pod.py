@@ -25,7 +25,6 @@ from tests.harness.ports import free_port
 from mailpod.config import EXPECTED, BucketSettings, ListenerSettings, PodSettings, digest
 from mailpod.pod import Pod
 from mailpod.pop3.server import Pop3Session
-from mailpod.scanning import scanner
 from mailpod.store.memory import MemoryObjects
 from mailpod.store.objects import StorageError
 
@@ -180,20 +179,6 @@ async def test_without_a_key_it_is_not_ready() -> None:
     await pod.start()
     assert await ask(pod, "/readyz") == (503, "no directory key is configured\n")
     await pod.drain()
-
-
-async def test_its_scanner_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scanner, "usable_cpus", lambda: 2)
-    pod = Pod(settings(), MemoryObjects())
-    await pod.start()
-    theirs = pod.services.scanner
-    assert theirs is not None
-    async with asyncio.timeout(30):
-        while theirs.offer([b""]) is None:  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
-    assert theirs.pid is not None
-    await pod.drain()
-    assert theirs.pid is None
 
 
 async def test_while_it_drains_it_is_not_ready_and_a_stubborn_client_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:

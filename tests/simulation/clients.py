@@ -77,7 +77,7 @@ class Client:
         for copy in copies:
             copy.flags = dict.fromkeys(flags, True)
         messages = [NewMessage(message(self._rng, copy.number), flags=flags) for copy in copies]
-        await account.append(name or self._rng.choice(_NAMES[:2]), messages)
+        await account.append(name or self._rng.choice(_NAMES[:2]), messages, later=True)
         for copy in copies:
             self._world.oracle.acknowledged(self._address, account.prefix, copy)
 

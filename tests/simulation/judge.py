@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from mailpod.errors import MailError
 from mailpod.store import Account
 from mailpod.store.checkpoint import load_state
+from mailpod.store.location import Location
 from mailpod.store.names import checkpoint_sequence, log_key
 from mailpod.store.ops import PageRef, decode_header
-from mailpod.store.page import Location, Page, decode_meta, decode_table
+from mailpod.store.page import Page, decode_meta, decode_table
 from mailpod.store.state import State
 
 from .activity import activity
@@ -20,7 +21,7 @@ from .guests import check_hints
 from .keeping import check_rounds
 from .oracle import Oracle
 from .queueing import check_accepted
-from .truth import Broken, Truth
+from .truth import Broken, Truth, number_of
 
 if TYPE_CHECKING:
     from .pods import Pod
@@ -92,8 +93,10 @@ async def _compare_places(truth: Truth, state: State) -> None:
     for box in state.boxes.values():
         box.load_page, box.load_table = page, table
         found: dict[int, Location] = {}
-        async for part, rows in box.pages(box.uids):
+        async for part, rows in box.pages(box.uids, scanned=False):
             found |= {part.uids[row]: part.location(row) for row in rows}
+            if part.unscanned:
+                raise Broken(f"checkpoint {state.head} has messages of which nothing is known but their bytes")
         if list(found) != list(box.uids):
             raise Broken(f"the pages of checkpoint {state.head} have other messages than mailbox {box.id}")
         for uid, at in found.items():
@@ -203,6 +206,8 @@ async def _read_all(account: Account, truth: Truth) -> None:
                 data = await account.body(page.location(row))
                 if f"Subject: message {number} ".encode() not in data:
                     raise Broken(f"message {number}, {box.name} {page.uids[row]}, has other bytes: {data[:60]!r}")
+                if number_of(page.envelopes[row].decode()) != number:
+                    raise Broken(f"message {number}, {box.name} {page.uids[row]}, has another ENVELOPE")
                 seen.append(page.uids[row])
         if seen != list(box.uids):
             raise Broken(f"the pages of {box.name} do not have its messages")

@@ -173,7 +173,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "a commit refers to a pack of its own however old", "10",
-        (("mailpod.store.draft:Draft._is_old", "self.elapsed - posted >= self.settings.own_object_age", "False"),
+        (("mailpod.store.draft:Draft.is_old", "self.elapsed - posted >= self.settings.own_object_age", "False"),
          (_LOG + "_give_up_if_old", "self._clock.elapsed() - pending.posted < self._settings.own_object_age", "True")),
         test="tests/mailpod/store/test_packing.py::test_rule_10_a_pack_that_is_a_day_old_is_not_referred_to",
     ),

@@ -41,6 +41,7 @@ SETTINGS = StoreSettings(
     commit_deadline=4.0,
     inline_message_bytes=400,
     repost_bytes=200,
+    together_messages=2,
     checkpoint_commits=4,
     checkpoint_interval=0.5,
     page_messages=6,

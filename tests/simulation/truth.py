@@ -10,11 +10,13 @@ from collections import Counter
 from collections.abc import Iterator
 
 from mailpod.checksum import checksum
+from mailpod.mime.scan import scan
 from mailpod.store import ops
 from mailpod.store.checkpoint import Root, decode_root
+from mailpod.store.location import Location
 from mailpod.store.names import checkpoint_sequence, log_key
 from mailpod.store.ops import Header, PageRef
-from mailpod.store.page import Location, Page, decode_meta, decode_table
+from mailpod.store.page import Page, decode_meta, decode_table
 from mailpod.store.state import Inconsistent, State
 from mailpod.store.uidset import decode_uids
 
@@ -92,6 +94,13 @@ class Truth:
             self.appended[number] += 1
             self._enter(op.box, op.uid, number, op.rec.saved)
             self._place(op.box, op.uid, _whole(op.rec, header.seq, header_bytes))
+        elif isinstance(op, ops.Appends):
+            for uid, at in enumerate(self._together(header.seq, header_bytes, op), op.uid):
+                self._place(op.box, uid, at)
+                data = self.bucket.get(self.prefix + at.key) or b""
+                number = number_of(scan(data[at.offset : at.offset + at.length]).envelope.decode())
+                self.appended[number] += 1
+                self._enter(op.box, uid, number, op.saved)
         elif isinstance(op, ops.Copy):
             sources = decode_uids(op.uids)
             for offset, (at, saved) in enumerate(self._copied(op)):
@@ -102,6 +111,13 @@ class Truth:
                 now = self.place(op.box, uid)
                 if now is not None and (now.key, now.offset) == (old_key, old_offset):
                     self._place(op.box, uid, Location(key, offset, now.length, now.checksum))
+
+    def _together(self, sequence: int, header_bytes: int, op: ops.Appends) -> Iterator[Location]:
+        key, start = (op.key, op.at) if op.key else (f"log/{sequence:020d}", header_bytes + op.at)
+        for row, size in enumerate(op.sizes):
+            digest = bytes.fromhex(op.sums[32 * row : 32 * row + 32])
+            yield Location(key, start, size, digest)
+            start += size
 
     def _copied(self, op: ops.Copy) -> Iterator[tuple[Location, int]]:
         """Where the bytes are, and SAVEDATE."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
@@ -130,11 +129,6 @@ class Parser:
     def asked(self) -> bool:
         """A NeedLiteral waits for its answer."""
         return self._asked is not None
-
-    @property
-    def literals(self) -> Sequence[bytes]:
-        """Those of the command that is on its way, as far as they are there whole."""
-        return self._frame.literals if self._frame is not None else ()
 
     def next(self, buffer: bytearray) -> Event | None:
         """The next event; None when more octets, or an answer to NeedLiteral, are needed."""

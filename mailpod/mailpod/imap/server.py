@@ -260,7 +260,6 @@ class ImapSession(Session):
             budget, largest = self.services.budget, self.services.settings.imap.append_bytes
             more = self._parser.take_messages(self.buffer, min(self._most() - self._taken, budget.free), largest)
             self._taken += more if budget.try_take(more) else 0
-            self.scan_ahead(self._parser.literals)
 
     async def _wait_for_budget(self, asked: NeedLiteral) -> None:
         self._queuing = True
@@ -275,7 +274,6 @@ class ImapSession(Session):
         taken, self._taken = self._taken, 0
         if taken:
             self.services.budget.give(taken)
-        self.drop_ahead()
 
     # Commands.
 

@@ -21,7 +21,6 @@ from mailpod.imap.states import State
 from mailpod.imap.syntax_notify import NotifyArgs
 from mailpod.imap.updating import updates
 from mailpod.net.wire import Wire
-from mailpod.scanning.ahead import FEW, Ahead
 
 if TYPE_CHECKING:
     from mailpod.auth.identity import Identity
@@ -46,8 +45,8 @@ class Session(Wire):
 
     __slots__ = (
         "_account", "_bye", "_cut", "_failures", "_identity", "_line", "_out", "_parser", "_queued", "_renewal",
-        "_selected", "_url_key", "ahead", "annotates", "authorizes", "enabled", "limited", "notified", "progress",
-        "shares", "tag",
+        "_selected", "_url_key", "annotates", "authorizes", "enabled", "limited", "notified", "progress", "shares",
+        "tag",
     )  # fmt: skip
 
     protocol: ClassVar[str] = "imap"
@@ -57,7 +56,6 @@ class Session(Wire):
         super().__init__(services, implicit_tls=implicit_tls)
         self._selected: View | None = None
         self.enabled = Enabled()
-        self.ahead: Ahead | None = None  # what the scanner was given of the command that comes, or runs
         self.annotates = False  # METADATA is offered
         self.authorizes = False  # URLAUTH is offered
         self.limited: Limited | None = None  # what the running command did not process of its messages
@@ -167,19 +165,6 @@ class Session(Wire):
             return await self._line
         finally:
             self._line = None
-
-    def scan_ahead(self, messages: Sequence[bytes]) -> None:
-        """Of an APPEND of many, those that came so far are looked at while the rest comes."""
-        scanner = self.services.scanner
-        if len(messages) >= FEW and scanner is not None:
-            self.ahead = self.ahead or Ahead(scanner)
-            self.ahead.see(messages)
-
-    def drop_ahead(self) -> None:
-        """The command is over."""
-        if self.ahead is not None:
-            self.ahead.drop()
-            self.ahead = None
 
     def names_in_utf8(self, utf8: bool) -> None:
         """Mailbox names come in UTF-8 from the next command on (Enabled.utf8_names)."""

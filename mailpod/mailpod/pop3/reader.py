@@ -93,7 +93,7 @@ class Reader:
         """Raises Damaged where the index of the first is damaged; of the others it is not asked for yet."""
         uids = [self._drop.uid(at) for at in wanted]
         damaged: list[int] = []
-        pages = self._drop.mailbox.pages(uids, damaged=damaged)
+        pages = self._drop.mailbox.pages(uids, damaged=damaged, scanned=False)
         found = {page.uids[row]: page.location(row) async for page, rows in pages for row in rows}
         if uids[0] in damaged:
             raise Damaged

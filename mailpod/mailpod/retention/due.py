@@ -27,7 +27,7 @@ async def due(box: Mailbox, *, now: float, seconds: float, most: int) -> list[in
     came = _made(box, now)
     found: list[int] = []
     damaged: list[int] = []
-    async for page, rows in box.pages(box.uids[:most], damaged=damaged):
+    async for page, rows in box.pages(box.uids[:most], damaged=damaged, scanned=False):
         for row in rows:
             if page.saved[row] > now:
                 continue

@@ -97,7 +97,7 @@ class Teacher:
             mailbox = account.mailboxes.get(lesson.mailbox)
             if mailbox is None:
                 return None
-            async for page, rows in mailbox.pages([lesson.uid]):
+            async for page, rows in mailbox.pages([lesson.uid], scanned=False):
                 location = page.location(rows[0])
                 return await account.body(location) if location.length <= self._settings.max_bytes else None
             return None

@@ -5,11 +5,12 @@ from .columns import distinct
 from .draft import Appended, Copied, Limits
 from .incarnations import AccountRef
 from .lifecycle import new_account
+from .location import Location
 from .mailbox import Changes, Mailbox
 from .message import NewMessage
 from .nearby import Body
 from .orders import Order
-from .page import Location, Page
+from .page import Page
 from .rights import ANYONE, RIGHTS, Access, Guard, Who
 from .searching import Where
 from .settings import StoreSettings

@@ -16,7 +16,6 @@ from ..errors import MailError, NoSuchMailbox
 from ..mime.likeness import Likeness
 from .annotating import annotate
 from .annotations import Annotations
-from .begun import Begun
 from .changes import Changes
 from .committer import Committer
 from .copying import from_source
@@ -24,6 +23,7 @@ from .draft import Appended, Copied, Limits, Prepared
 from .finding import Finder
 from .granting import grant
 from .incarnations import AccountRef, InUse
+from .location import Location
 from .log import Log
 from .looking import Looks
 from .mailbox import Mailbox
@@ -31,19 +31,18 @@ from .message import NewMessage
 from .nearby import Body
 from .ops import Close, Operation
 from .orders import Order
-from .page import Location
 from .rights import Guard, Who
 from .searching import Kept, Narrowed, Resembling, Where
 from .settings import StoreSettings
 from .sortkeys import ColumnName
 from .state import State
+from .together import append_together, together
 from .uidset import ascending
-from .uploads import MANY, Uploads
+from .uploads import Uploads
 from .urlkeys import UrlKeys
 from .warning import Thresholds, warn
 
 if TYPE_CHECKING:
-    from ..scanning.ahead import Ahead
     from .store import Store
 
 
@@ -81,6 +80,7 @@ class Account:
         box.load_page = self.finder.load_page
         box.load_table = self.finder.load_table
         box.find_again = self.finder.find_again
+        box.scan_rows = self.finder.scan_rows
         box.read_ahead, box.pages_ahead = self.finder.read_ahead, self._store.pages_ahead
         box.log_limit = self._settings.change_log
 
@@ -183,17 +183,21 @@ class Account:
         *,
         limits: Limits | None = None,
         guard: Guard | None = None,
-        ahead: Ahead | None = None,
+        later: bool = False,
     ) -> Appended:
         """Add messages in one commit. Raises TryCreate, OverQuota, LimitReached, Unavailable.
 
-        `ahead` is what was handed over of them to be looked at while they arrived.
+        `later`: all who read the account know what to do where many came together (together.py).
         """
-        if len(messages) < MANY:
-            prepared = await self.uploads.prepare(messages, ahead)
+        batch = together(messages, int(self._store.clock.now()), self._settings) if later else None
+        if batch is None:
+            prepared = await self.uploads.prepare(messages)
             return await self.append_prepared(name, prepared, limits=limits, guard=guard)
-        async with self.uploads.prepared(messages, ahead) as (prepared, begun):
-            return await self.append_prepared(name, prepared, limits=limits, guard=guard, begun=begun)
+        async with self.uploads.beginning(batch):
+            await batch.find_sums()
+            return await self.committer.commit(
+                lambda draft: append_together(draft, name, batch, limits), batch=batch, guard=guard
+            )
 
     async def append_prepared(
         self,
@@ -202,7 +206,6 @@ class Account:
         *,
         limits: Limits | None = None,
         guard: Guard | None = None,
-        begun: Begun | None = None,
     ) -> Appended:
         """As `append`, of messages whose records are known: a restore takes them over from another incarnation."""
         if sum(len(message.data) for message in prepared if message.data is not None) > self._settings.commit_bytes:
@@ -210,7 +213,7 @@ class Account:
         else:
             await self.uploads.post(prepared, self._settings.inline_message_bytes)
         return await self.committer.commit(
-            lambda draft: draft.append(name, prepared, limits), prepared=prepared, guard=guard, begun=begun
+            lambda draft: draft.append(name, prepared, limits), prepared=prepared, guard=guard
         )
 
     async def replace(

@@ -17,8 +17,8 @@ import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from .little import little
+from .location import Location
 from .objects import Buffer
-from .page import Location
 
 LINE_BYTES: Final = 64 << 10
 """Blocks are looked for in so many octets at an object's beginning."""
@@ -85,6 +85,11 @@ def check(checksums: Iterable[bytes], lengths: Sequence[int], data: Buffer) -> b
     text = _SCRATCH.room(len(data) + _TAG)
     _CIPHER.encrypt_into(_NONCE, data, beside, text)
     return bytes(text[-_TAG:])
+
+
+def most_blocks(lengths: Sequence[int]) -> int:
+    """No more blocks than so are `listed` of messages of these lengths: two that follow are together over the size."""
+    return min(2 * sum(lengths) // _BLOCK + len(lengths) // _MESSAGES, 4 * _BLOCKS) + 2
 
 
 def listed(checksums: Sequence[bytes], bodies: Sequence[Buffer]) -> Listed | None:

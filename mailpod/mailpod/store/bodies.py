@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from ..errors import Damaged, Unavailable
+from .location import Location
 from .nearby import Body, Nearby, reading, sound
 from .objects import ObjectStore, reads_at_once
-from .page import Location
 from .runs import runs
 from .settings import StoreSettings
 

@@ -31,7 +31,7 @@ from .checkpoint import Root, decode_root
 from .homes import FIRST_PACK
 from .names import checkpoint_sequence, log_key
 from .objects import Entry, NotFound, ObjectStore
-from .ops import Append, BadCommit, Copy, Header, PageRef, Relocate, UnknownOperation, decode_header
+from .ops import Append, Appends, BadCommit, Copy, Header, PageRef, Relocate, UnknownOperation, decode_header
 from .page import BadPage, decode_table
 from .settings import StoreSettings
 
@@ -294,6 +294,8 @@ def _named_by_commits(commits: Iterable[Header]) -> set[str]:
         for op in commit.ops:
             if isinstance(op, Append):
                 names.add(op.rec.loc[0])
+            elif isinstance(op, Appends):
+                names.add(op.key)
             elif isinstance(op, Copy):
                 names.update(record.loc[0] for record in op.recs)
                 names.update(f"page/{ref.id}" for ref in op.pages)

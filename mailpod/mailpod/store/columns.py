@@ -17,7 +17,7 @@ from typing import Any
 
 from .annotations import Annotations
 from .homes import Homes
-from .ops import PageRef, Record
+from .ops import Appends, PageRef, Record
 from .page import GONE, Page
 from .postings import SearchRef
 
@@ -151,14 +151,22 @@ class Columns:
         email_ids: Sequence[bytes],
     ) -> None:
         """`places` are the objects that hold the bytes, and the offsets in them."""
+        self._tail(uids[0], uids[-1]).extend(uids, records, places, email_ids)
+
+    def add_unscanned(self, op: Appends, key: str, start: int, email_ids: Sequence[bytes]) -> None:
+        """Messages whose bytes begin at `start` of the object `key`, back to back."""
+        self._tail(op.uid, op.uid + len(op.sizes) - 1).extend_unscanned(op, key, start, email_ids)
+
+    def _tail(self, first: int, last: int) -> Page:
+        """The page to which messages are added."""
         tail = self.segments[-1] if self.segments else None
         page = tail.page if tail is not None and tail.ref is None and not tail.sealed else None
         if tail is None or page is None:
             page = Page()
-            tail = Segment(uids[0], uids[-1], page=page)
+            tail = Segment(first, last, page=page)
             self.segments.append(tail)
-        tail.last = uids[-1]
-        page.extend(uids, records, places, email_ids)
+        tail.last = last
+        return page
 
     def add_pages(self, refs: Iterable[PageRef]) -> None:
         self.segments.extend(Segment(ref.first, ref.last, ref) for ref in refs)

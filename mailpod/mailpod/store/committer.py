@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import MailError, Unavailable
 from ..logs import event
-from .begun import Begun
 from .blocks import listed
 from .draft import Draft, Prepared, Stale
 from .log import CATCH_UP, Log
 from .rights import Guard
+from .together import Together
 from .warning import forget_left
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ class _Intent:
     deadline: float  # Clock.elapsed; when its client is told that it failed
     done: asyncio.Future[Any]
     prepared: list[Prepared]
-    guard: Guard | None = None
-    begun: Begun | None = None
+    batch: Together | None
+    guard: Guard | None
     result: Any = None
 
 
@@ -60,20 +60,21 @@ class Committer:
         *,
         exclusive: bool = False,
         prepared: list[Prepared] | None = None,
+        batch: Together | None = None,
         guard: Guard | None = None,
-        begun: Begun | None = None,
     ) -> T:
         """What `evaluate` returns, once the operations that it put into the draft are durable.
 
-        Raises what it raises, and Unavailable at the deadline. `exclusive`: in a commit of its own. `prepared` are the
-        messages whose bytes go into packs when the commit loses a race, `begun` is their commit on its way. `guard`
-        looks at the same state before it.
+        Raises what it raises, and Unavailable at the deadline. `exclusive`: in a commit of its own. `prepared` and
+        `batch` are messages whose bytes go into packs when the commit loses a race. `guard` looks at the same state
+        before it.
         """
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         messages = prepared or []
         size = sum(len(message.data) for message in messages if message.data is not None)
+        size += batch.octets if batch is not None else 0
         deadline = self._store.clock.elapsed() + self._settings.commit_deadline
-        self._intents.append(_Intent(evaluate, exclusive, size, deadline, done, messages, guard, begun))
+        self._intents.append(_Intent(evaluate, exclusive, size, deadline, done, messages, batch, guard))
         if self._task is None:
             self._account.pins += 1
             self._task = asyncio.get_running_loop().create_task(self._run())
@@ -136,10 +137,17 @@ class Committer:
             if won:
                 return
             if draft.body_bytes > self._settings.repost_bytes:
-                await self._account.uploads.post([message for intent in batch for message in intent.prepared], 0)
+                await self._post(batch)
             lost += 1
             self._drop_overdue(batch)
             await self._log.turns.wait()
+
+    async def _post(self, batch: Sequence[_Intent]) -> None:
+        """STORE.md rule 5: bytes whose commit lost a race are not sent again with the next."""
+        await self._account.uploads.post([message for intent in batch for message in intent.prepared], 0)
+        for intent in batch:
+            if intent.batch is not None:
+                await self._account.uploads.post_batch(intent.batch)
 
     def _drop_overdue(self, batch: list[_Intent]) -> None:
         overdue = [intent for intent in batch if intent.deadline <= self._store.clock.elapsed()]
@@ -155,7 +163,7 @@ class Committer:
             _refuse(intent, error)
         draft.add_recent()
         forget_left(draft)
-        begun = next((intent.begun for intent in batch if intent.begun is not None), None)
+        begun = next((each.batch.begun for each in batch if each.batch is not None and not each.batch.key), None)
         won = not draft.operations or await self._log.publish(
             draft.operations, draft.body, draft.body_bytes, deadline,
             posted=draft.posted, blocks=listed(draft.sums, draft.body), begun=begun,

@@ -14,8 +14,8 @@ from functools import partial
 from typing import Final
 
 from .bodies import Cache
+from .location import Location
 from .objects import ObjectStore, reads_at_once
-from .page import Location
 from .runs import runs
 from .settings import StoreSettings
 from .texts import compare, holding, octets, scores

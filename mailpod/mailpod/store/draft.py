@@ -103,7 +103,8 @@ class Draft:
     deliveries: set[str] = field(default_factory=set)
     flagged: set[int] = field(default_factory=set)
 
-    def _box(self, name: str) -> Mailbox:
+    def box(self, name: str) -> Mailbox:
+        """Raises TryCreate."""
         box = self.state.find(name)
         if box is None:
             raise TryCreate(name)
@@ -115,7 +116,7 @@ class Draft:
             raise NoSuchMailbox(mailbox.name)
         return box
 
-    def _check_quota(self, limits: Limits | None, size: int, count: int) -> None:
+    def check_quota(self, limits: Limits | None, size: int, count: int) -> None:
         if limits is None:
             return
         if limits.bytes is not None and self.state.usage_bytes + self.added_bytes + size > limits.bytes:
@@ -124,13 +125,13 @@ class Draft:
             raise OverQuota("Mailbox has reached its number of messages")
 
     def append(self, name: str, messages: Sequence[Prepared], limits: Limits | None) -> Appended:
-        box = self._box(name)
+        box = self.box(name)
         fresh = [message for message in messages if not self._delivered(message.delivery)]
         if not fresh:
             return Appended(box.uidvalidity, [], duplicate=True)
         size = sum(message.record.size for message in fresh)
-        self._check_quota(limits, size, len(fresh))
-        if any(self._is_old(message.posted) or self.elapsed > message.not_after for message in fresh):
+        self.check_quota(limits, size, len(fresh))
+        if any(self.is_old(message.posted) or self.elapsed > message.not_after for message in fresh):
             raise Unavailable  # it is sent again, and then uploaded again
         keywords.check(box, {flag for message in fresh for flag in message.flags}, self.settings)
         uid = first = self.uidnext.get(box.id, box.uidnext)
@@ -151,7 +152,7 @@ class Draft:
         self.added_messages += len(fresh)
         return Appended(box.uidvalidity, list(range(first, uid)))
 
-    def _is_old(self, posted: float) -> bool:
+    def is_old(self, posted: float) -> bool:
         """STORE.md rule 10: a commit refers to no object of its own older than a day; it might be collected."""
         return self.elapsed - posted >= self.settings.own_object_age
 
@@ -231,14 +232,14 @@ class Draft:
 
     def copy(self, mailbox: Mailbox, target: str, source: CopySource, limits: Limits | None, move: bool) -> Copied:
         """`source` was read before; messages that went or moved meanwhile raise Stale, and it is read again."""
-        box, to = self._live(mailbox), self._box(target)
+        box, to = self._live(mailbox), self.box(target)
         self._check_source(box, source)
         first = to.uidnext
         count = len(source.uids)
         if not count:
             return Copied(to.uidvalidity, [], [])
         if not move:
-            self._check_quota(limits, sum(box.sizes[box.index(uid)] for uid in source.uids), count)
+            self.check_quota(limits, sum(box.sizes[box.index(uid)] for uid in source.uids), count)
         flags = {flag for uid in source.uids for flag in box.flag_sets[box.flags[box.index(uid)]]}
         keywords.check(to, flags, self.settings)
         pages = tuple(ops.shift_page(ref, first - 1) for ref in source.pages)
@@ -249,7 +250,7 @@ class Draft:
 
     def relocate(self, box: int, moves: Sequence[Move], posted: float) -> int:
         """Those of `moves` whose old location is current (STORE.md rule 10); returns how many. Raises Stale."""
-        if self._is_old(posted):
+        if self.is_old(posted):
             raise Stale
         mailbox = self.state.boxes.get(box)
         if mailbox is None:
@@ -269,7 +270,7 @@ class Draft:
             at = box.index(uid)
             if at < 0 or box.homes[at] != homes[key]:
                 raise Stale
-        if self._is_old(source.posted):
+        if self.is_old(source.posted):
             raise Stale
         self.posted = min(self.posted, source.posted)
 

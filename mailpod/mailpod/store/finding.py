@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING
 
 from ..errors import Damaged, Expunged, MailError
 from ..logs import event
+from .location import Location
 from .mailbox import Mailbox
 from .nearby import Body
 from .ops import PageRef
-from .page import Location, Page
+from .page import Page
+from .unscanned import scan_rows
 
 if TYPE_CHECKING:
     from .account import Account
@@ -81,12 +83,21 @@ class Finder:
                         raise each
                     yield bytes(each)
 
+    async def scan_rows(self, page: Page, rows: Sequence[int]) -> Sequence[int]:
+        """Find out what is missing in these rows; returns those that are damaged (unscanned.py). Raises Unavailable."""
+        return await scan_rows(page, rows, self.runs, inline=self._store.settings.scan_inline_bytes)
+
+    async def scan_in_turns(self, page: Page) -> None:
+        """The same of all its rows, when no client waits."""
+        inline = self._store.settings.scan_inline_bytes
+        await scan_rows(page, sorted(page.unscanned), self.runs, inline=inline, turn=self._store.pace.turn)
+
     async def _current(self, at: Location) -> Location:
         """Where the message's bytes are by the newest state that we have. Raises Expunged where it is gone."""
         for box in list(self._account.mailboxes.values()):
             if box.index(at.uid) < 0:
                 continue
-            async for page, rows in box.pages([at.uid]):
+            async for page, rows in box.pages([at.uid], scanned=False):
                 found = page.location(rows[0])
                 if (found.checksum, found.length) == (at.checksum, at.length):
                     return found

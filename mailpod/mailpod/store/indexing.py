@@ -21,10 +21,11 @@ from ..logs import event
 from ..mime.collation import casemap
 from ..mime.text import decoded_text
 from .fieldcolumns import row_of
+from .location import Location
 from .mailbox import Mailbox
 from .objects import NotFound
 from .ops import PageRef
-from .page import Location, Page
+from .page import Page
 from .postings import Builder, Made, SearchRef, joined, words
 from .settings import StoreSettings
 from .sortkeys import Keys, keys_of

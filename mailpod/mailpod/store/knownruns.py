@@ -12,7 +12,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from .page import Location
+from .location import Location
 
 _TAG: Final = 16
 _NONCE: Final = bytes(12)  # may repeat: neither ciphertexts nor tags are shown to anybody

@@ -34,6 +34,7 @@ from .turns import Turns
 
 _MANY: Final = 16  # commits read one by one, until
 CATCH_UP: Final = 8  # are asked for at once
+_RECORD: Final = 600  # octets of a header that a message takes which is scanned before it comes
 
 
 @dataclass(slots=True)
@@ -78,6 +79,7 @@ class Log:
         self.base = 0  # the checkpoint whose pages our state refers to
         self.commits_since = 0
         self.header_bytes_since = 0
+        self.unscanned_since = 0  # messages that came without what is found out of their bytes
         self._looked_at = 0.0
         self._pending: _Pending | None = None
         self.turns = Turns(clock, rng)
@@ -133,7 +135,7 @@ class Log:
     async def _read_from_checkpoint(self) -> None:
         self.state, self.base = await self.checkpoints.load()
         self._mend()
-        self.commits_since = self.header_bytes_since = 0
+        self.commits_since = self.header_bytes_since = self.unscanned_since = 0
         try:
             await self._read_on()
         except AccountReadOnly:
@@ -241,6 +243,7 @@ class Log:
             self._pending = None
         self.commits_since += 1
         self.header_bytes_since += header_bytes
+        self.unscanned_since += header.unscanned
 
     def _break(self, why: str) -> None:
         if self.broken is None:
@@ -373,14 +376,14 @@ class Log:
 
     def note_checkpoint(self) -> None:
         """A checkpoint of about now exists, or is being written."""
-        self.commits_since = self.header_bytes_since = 0
+        self.commits_since = self.header_bytes_since = self.unscanned_since = 0
 
     def checkpoint_due(self) -> bool:
         """STORE.md rule 8."""
         settings = self._settings
         return self.broken is None and (
             self.commits_since >= settings.checkpoint_commits
-            or self.header_bytes_since >= settings.checkpoint_header_bytes
+            or self.header_bytes_since + _RECORD * self.unscanned_since >= settings.checkpoint_header_bytes
         )
 
 

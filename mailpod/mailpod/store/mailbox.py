@@ -28,6 +28,7 @@ PageLoader = Callable[[PageRef, bool], Awaitable[Page]]
 TableLoader = Callable[[PageRef], Awaitable[list[PageRef]]]
 FindAgain = Callable[["Mailbox", PageRef, int], Awaitable[None]]
 ReadAhead = Callable[[Sequence[PageRef], bool], None]
+ScanRows = Callable[[Page, Sequence[int]], Awaitable[Sequence[int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Mailbox(Columns):
     load_table: TableLoader
     find_again: FindAgain
     read_ahead: ReadAhead
+    scan_rows: ScanRows
     pages_ahead = 0  # how many pages `read_ahead` is told of
 
     def first_unseen(self) -> int | None:
@@ -112,14 +114,15 @@ class Mailbox(Columns):
         return self.recent
 
     async def pages(
-        self, uids: Sequence[int], *, damaged: list[int] | None = None, whole: bool = False
+        self, uids: Sequence[int], *, damaged: list[int] | None = None, whole: bool = False, scanned: bool = True
     ) -> AsyncGenerator[tuple[Page, list[int]], None]:
         """The pages that hold `uids` (ascending), each with the rows wanted. UIDs that are gone are passed over.
 
-        `whole`: the caller asks for ENVELOPE or BODYSTRUCTURE, so pages are read in one go.
+        `whole`: the caller asks for ENVELOPE or BODYSTRUCTURE, so pages are read in one go. Not `scanned`: it asks for
+        nothing that is found out of a message's bytes, so that may be missing (unscanned.py).
 
-        Raises Damaged for a page that is not what was written; with `damaged` its UIDs are put there, and the others
-        are given all the same.
+        Raises Damaged for a page, or the bytes of a message that must be read, that are not what was written; with
+        `damaged` its UIDs are put there, and the others are given all the same. Raises Unavailable.
         """
         wanted = uids if isinstance(uids, array) else array("I", uids)
         if not wanted:
@@ -157,10 +160,15 @@ class Mailbox(Columns):
                 segments, at = self._segments_from(wanted[0])
                 continue
             attempt = 0
-            page = self.with_relocations(page)
             rows = _rows(page, wanted[low:high])
+            if scanned and page.unscanned and (missing := page.unscanned.intersection(rows)):
+                if lost := await self.scan_rows(page, sorted(missing)):
+                    if damaged is None:
+                        raise Damaged
+                    damaged.extend(page.uids[row] for row in lost)
+                rows = [row for row in rows if row not in page.unscanned]
             if rows:
-                yield page, rows
+                yield self.with_relocations(page), rows
 
     def _segments_from(self, uid: int) -> tuple[list[Segment], int]:
         segments = list(self.segments)

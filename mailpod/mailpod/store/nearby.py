@@ -16,8 +16,8 @@ from ..checksum import checksum
 from ..errors import Damaged, Expunged, Unavailable
 from .blocks import LINE_BYTES, Blocks, Part, check, find_blocks, parts
 from .knownruns import KnownRuns
+from .location import Location
 from .objects import NotFound, ObjectStore, StorageError
-from .page import Location
 from .runs import runs
 
 _OBJECTS: Final = 1024  # whose blocks are remembered, some ten thousand octets each at most

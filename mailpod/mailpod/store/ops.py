@@ -107,6 +107,26 @@ class Append(msgspec.Struct, frozen=True, omit_defaults=True, tag="append", tag_
     did: str = ""
 
 
+class Appends(msgspec.Struct, frozen=True, omit_defaults=True, tag="appends", tag_field="op"):
+    """Messages that came together, as `uid`, `uid`+1, … Their bytes lie back to back from `at` on: in the object `key`,
+    or behind this commit's line.
+
+    `sums` are their checksums, 32 hex digits each. `dates` (INTERNALDATE) and `flags` are of each, or one of all;
+    `zones` are of each, or none: 0. What else an index knows of a message is found out from its bytes (unscanned.py).
+    """
+
+    box: int
+    uid: int
+    at: int
+    sizes: tuple[int, ...]
+    sums: str
+    saved: int
+    dates: tuple[int, ...]
+    zones: tuple[int, ...] = ()
+    flags: tuple[tuple[str, ...], ...] = ((),)
+    key: str = ""
+
+
 class Flags(msgspec.Struct, frozen=True, omit_defaults=True, tag="flags", tag_field="op"):
     """New flags = add, where `set`; else (old - remove) | add. UIDs that are gone are passed over."""
 
@@ -180,6 +200,7 @@ Operation: TypeAlias = (
     | Unsubscribe
     | Annotate
     | Append
+    | Appends
     | Flags
     | Expunge
     | Copy
@@ -190,7 +211,7 @@ Operation: TypeAlias = (
     | Close
 )
 
-LATER: Final = ("annotate", "grant", "urlkey")
+LATER: Final = ("annotate", "grant", "urlkey", "appends")
 """Operations that not every version can read: written where the domain's entry names them (DECISIONS, "Format")."""
 
 
@@ -211,6 +232,11 @@ class Header(_Start, frozen=True, kw_only=True):
     checks: str | msgspec.UnsetType = msgspec.UNSET
     ops: tuple[Operation, ...]
     bytes: int = 0
+
+    @property
+    def unscanned(self) -> int:
+        """Messages that it adds without what is found out of their bytes."""
+        return sum(len(op.sizes) for op in self.ops if isinstance(op, Appends))
 
 
 class _Loose(msgspec.Struct):

@@ -23,7 +23,7 @@ from ..logs import event
 from .blocks import pack_line
 from .draft import Draft, Move, Stale
 from .homes import FIRST_PACK, Held
-from .page import Location
+from .location import Location
 from .runs import runs
 from .settings import StoreSettings
 from .state import State
@@ -58,7 +58,7 @@ async def pack(store: Store, account: Account, *, force: bool = False, dead: Col
     for box, uids in select(state, wanted, store.settings):
         if box not in state.boxes:
             continue  # deleted while another's pages were read
-        async for page, rows in state.boxes[box].pages(uids):
+        async for page, rows in state.boxes[box].pages(uids, scanned=False):
             places = (page.location(row) for row in rows)
             found.extend(_Found(box, at) for at in places if state.homes.find(at.key) in wanted)
     bodies = await _read(store, account, [each.at for each in found])

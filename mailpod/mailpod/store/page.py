@@ -1,6 +1,7 @@
 """Pages: immutable parts of an index, in columns (FORMAT.md, "Pages").
 
 A page's bytes never change once its object exists, and its UIDs ascend. Columns of one page have one length.
+What is found out of a message's bytes is missing in rows that are `unscanned`, until it is put there (unscanned.py).
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import accumulate
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import zstandard
@@ -19,9 +21,13 @@ from ..checksum import checksum
 from ..errors import Damaged
 from .fieldlines import FieldLines, field_lines
 from .little import little, unlittle
-from .ops import PageRef, Record
+from .location import Location
+from .ops import Appends, PageRef, Record
 from .packed import Packed, written
 from .rows import picking
+
+if TYPE_CHECKING:
+    from ..mime.scan import Scan
 
 META, STATE, TABLE, DELIVERY = 1, 2, 3, 4  # 5 and 6: postings.py; 7-15: FORMAT.md
 _T = TypeVar("_T")
@@ -36,33 +42,6 @@ GONE = 0xFFFFFFFF  # in the column of flags of an overlay: expunged
 
 class BadPage(Exception):
     """The bytes are not the page that was referred to."""
-
-
-class Location(msgspec.Struct, frozen=True, eq=False):
-    """Where a message's bytes are: an object of the account (its key without the account's prefix) and a range.
-
-    `uid` says whose they are, so that they are found again after they were moved (STORE.md rule 13); 0: not known.
-    Equal is what is at the same place. Downloads make one a message: a dataclass takes five times as long.
-    """
-
-    key: str
-    offset: int
-    length: int
-    checksum: bytes
-    uid: int = 0
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Location) and self._place == other._place
-
-    def __ne__(self, other: object) -> bool:
-        return not self.__eq__(other)  # msgspec's own has all differ
-
-    def __hash__(self) -> int:
-        return hash(self._place)
-
-    @property
-    def _place(self) -> tuple[str, int, int, bytes]:
-        return self.key, self.offset, self.length, self.checksum
 
 
 class Page:
@@ -89,6 +68,7 @@ class Page:
         "saved",
         "sizes",
         "uids",
+        "unscanned",
         "weight",
         "zones",
     )
@@ -118,6 +98,7 @@ class Page:
         self._sealed = b""  # the page's bytes as long as not all of them were read
         self.derived: dict[object, list[Any]] = {}  # what readers made of columns, to be used again
         self.weight = 1000  # about the bytes it takes in memory
+        self.unscanned = set[int]()  # rows
 
     def __len__(self) -> int:
         return len(self.uids)
@@ -171,10 +152,41 @@ class Page:
             column.extend([text.encode("latin-1") for text in texts])
             self.weight += sum(map(len, texts))
 
+    def extend_unscanned(self, op: Appends, key: str, start: int, ids: Sequence[bytes]) -> None:
+        """Add messages whose bytes begin at `start` of the object `key`, back to back; `ids`: EMAILIDs."""
+        first, count = len(self.uids), len(op.sizes)
+        self.uids.extend(range(op.uid, op.uid + count))
+        self.dates.extend(op.dates if len(op.dates) == count else op.dates * count)
+        self.zones.extend(op.zones or bytes(count))
+        self.saved.extend([op.saved] * count)
+        self.sizes.extend(op.sizes)
+        self.header_sizes.extend(bytes(count))
+        self.email_ids.extend(ids)
+        self._key_of.extend([self._key(key)] * count)
+        self._offsets.extend(accumulate(op.sizes[:-1], initial=start))
+        self._lengths.extend(op.sizes)
+        self._checksums += bytes.fromhex(op.sums)
+        for column in (self.envelopes, self.structures, self.fields, self.names):
+            column.extend([b""] * count)
+        self.parts.extend([()] * count)
+        self.unscanned.update(range(first, first + count))
+        self.weight += 600 * count
+
+    def scanned(self, row: int, found: Scan) -> None:
+        """What a message's bytes say."""
+        self.header_sizes[row] = found.header_size
+        self.envelopes[row], self.structures[row] = found.envelope, found.bodystructure
+        self.fields[row], self.names[row], self.parts[row] = found.fields, found.names, found.parts
+        self.weight += len(found.envelope) + len(found.bodystructure) + len(found.fields)
+        self.unscanned.discard(row)
+        self.derived.clear()
+
     def take(self, other: Page, rows: Sequence[int], *, shift: int = 0, saved: int | None = None) -> None:
         """Add rows of another page; `shift` moves their UIDs, `saved` replaces their SAVEDATE."""
         if not rows:
             return
+        if other.unscanned:
+            self.unscanned.update(at for at, row in enumerate(rows, len(self)) if row in other.unscanned)
         pick = picking(rows)
         for name in _TAKEN:
             getattr(self, name).extend(pick(getattr(other, name)))
@@ -226,6 +238,7 @@ class Page:
         for name in Page.__slots__:
             setattr(twin, name, getattr(self, name))
         twin.uids = array("I", [uid + shift for uid in self.uids])
+        twin.unscanned = set(self.unscanned)
         return twin
 
 
@@ -247,6 +260,7 @@ class _Meta(msgspec.Struct, kw_only=True):
     other: msgspec.Raw
     hdr: msgspec.Raw
     lines: FieldLines | None = None
+    unscanned: bytes = b""
     env: msgspec.Raw  # from here on for those who ask for it; _REST
     bs: msgspec.Raw
 
@@ -328,7 +342,8 @@ def encode_meta(page: Page) -> bytes:
         parts=written(page, "parts"),
         other=written(page, "names"),
         hdr=written(page, "fields"),
-        lines=page.lines if page.lines is not None and page.lines.fits(len(page)) else field_lines(page.fields),
+        lines=_lines(page),
+        unscanned=little(array("I", sorted(page.unscanned))),
         env=written(page, "envelopes"),
         bs=written(page, "structures"),
     )
@@ -336,6 +351,12 @@ def encode_meta(page: Page) -> bytes:
     last = len(_REST) - 2 + len(meta.env) + len(meta.bs)
     raw[_START - 4 : _START] = (len(raw) - last).to_bytes(4, "little")
     return _sealed(META, raw)
+
+
+def _lines(page: Page) -> FieldLines | None:
+    if page.unscanned:
+        return None
+    return page.lines if page.lines is not None and page.lines.fits(len(page)) else field_lines(page.fields)
 
 
 def decode_meta(data: bytes, expected: bytes, *, whole: bool = True) -> Page:
@@ -358,6 +379,7 @@ def decode_meta(data: bytes, expected: bytes, *, whole: bool = True) -> Page:
     # copies: the raw page need not stay
     page.email_ids, page.parts, page.names = meta.eids.copy(), meta.parts.copy(), meta.other.copy()
     page.fields, page.lines = meta.hdr.copy(), meta.lines
+    page.unscanned = set(unlittle("I", meta.unscanned))
     if head is None:
         page.envelopes, page.structures = meta.env.copy(), meta.bs.copy()
     else:

@@ -54,6 +54,10 @@ class Plan:
     def rows(self) -> int:
         return sum(job.count for job in self.jobs)
 
+    def unscanned(self) -> list[Page]:
+        """Pages with messages of which something is to be found out before they are encoded (unscanned.py)."""
+        return [job.content for job in self.jobs if isinstance(job.content, Page) and job.content.unscanned]
+
 
 def encode_plan(plan: Plan, ids: Sequence[str]) -> list[tuple[str, bytes]]:
     """The pages' bytes, by their ids; the root is complete afterwards. Touches nothing that the state shares."""

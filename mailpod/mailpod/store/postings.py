@@ -31,8 +31,9 @@ from ..mime.collation import casemap
 from ..mime.folding import fold
 from . import fieldcolumns, texts
 from .little import little, unlittle
+from .location import Location
 from .ops import PageRef
-from .page import BadPage, Location, seal, unseal
+from .page import BadPage, seal, unseal
 from .sortkeys import Keys, join_keys, pack_keys
 
 TERMS, POSTINGS = 5, 6

@@ -19,7 +19,7 @@ import msgspec
 
 from mailpod.checksum import checksum
 from mailpod.clock import Clock
-from mailpod.errors import AccountClosed, AccountReadOnly, MailError
+from mailpod.errors import AccountClosed, AccountReadOnly, Damaged, MailError
 from mailpod.store import incarnations
 from mailpod.store.account import Account
 from mailpod.store.annotations import SPECIAL_USE
@@ -32,11 +32,12 @@ from mailpod.store.closing import PurgeRecord
 from mailpod.store.draft import Prepared
 from mailpod.store.incarnations import AccountRef, Incarnation
 from mailpod.store.lifecycle import create_log
+from mailpod.store.location import Location
 from mailpod.store.mailbox import Mailbox
 from mailpod.store.names import incarnation_key, incarnation_prefix, log_key, purge_key
 from mailpod.store.objects import AlreadyExists, Ambiguous, Entry, NotFound, ObjectStore, StorageError
 from mailpod.store.ops import VERSION, Close, Header, encode_header
-from mailpod.store.page import BadPage, Location
+from mailpod.store.page import BadPage
 from mailpod.store.rights import Who
 from mailpod.store.settings import StoreSettings
 from mailpod.store.state import INBOX, State
@@ -307,7 +308,7 @@ class _Copy:
                         yield Prepared(record, data, flags, self._deliveries.pop() if self._deliveries else "")
             except (BadPage, MissingPage):
                 self._done.lost.append(f"UID {uid} of {box.name!r}: its index is damaged")
-            except (NotFound, _Damaged):
+            except (NotFound, Damaged, _Damaged):
                 self._done.lost.append(f"UID {uid} of {box.name!r}: its bytes are damaged")
             self._progress(0.1 + 0.8 * (self._done.messages + len(self._done.lost)) / self._total, box.name)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .page import Location
+from .location import Location
 
 
 def runs(places: Sequence[Location], span: int, gap: int) -> list[list[Location]]:

@@ -18,6 +18,9 @@ class StoreSettings(BaseModel):
     retry_cap: float = Field(2.0, gt=0, description="longest wait between two tries")
     inline_message_bytes: int = Field(2 << 20, ge=0, description="a larger message goes into a pack of its own")
     scan_inline_bytes: int = Field(256 << 10, ge=0, description="a larger message's structure is read in a thread")
+    together_messages: int = Field(
+        16, ge=2, description="messages of one APPEND from which on their structure is read after it is answered"
+    )
     commit_bytes: int = Field(8 << 20, gt=0, description="message bytes in one commit")
     upload_bytes: int = Field(8 << 20, gt=0, description="a larger object is uploaded in parts of so many bytes")
     own_object_age: float = Field(

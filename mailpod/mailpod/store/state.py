@@ -12,6 +12,7 @@ from operator import ge
 from typing import Any, Final, cast
 from unicodedata import normalize
 
+from ..checksum import CHECKSUM_BYTES
 from . import ops
 from .annotations import SPECIAL_USE, Annotations, annotated
 from .homes import Homes
@@ -229,6 +230,23 @@ def _append(state: State, run: Sequence[ops.Append], context: _Context) -> None:
         state.deliveries.setdefault(context.commit.at // 86400, set()).update(delivered)
 
 
+def _appends(state: State, op: ops.Appends, context: _Context) -> None:
+    box, count = state.box(op.box), len(op.sizes)
+    _fresh(box, op.uid)
+    columns = (op.dates, op.flags, op.zones or (0,))
+    if not count or len(op.sums) != 2 * CHECKSUM_BYTES * count or any(len(each) not in (1, count) for each in columns):
+        raise Inconsistent(f"commit {state.head}: {count} messages that do not say all of each")
+    uids = range(op.uid, op.uid + count)
+    sets = {flags: box.flag_set(flags) for flags in dict.fromkeys(op.flags)}
+    numbers = [sets[flags] for flags in op.flags]
+    homes = [_home(state, op.key, context)] * count
+    box.add(context.commit.seq, uids, numbers if len(numbers) == count else numbers * count, op.sizes, homes)
+    email = f"M{context.commit.id}-{context.index:x}".encode()
+    emails = [email, *[b"%b-%x" % (email, item) for item in range(1, count)]]
+    key, start = (op.key, op.at) if op.key else (context.key, context.header_bytes + op.at)
+    box.add_unscanned(op, key, start, emails)
+
+
 def _add_records(
     box: Mailbox, uids: Sequence[int], records: Sequence[ops.Record], context: _Context, items: Sequence[str]
 ) -> None:
@@ -312,7 +330,7 @@ def _close(state: State, op: ops.Close, context: _Context) -> None:
     state.closed = True
 
 
-_OF_MESSAGES = frozenset((ops.Append, ops.Flags, ops.Expunge, ops.Copy, ops.Recent, ops.Relocate))
+_OF_MESSAGES = frozenset((ops.Append, ops.Appends, ops.Flags, ops.Expunge, ops.Copy, ops.Recent, ops.Relocate))
 
 _APPLY: dict[type, Callable[[State, Any, _Context], None]] = {
     ops.Open: _open,
@@ -322,6 +340,7 @@ _APPLY: dict[type, Callable[[State, Any, _Context], None]] = {
     ops.Subscribe: _subscribe,
     ops.Unsubscribe: _unsubscribe,
     ops.Annotate: _annotate,
+    ops.Appends: _appends,
     ops.Flags: _flags,
     ops.Expunge: _expunge,
     ops.Copy: _copy,

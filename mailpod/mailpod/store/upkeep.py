@@ -95,6 +95,8 @@ class Upkeep:
         wait = self._last.get(account.ref, -inf) + self._settings.checkpoint_interval - self._clock.elapsed()
         if wait > 0:
             await self._clock.sleep(wait)
+        if account.log.unscanned_since:
+            await self._store.pace.rest(self._settings.pack_patience)  # who brings many soon has brought them
         self._last[account.ref] = self._clock.elapsed()
         if await self.checkpoint(account):
             self.index_soon(account)
@@ -197,6 +199,8 @@ class Upkeep:
             state, listed = log.state, log.checkpoints.listed_at
             log.note_checkpoint()
         try:
+            for page in plan.unscanned():
+                await account.finder.scan_in_turns(page)
             published = await self._publish(account, plan, listed)
         except BaseException:
             if log.state is state:

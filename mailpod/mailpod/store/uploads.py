@@ -7,19 +7,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from array import array
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from msgspec.json import encode
-
 from ..checksum import checksum
 from ..errors import Expunged, Unavailable
-from ..scanning.found import Found, find
-from .begun import Begun, begin
+from .begun import begin
 from .blocks import pack_line
 from .draft import CopySource, Prepared
 from .mailbox import Mailbox
@@ -27,18 +23,16 @@ from .message import NewMessage
 from .objects import AlreadyExists, Ambiguous, StorageError
 from .ops import PageRef, Record, replace_location
 from .page import Page, encode_meta
+from .unscanned import scan_one
 
 if TYPE_CHECKING:
-    from ..scanning.ahead import Ahead
+    from ..mime.scan import Scan
     from .store import Store
+    from .together import Together
 
 
-MANY: Final = 16
-"""Messages of a commit that may be begun before all their records are known."""
-_BEGUN_BYTES: Final = 512 << 10  # below, handing it to a thread takes as long as it saves
-_A_SAMPLE: Final = 8  # of so many messages one says how long the records of all will be, or a quarter longer
-_OPERATION: Final = 64  # octets of a line beside each record
-_LINE: Final = 4096  # octets of a line beside all of them
+_BEGUN_BYTES: Final = 512 << 10
+"""Of a commit's messages: below, handing them to a thread takes as long as it saves."""
 
 
 class Uploads:
@@ -50,37 +44,21 @@ class Uploads:
         self._prefix = prefix
 
     @asynccontextmanager
-    async def prepared(
-        self, messages: Sequence[NewMessage], ahead: Ahead | None = None
-    ) -> AsyncIterator[tuple[list[Prepared], Begun | None]]:
-        """The records of many messages, whose commit is begun meanwhile; what is not completed is discarded."""
-        bodies = [message.data for message in messages]
-        if not self._worth_beginning([*map(len, bodies)]):
-            yield await self.prepare(messages, ahead), None
-            return
-        first = await self.prepare(messages[: len(messages) // _A_SAMPLE], ahead)
-        sample = sum(len(encode(each.record)) + _OPERATION for each in first)
-        begun = begin(self._store.objects, bodies, _LINE + sample * len(messages) * 5 // (4 * len(first)))
+    async def beginning(self, batch: Together) -> AsyncIterator[None]:
+        """With the commit of these messages on its way; what is not completed is discarded."""
+        if batch.octets >= _BEGUN_BYTES:
+            batch.begun = begin(self._store.objects, batch.bodies, batch.line_bytes)
         try:
-            yield first + await self.prepare(messages[len(first) :], ahead), begun
+            yield
         finally:
-            if begun is not None:
-                await begun.discard()
+            if batch.begun is not None:
+                await batch.begun.discard()
 
-    def _worth_beginning(self, sizes: Sequence[int]) -> bool:
-        most = self._settings.commit_bytes
-        return _BEGUN_BYTES <= sum(sizes) <= most and max(sizes) <= self._settings.inline_message_bytes
-
-    async def prepare(self, messages: Sequence[NewMessage], ahead: Ahead | None = None) -> list[Prepared]:
-        """The messages' records; nothing is written yet. `ahead`: what of them is being found out already."""
-        bodies = [message.data for message in messages]
-        found = await ahead.find(bodies, self._find) if ahead else [await self._find(body) for body in bodies]
+    async def prepare(self, messages: Sequence[NewMessage]) -> list[Prepared]:
+        """The messages' records; nothing is written yet."""
+        found = [await scan_one(message.data, self._settings.scan_inline_bytes) for message in messages]
         now = int(self._store.clock.now())
         return [_prepared(message, each, now) for message, each in zip(messages, found, strict=True)]
-
-    async def _find(self, data: bytes) -> Found:
-        # A hostile header costs up to a second of CPU a megabyte: large messages are not scanned in the loop.
-        return find(data) if len(data) <= self._settings.scan_inline_bytes else await asyncio.to_thread(find, data)
 
     async def post(self, messages: Sequence[Prepared], threshold: int) -> None:
         """Move the bytes of messages above `threshold` into packs of their own (STORE.md rule 5)."""
@@ -103,6 +81,14 @@ class Uploads:
             message.record = replace_location(message.record, (key, at, message.record.loc[2]))
             at += message.record.loc[2]
             message.data, message.posted = None, posted
+
+    async def post_batch(self, batch: Together) -> None:
+        """Move the bytes of messages that come in one operation into a pack, unless they are in one."""
+        if not batch.key:
+            posted, key = self._store.clock.elapsed(), f"pack/{self._store.random_id()}"
+            line = pack_line(batch.sums, batch.bodies)
+            await self.write_once(self._prefix + key, b"".join((line, *batch.bodies)))
+            batch.key, batch.at, batch.posted = key, len(line), posted
 
     async def write_once(self, key: str, data: bytes) -> None:
         """Write an object whose name nobody else has."""
@@ -156,19 +142,19 @@ class Uploads:
         return PageRef(identifier, checksum(data), first, first + len(page) - 1, len(page), len(data))
 
 
-def _prepared(message: NewMessage, found: Found, now: int) -> Prepared:
+def _prepared(message: NewMessage, found: Scan, now: int) -> Prepared:
     size = len(message.data)
     record = Record(
         date=now if message.internal_date is None else message.internal_date,
         saved=now,
         size=size,
         loc=("", 0, size),
-        sum=found.sum,
+        sum=checksum(message.data).hex(),
         hs=found.header_size,
-        env=found.envelope,
-        bs=found.bodystructure,
-        hdr=found.fields,
-        other=found.names,
+        env=found.envelope.decode("latin-1"),
+        bs=found.bodystructure.decode("latin-1"),
+        hdr=found.fields.decode("latin-1"),
+        other=found.names.decode("latin-1"),
         parts=found.parts,
         zone=message.internal_zone,
     )

@@ -19,6 +19,7 @@ from mailpod.store.names import log_key
 from mailpod.store.objects import NotFound, ObjectStore, StorageError
 from mailpod.store.ops import (
     Append,
+    Appends,
     BadCommit,
     Copy,
     Create,
@@ -177,6 +178,9 @@ def _apply_one(boxes: dict[int, _Box], op: Operation) -> None:
             boxes.pop(op.box, None)
         case Append():
             boxes.setdefault(op.box, _Box()).add(op.uid, op.rec.size)
+        case Appends():
+            for uid, size in enumerate(op.sizes, op.uid):
+                boxes.setdefault(op.box, _Box()).add(uid, size)
         case Expunge() if op.box in boxes:
             boxes[op.box].drop(decode_uids(op.uids))
         case Copy():

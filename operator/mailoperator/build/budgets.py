@@ -15,20 +15,17 @@ DEFAULT_RESOURCES: Final[dict[str, dict[str, str]]] = {
 }
 _FULL: Final = 1 << 30  # what the pod's own defaults are made for
 _SMALLEST: Final = 16 * MiB
-_FOR_A_SCANNER: Final = 256 * MiB  # its process takes 18 MiB, which a smaller pod has better uses for
 
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """In bytes; PodSettings and StoreSettings say what each is for."""
+    """Bytes; PodSettings and StoreSettings say what each is for."""
 
     messages: int
     pages: int
     bodies: int
     postings: int
     texts: int
-    scanner: bool
-    """Whether there is room for one."""
 
 
 def budgets(resources: dict[str, Any]) -> Budgets:
@@ -46,7 +43,6 @@ def budgets(resources: dict[str, Any]) -> Budgets:
         part(store.body_cache_bytes),
         part(store.search_cache_bytes),
         part(store.search_text_bytes),
-        _limit(resources) >= _FOR_A_SCANNER,
     )
 
 

@@ -58,7 +58,6 @@ def pod_settings(domain: MailDomain, inputs: BuildInputs, resources: dict[str, A
         message_budget_bytes=room.messages,
         hints=HintSettings(port=listeners.HINTS, peers=[f"{names.headless(domain)}:{listeners.HINTS}"], keys=[KEYS]),
         store=plain.store.model_copy(update=store),
-        scanner=plain.scanner.model_copy(update={"enabled": room.scanner}),
         rspamd=plain.rspamd.model_copy(update=_filter(domain)),
         smtp=plain.smtp.model_copy(update={"max_message_bytes": largest, **_clients(domain)}),
     )

@@ -87,7 +87,6 @@ class Client:
         self.tag = b"a"
         self.progress = Progress(b"a", 0.0, float("inf"))
         self.notified = None
-        self.ahead = None
         self.read_only = read_only
         self.out: list[bytes] = []
         self.writes = 0

@@ -21,7 +21,7 @@ def held(account: Account) -> Usage:
 
 @pytest.mark.parametrize("checkpoint", [False, True])
 async def test_it_follows_every_kind_of_change(checkpoint: bool) -> None:
-    world = await make_world()
+    world = await make_world(together_messages=2)
     store = world.pod()
     account = await store.open(world.ref)
     chance, size = random.Random(4), 40  # of equal sizes, so that the mean is no estimate
@@ -30,7 +30,8 @@ async def test_it_follows_every_kind_of_change(checkpoint: bool) -> None:
         box, other = chance.choice(boxes), chance.choice(boxes)
         match chance.randrange(7):
             case 0 | 1 | 2:
-                await account.append(box.name, [NewMessage(mail(10 + n, size)) for n in range(chance.randrange(1, 4))])
+                new = [NewMessage(mail(10 + n, size)) for n in range(chance.randrange(1, 4))]
+                await account.append(box.name, new, later=chance.random() < 0.5)
             case 3:
                 await account.expunge(box, list(box.uids)[:2])
             case 4 if box is not other:

@@ -15,6 +15,7 @@ import pytest
 from tests.mailpod.store.faults import mail
 
 from mailpod import cli
+from mailpod.store import NewMessage
 from mailpod.store.folder import FolderObjects
 from mailpod.store.names import log_key
 from mailpod.tools.bucket import with_prefix
@@ -160,6 +161,19 @@ def test_inspect(planted: Planted, capfdbinary: Any) -> None:
     ):
         assert cli.main(["inspect", "alice@x.test", *wrong, "--bucket", str(planted_folder)]) == 2
         assert capfdbinary.readouterr().err.startswith(b"mailpod: ")
+
+
+def test_inspect_of_a_message_of_which_the_log_has_the_bytes_only(planted: Planted, run: Run) -> None:
+    async def many() -> str:
+        account = await planted.store().open(planted.alice)
+        await account.append("INBOX", [NewMessage(mail(number)) for number in range(20, 40)], later=True)
+        return str(account.head)
+
+    head = asyncio.run(many())
+    [op] = json.loads(run("inspect", "alice@x.test", "log", head)[1])["ops"]
+    assert (op["op"], op["uid"], len(op["sizes"])) == ("appends", 13, 20)
+    assert "message 21" in json.loads(run("inspect", "alice@x.test", "message", "14")[1])["envelope"]
+    assert run("fsck")[0] == 0
 
 
 def test_inspect_shows_no_key(planted: Planted, run: Run) -> None:

@@ -145,6 +145,18 @@ async def test_damaged_messages_are_named_and_the_rest_comes_back(planted: Plant
     assert done.lost == ["UID 6 of 'INBOX': its bytes are damaged", "UID 12 of 'INBOX': its bytes are damaged"]
 
 
+async def test_messages_of_which_the_log_has_the_bytes_only(planted: Planted) -> None:
+    """Their envelopes are found out on the way; one whose bytes are damaged is named."""
+    account = await planted.store().open(planted.alice)
+    await account.append("Trash", [NewMessage(mail(number)) for number in range(20)], later=True)
+    head, before = account.head, await _everything(planted, planted.alice)
+    await planted.flip(log_key(planted.alice.prefix, head), -5)
+    done = await _restore(planted)
+    assert done.lost == ["UID 20 of 'Trash': its bytes are damaged"]
+    new = AccountRef("x.test", "alice", done.new.id)
+    assert (await _everything(planted, new))["Trash"] == before["Trash"][:-1]
+
+
 class _Dying:
     """The bucket of a process that is killed at its nth write, before or after it."""
 

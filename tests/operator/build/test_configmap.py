@@ -78,12 +78,6 @@ def test_memory_budgets_follow_the_limit(limit: str | None, share: float) -> Non
     assert room.messages == (512 << 20) * share
     assert room.pages == (96 << 20) * share
     assert room.texts == (64 << 20) * share
-    assert room.scanner
-
-
-def test_a_small_pod_has_no_scanner() -> None:
-    assert not budgets({"limits": {"memory": "255Mi"}}).scanner
-    assert _settings().scanner.enabled
 
 
 @pytest.mark.parametrize(

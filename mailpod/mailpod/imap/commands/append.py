@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from mailpod.errors import CannotDo
+from mailpod.errors import CannotDo, Unavailable
 from mailpod.imap.catenate import whole
 from mailpod.imap.fetchbody import UnknownCte
 from mailpod.imap.messagelimit import check_appended
@@ -20,6 +20,7 @@ from mailpod.imap.reply import Done
 from mailpod.imap.sets import wire
 from mailpod.mime.encoding import CannotEncode, without_nuls
 from mailpod.store import NewMessage
+from mailpod.store.together import OPERATION
 
 if TYPE_CHECKING:
     from mailpod.imap.places import Place
@@ -34,14 +35,24 @@ async def run(session: Session, args: AppendArgs) -> Done:
     check_appended(session, len(args.messages))
     async with opened(session, args.mailbox) as place, whole(session, place, args.messages) as given:
         messages = [permitted(place, new_message(session, each)) for each in given]
+        later = len(messages) > 1 and await _may_be_later(session, place)
         added = await place.account.append(
-            place.name, messages, limits=place.limits, guard=place.guard("i"), ahead=session.ahead
+            place.name, messages, limits=place.limits, guard=place.guard("i"), later=later
         )
         session.services.quota.grown(place.account, place.owner)
         if session.notified is not None:
             session.notified.made(place.shown, added.uids)
         code = b"APPENDUID %d %b" % (added.uidvalidity, wire(added.uids)) if place.tells_uids else None
     return Done(code, b"Stored")
+
+
+async def _may_be_later(session: Session, place: Place) -> bool:
+    """Whether all pods find out by themselves what is in messages that came together (DECISIONS, "Format")."""
+    try:
+        domain = await session.services.directory.domain(place.owner.domain)
+    except Unavailable:
+        return False
+    return domain is not None and OPERATION in domain.reads
 
 
 def permitted(place: Place, message: NewMessage) -> NewMessage:

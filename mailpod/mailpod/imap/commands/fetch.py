@@ -38,6 +38,8 @@ _BATCH: Final = 512 * 1024  # octets of bodies a write
 _ROWS: Final = 1000  # responses without bodies a write
 _FLAG_ROWS: Final = 20_000
 _STRUCTURE: Final = frozenset({"ENVELOPE", "BODY", "BODYSTRUCTURE"})
+_TOLD: Final = frozenset({"UID", "FLAGS", "MODSEQ", "INTERNALDATE", "RFC822.SIZE", "SAVEDATE", "EMAILID"})
+"""What is known of a message before anybody looked at it."""
 _PAGES_A_TURN: Final = 3  # looked up, beside the one that is sent, for reading ahead
 
 _Piece: TypeAlias = "tuple[Page, Sequence[int]]"
@@ -52,6 +54,11 @@ class _Plan:
     @property
     def structure(self) -> bool:
         return not _STRUCTURE.isdisjoint(self.names)
+
+    @property
+    def scanned(self) -> bool:
+        """Whether it asks for what is found out of messages' bytes, beside these."""
+        return not _TOLD.issuperset(self.names) or not all(section.whole for section in self.sections)
 
     @property
     def arrays_only(self) -> bool:
@@ -169,8 +176,8 @@ class _Fetch:
         """Send all responses; the first failure that cost a message its response."""
         missing = sum(map(len, positions))
         damaged: list[int] = []
-        uids, whole = uids_of(self._view, positions), self._plan.structure
-        pages = self._view.mailbox.pages(uids, damaged=damaged, whole=whole)
+        uids, plan = uids_of(self._view, positions), self._plan
+        pages = self._view.mailbox.pages(uids, damaged=damaged, whole=plan.structure, scanned=plan.scanned)
         async with aclosing(pages), aclosing(self._download), aclosing(self._pieces(pages)) as pieces:
             async for page, rows in pieces:
                 missing -= len(rows)

@@ -12,10 +12,11 @@ from mailpod.checksum import checksum
 from mailpod.store.check.contents import Contents, each
 from mailpod.store.check.finding import Findings
 from mailpod.store.check.index import Index, MissingPage
+from mailpod.store.location import Location
 from mailpod.store.mailbox import Mailbox
 from mailpod.store.objects import NotFound, ObjectStore
 from mailpod.store.ops import PageRef
-from mailpod.store.page import BadPage, Location, Page
+from mailpod.store.page import BadPage, Page
 from mailpod.store.state import State
 
 _WHOLE: Final = 16 << 20  # bytes of an object that is read in one request; of a larger one the messages are
@@ -86,7 +87,7 @@ async def _pages(
         if ref is not None:
             live.pages.add(ref.id)
         try:
-            async for page, rows in box.pages(uids):
+            async for page, rows in box.pages(uids, scanned=False):
                 yield page, rows
         except (BadPage, MissingPage) as error:
             _report(ref, box, uids, error, found, findings)

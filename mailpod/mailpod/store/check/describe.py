@@ -15,6 +15,7 @@ from mailpod.store.check.index import Index, MissingPage
 from mailpod.store.check.replay import Walk, read_header, walk_log
 from mailpod.store.checkpoint import decode_root
 from mailpod.store.little import unlittle
+from mailpod.store.location import Location
 from mailpod.store.names import checkpoint_key
 from mailpod.store.objects import NotFound, ObjectStore
 from mailpod.store.ops import PageRef, UnknownOperation, UrlKey
@@ -24,7 +25,6 @@ from mailpod.store.page import (
     STATE,
     TABLE,
     BadPage,
-    Location,
     Page,
     decode_delivery,
     decode_meta,
@@ -175,8 +175,10 @@ class Account:
         at = box.index(uid)
         if at >= 0:
             try:
-                async for page, rows in box.pages([uid]):
+                async for page, rows in box.pages([uid], scanned=False):
                     for row in rows:
+                        if row in page.unscanned:
+                            await box.scan_rows(page, [row])
                         flags = sorted(box.flag_sets[box.flags[at]])
                         found = {"folder": box.name, "flags": flags, "modseq": box.modseqs[at], **_row(page, row)}
                         return found, page.location(row)
@@ -193,7 +195,7 @@ class Account:
 
     async def _rows(self) -> AsyncIterator[tuple[str, Page, int]]:
         for box in self._state.boxes.values():
-            async for page, rows in box.pages(box.uids):
+            async for page, rows in box.pages(box.uids, scanned=False):
                 for row in rows:
                     yield box.name, page, row
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from mailpod.errors import Damaged
+from mailpod.errors import Damaged, MailError
 from mailpod.store.check.contents import Contents, each
 from mailpod.store.check.finding import Findings, Repair
 from mailpod.store.checkpoint import Root, RootBox, decode_root, load_state
+from mailpod.store.location import Location
 from mailpod.store.mailbox import Mailbox
 from mailpod.store.names import checkpoint_key
+from mailpod.store.nearby import Body, sound
 from mailpod.store.objects import NotFound, ObjectStore
 from mailpod.store.ops import PageRef, UnknownOperation
 from mailpod.store.page import (
@@ -23,8 +25,10 @@ from mailpod.store.page import (
     decode_table,
 )
 from mailpod.store.state import State
+from mailpod.store.unscanned import scan_rows
 
 Kind: TypeAlias = Literal["metadata", "state", "table", "delivery"]
+_INLINE: Final = 256 << 10  # octets
 _KEPT: Final = 64  # decoded metadata pages
 
 
@@ -62,6 +66,7 @@ class Index:
         """Give a mailbox what it needs to read its pages."""
         box.load_page = self.load_page
         box.load_table = self.load_table
+        box.scan_rows = self.scan_rows
 
     async def get(self, ref: PageRef) -> bytes:
         """Raises MissingPage, StorageError."""
@@ -88,6 +93,18 @@ class Index:
         if ref.id not in self._tables:
             self._tables[ref.id] = decode_table(await self.get(ref), ref.sum)
         return self._tables[ref.id]
+
+    async def scan_rows(self, page: Page, rows: Sequence[int]) -> Sequence[int]:
+        """As Finder's. Raises StorageError."""
+        return await scan_rows(page, rows, self._bodies, inline=_INLINE)
+
+    async def _bodies(self, places: Sequence[Location]) -> AsyncGenerator[list[Body | MailError], None]:
+        for at in places:
+            try:
+                key = self._found.prefix + at.key
+                yield [sound(at, await self._objects.get_range(key, at.offset, at.offset + at.length))]
+            except NotFound:
+                yield [Damaged()]
 
     # -- checkpoints
 
