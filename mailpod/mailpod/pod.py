@@ -108,6 +108,10 @@ class Pod:
         # /healthz first: whoever started us may ask while the rest comes up.
         for listener in sorted(self.settings.listeners, key=lambda listener: listener.protocol != "http"):
             await self._listen(listener)
+        if any(listener.protocol == "imap" for listener in self.settings.listeners):
+            from mailpod.imap.rehearsal import rehearse
+
+            await rehearse(self.services.clock)
         self._begin()
         logs.event("pod.started", listeners=sorted(self.health.listeners_open), ports=self.ports)
 
