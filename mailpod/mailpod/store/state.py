@@ -233,8 +233,8 @@ def _append(state: State, run: Sequence[ops.Append], context: _Context) -> None:
 def _appends(state: State, op: ops.Appends, context: _Context) -> None:
     box, count = state.box(op.box), len(op.sizes)
     _fresh(box, op.uid)
-    columns = (op.dates, op.flags, op.zones or (0,))
-    if not count or len(op.sums) != 2 * CHECKSUM_BYTES * count or any(len(each) not in (1, count) for each in columns):
+    whole = len(op.sums) == 2 * CHECKSUM_BYTES * count and len(op.zones) in (0, count)
+    if not count or not whole or any(len(each) not in (1, count) for each in (op.dates, op.flags)):
         raise Inconsistent(f"commit {state.head}: {count} messages that do not say all of each")
     uids = range(op.uid, op.uid + count)
     sets = {flags: box.flag_set(flags) for flags in dict.fromkeys(op.flags)}

@@ -329,6 +329,7 @@ async def test_an_answer_that_is_lost() -> None:
         {"sums": "00" * 15},
         {"dates": (1, 2)},
         {"zones": (0, 0)},
+        {"zones": (60,)},
         {"flags": ((), ())},
         {"flags": ()},
         {"dates": ()},
