@@ -20,7 +20,7 @@ from .blocks import pack_line
 from .draft import CopySource, Prepared
 from .mailbox import Mailbox
 from .message import NewMessage
-from .objects import AlreadyExists, Ambiguous, StorageError
+from .objects import AlreadyExists, Ambiguous, Buffer, StorageError
 from .ops import PageRef, Record, replace_location
 from .page import Page, encode_meta
 from .unscanned import scan_one
@@ -72,23 +72,24 @@ class Uploads:
 
     async def post_together(self, messages: Sequence[Prepared]) -> None:
         """Move the bytes of messages into one pack."""
-        posted, key = self._store.clock.elapsed(), f"pack/{self._store.random_id()}"
-        bodies = [message.data or b"" for message in messages]
-        line = pack_line([bytes.fromhex(message.record.sum) for message in messages], bodies)
-        await self.write_once(self._prefix + key, b"".join((line, *bodies)))
-        at = len(line)
+        sums = [bytes.fromhex(message.record.sum) for message in messages]
+        key, at, posted = await self._write_pack(sums, [message.data or b"" for message in messages])
         for message in messages:
             message.record = replace_location(message.record, (key, at, message.record.loc[2]))
             at += message.record.loc[2]
             message.data, message.posted = None, posted
 
     async def post_batch(self, batch: Together) -> None:
-        """Move the bytes of messages that come in one operation into a pack, unless they are in one."""
+        """The same of messages that come in one operation, unless they are in one."""
         if not batch.key:
-            posted, key = self._store.clock.elapsed(), f"pack/{self._store.random_id()}"
-            line = pack_line(batch.sums, batch.bodies)
-            await self.write_once(self._prefix + key, b"".join((line, *batch.bodies)))
-            batch.key, batch.at, batch.posted = key, len(line), posted
+            batch.key, batch.at, batch.posted = await self._write_pack(batch.sums, batch.bodies)
+
+    async def _write_pack(self, sums: Sequence[bytes], bodies: Sequence[Buffer]) -> tuple[str, int, float]:
+        """The pack's key, where the first message begins in it, and when its upload began."""
+        posted, key = self._store.clock.elapsed(), f"pack/{self._store.random_id()}"
+        line = pack_line(sums, bodies)
+        await self.write_once(self._prefix + key, b"".join((line, *bodies)))
+        return key, len(line), posted
 
     async def write_once(self, key: str, data: bytes) -> None:
         """Write an object whose name nobody else has."""
