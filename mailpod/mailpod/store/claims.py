@@ -3,8 +3,9 @@
     .mailpod/claims/<prefix, encoded; `!root` for the whole bucket>     at the bucket's root
     directory/<domain>/!owner
 
-- A claim is created if absent, then the others are listed, then it is confirmed. Who sees another that overlaps before
-  that withdraws; so of two that overlap at most one is ever confirmed, and a confirmed one does not yield.
+- The others are listed, a claim is created if absent, the others are listed again, then it is confirmed. Who sees
+  another that overlaps before that withdraws; so of two that overlap at most one is ever confirmed, and a confirmed one
+  does not yield. The first look is for the bucket's sake: one that is refused, and tries again, writes nothing.
 - Prefixes overlap where one is the other, or a folder above it. Only the very same prefix can be taken over, and only
   where the caller says so, because a person did.
 - Claims keep administrators from mistakes; they are no protection from who can write the bucket.
@@ -86,9 +87,14 @@ async def claim_prefix(root: ObjectStore, prefix: str, owner: Claim, *, take_ove
         await root.put(key, [_encode(msgspec.structs.replace(wanted, confirmed=held.confirmed))])
         held = msgspec.structs.replace(wanted, confirmed=held.confirmed)
     if held is None:
+        await _look_for_others(root, key, prefix)
         await _create(root, key, msgspec.structs.replace(wanted, confirmed=False))
     if held is None or not held.confirmed:
-        await _yield_to_others(root, key, prefix)
+        try:
+            await _look_for_others(root, key, prefix)
+        except ClaimConflict:
+            await root.delete([key])
+            raise
     if held is None or not held.confirmed or (wanted.proof and wanted.proof != held.proof):
         await root.put(key, [_encode(wanted)])
         return wanted
@@ -123,15 +129,14 @@ async def release_domain(objects: ObjectStore, domain: str, owner: Claim) -> Non
         await objects.put(owner_key(domain), [_encode(msgspec.structs.replace(held, released=True))])
 
 
-async def _yield_to_others(root: ObjectStore, key: str, prefix: str) -> None:
-    """Withdraw our unconfirmed claim, and raise, where there is another that overlaps."""
+async def _look_for_others(root: ObjectStore, key: str, prefix: str) -> None:
+    """Raises ClaimConflict where there is a claim that overlaps, other than the one at `key`."""
     for entry in await root.list(CLAIMS_PREFIX):
         other = claimed_prefix(entry.key)
         if entry.key == key or not overlap(prefix, other):
             continue
         holder = await _read(root, entry.key)
         if holder is not None and not holder.released:
-            await root.delete([key])
             raise ClaimConflict(f"{_named(other)}, which overlaps,", holder, may_take_over=False)
 
 

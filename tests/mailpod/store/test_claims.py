@@ -74,6 +74,17 @@ async def test_what_overlaps_is_refused_and_leaves_nothing(other: str) -> None:
     await claim_prefix(bucket, "mail/ab", BOB)
 
 
+async def test_what_is_refused_again_and_again_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator tries every few seconds: a claim that came and went each time would refuse others meanwhile."""
+    bucket = MemoryObjects()
+    await claim_prefix(bucket, "mail/a", ALICE)
+    for name in ("create", "put", "delete"):
+        monkeypatch.delattr(MemoryObjects, name)
+    for other in ("", "mail", "mail/a", "mail/a/b"):
+        with pytest.raises(ClaimConflict):
+            await claim_prefix(bucket, other, BOB)
+
+
 async def test_taking_over_is_of_the_same_prefix_only() -> None:
     bucket = MemoryObjects()
     await claim_prefix(bucket, "mail/a", ALICE)
@@ -149,7 +160,7 @@ class Mortal:
         return call
 
 
-@pytest.mark.parametrize("requests", range(8))
+@pytest.mark.parametrize("requests", range(9))
 async def test_a_claim_killed_anywhere_is_finished_and_blocks_no_holder(requests: int) -> None:
     bucket = MemoryObjects()
     mortal: Any = Mortal(bucket, requests)
