@@ -23,10 +23,11 @@ from stat import S_ISREG
 from typing import Final, TypeVar
 
 from mailpod.clock import Clock, SystemClock
+from mailpod.store.absent import Absent
 from mailpod.store.begun import Begun, Completed, write_at
 from mailpod.store.durable import Busy, DurableTree
 from mailpod.store.folder_listing import TooMany, entries, folders
-from mailpod.store.journal_file import Found, JournalFile
+from mailpod.store.journal_file import NAME, Found, JournalFile
 from mailpod.store.journals import LOG, Journals
 from mailpod.store.objects import Buffer, Entry, NotFound, StorageError
 from mailpod.store.temporary import Temporary, storage_errors
@@ -64,6 +65,7 @@ class FolderObjects:
         self._tree = DurableTree(str(root), self._clock.now)
         self._tree.temporary.clean(self._clock.now())
         self._journals = Journals(self._tree, self._clock.elapsed, self._clock.now)
+        self._absent = Absent(str(root), self._clock.now)
         self._settling: asyncio.Future[None] | None = None
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="folder")
         self._reads = 0
@@ -236,18 +238,32 @@ class FolderObjects:
         self._reads += 1
         if self._reads % _READS_A_TURN == 0:
             await asyncio.sleep(0)
-        if LOG.fullmatch(path) and (found := await self._in_journal(path)) is not None:
+        if (log := LOG.fullmatch(path)) is None:
+            return await self._read_file(path, start, end)
+        folder, name = log.groups()
+        mark = self._absent.mark(folder) if self._journals.writes else 0
+        absent = self._absent.known(folder, mark)
+        if NAME not in absent and (found := await self._in_journal(path)) is not None:
             journal, record = found
             with storage_errors():
                 read = journal.read(record, start, record.length if end is None else end)
             return read, record.length, record.time / 1e9
-        fd = _open(f"{self._tree.root}/{path}", key)
+        if name in absent:
+            raise NotFound(key)
+        try:
+            return await self._read_file(path, start, end)
+        except NotFound:
+            self._absent.note(folder, mark, name, *((NAME,) if self._journals.has_none(folder) else ()))
+            raise
+
+    async def _read_file(self, key: str, start: int, end: int | None) -> tuple[bytes, int, float]:
+        fd = _open(f"{self._tree.root}/{key}", key)
         try:
             status = os.fstat(fd)
             if not S_ISREG(status.st_mode):
                 raise NotFound(key)
             if status.st_ctime > self._clock.now() - _YOUNG and self._durable.get(key) != status.st_ctime_ns:
-                await self._sync_names(path.rpartition("/")[0], status.st_ctime)
+                await self._sync_names(key.rpartition("/")[0], status.st_ctime)
             length = (status.st_size if end is None else min(end, status.st_size)) - start
             if length < _LARGE:
                 return _pread(fd, length, start), status.st_size, status.st_mtime

@@ -67,7 +67,8 @@ class Journals:
         self._tree = tree
         self._elapsed = elapsed
         self._now = now
-        self._writes = file_system(tree.root) in _LOCAL
+        self.writes = file_system(tree.root) in _LOCAL
+        """Whether a file system of this machine, where processes see at once what another wrote."""
         self._logs: WeakValueDictionary[str, _Log] = WeakValueDictionary()  # one each, as long as anybody uses it
         self._recent: OrderedDict[str, _Log] = OrderedDict()
         self._guard = threading.Lock()  # of both
@@ -89,6 +90,12 @@ class Journals:
                 if self._in_journal(path, log, data):
                     return 0
             return write()
+
+    def has_none(self, folder: str) -> bool:
+        """Whether there was no journal when the log was last looked at."""
+        with self._guard:
+            log = self._logs.get(folder)
+        return log is not None and log.journal is None
 
     def find(self, path: str, *, wait: bool = True) -> tuple[JournalFile, Found] | None:
         """The record of the commit `path`, which is durable; None where it has a file, or is not there. Raises Busy."""
@@ -218,7 +225,7 @@ class Journals:
         now = self._elapsed()
         log.burst = log.burst + 1 if now - log.last < _SOON else 0
         log.last = now
-        return self._writes and log.burst >= _BURST
+        return self.writes and log.burst >= _BURST
 
     def _begin(self, folder: str, log: _Log) -> JournalFile:
         self._tree.write(f"{folder}/{NAME}", new(secrets.token_bytes(SALT)))
@@ -271,7 +278,7 @@ class Journals:
     def _locked(self, folder: str, log: _Log, *, wait: bool) -> Iterator[None]:
         """Alone in the log, of all threads and processes. Raises Busy, or StorageError after a long wait."""
         with _alone(log.writing, wait=wait), ExitStack() as stack:
-            if self._writes:
+            if self.writes:
                 try:
                     stack.enter_context(self._tree.locked(folder, _PATIENCE if wait else 0.0))
                 except Busy:
