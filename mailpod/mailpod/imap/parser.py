@@ -25,6 +25,9 @@ _MESSAGE: Final = re.compile(rb" \{([0-9]{1,10})\+\}\r?\n")  # one more of an AP
 _LITERAL_ROOM: Final = 24  # a literal's announcement is no longer
 _UNTAGGED: Final = b"*"
 _WITH_MESSAGE: Final = ("APPEND", "REPLACE", "UID REPLACE")
+_REPEATED: Final = frozenset({"CHECK", "CLOSE", "EXAMINE", "IDLE", "NOOP", "SELECT"})
+_REPEATED_OCTETS: Final = 64  # a longer line is not remembered
+_REPEATED_LINES: Final = 1024
 _MAX_SKIP: Final = 2**30  # a longer literal that the client sends unasked ends the connection
 
 
@@ -83,6 +86,26 @@ def parse(frame: Frame) -> Command:
     args = grammar(cursor)
     cursor.end()
     return Command(tag[1], name, args)
+
+
+_understood: dict[tuple[bytes, bool], tuple[str, object]] = {}  # what follows the tag, whether names are in UTF-8
+
+
+def understand(frame: Frame, tag: bytes) -> Command:
+    """As `parse`, of a whole command whose tag is known. What clients say again and again, word for word, is looked up;
+    nothing that is secret is."""
+    if frame.literals or tag == _UNTAGGED:
+        return parse(frame)
+    said = frame.segments[0][len(tag) :], frame.utf8
+    known = _understood.get(said)
+    if known is not None:
+        return Command(tag, *known)
+    command = parse(frame)
+    if command.name in _REPEATED and len(said[0]) <= _REPEATED_OCTETS:
+        if len(_understood) >= _REPEATED_LINES:
+            del _understood[next(iter(_understood))]
+        _understood[said] = command.name, command.args
+    return command
 
 
 class Parser:
@@ -344,6 +367,6 @@ class Parser:
         if frame is None or empty:
             return Rejected(_UNTAGGED, BadCommand("Empty line"))
         try:
-            return parse(frame)
+            return understand(frame, tag)
         except MailError as error:
             return Rejected(tag, error)

@@ -15,6 +15,7 @@ from mailpod.errors import TooBig
 from mailpod.imap import syntax as s
 from mailpod.imap.lexer import BadCommand, Cursor, Frame
 from mailpod.imap.parser import Limits, NeedLiteral, Parser, Rejected
+from mailpod.imap.parser import _understood as repeated
 from mailpod.imap.syntax import Command
 
 
@@ -209,6 +210,37 @@ def test_a_space_is_taken_as_any_of_several(text: str, pending: bool) -> None:
         with nullcontext() if taken else pytest.raises(BadCommand):
             one.space()
         assert one.at == any_of_them.at
+
+
+_REPEATED = [b"SELECT INBOX", b"select &AOk- (CONDSTORE)", b"EXAMINE &AOk-", b"SELECT {1+}\r\nx", b"NOOP", b"NOOP x"]
+
+
+@given(st.lists(st.tuples(st.sampled_from([*_REPEATED, b"(", b"SELECT"]), st.booleans()), max_size=12))
+def test_what_is_said_again_means_the_same(lines: list[tuple[bytes, bool]]) -> None:
+    def heard(line: bytes, utf8: bool) -> str:
+        parser = Parser(LIMITS)
+        parser.utf8 = utf8
+        return str(parser.next(bytearray(line + b"\r\n")))
+
+    repeated.clear()
+    for number, (line, utf8) in enumerate(lines):
+        for tag in (b"a%d " % number, b""):
+            remembered = dict(repeated)
+            repeated.clear()
+            alone = heard(tag + line, utf8)
+            repeated.update(remembered)
+            assert [heard(tag + line, utf8) for _ in range(2)] == [alone] * 2
+
+
+def test_what_is_remembered_of_what_is_said() -> None:
+    repeated.clear()
+    for number in range(2000):
+        one(b"a SELECT m%d" % number)
+    assert len(repeated) == 1024 and (b" SELECT m1999", False) in repeated
+    for line in (b"a LOGIN user secret", b"a SELECT " + b"m" * 100, b"a STATUS m1 (UIDNEXT)", b"a SELECT {2+}\r\nm0"):
+        before = dict(repeated)
+        one(line)
+        assert repeated == before
 
 
 def test_a_literal_that_nobody_can_skip_is_fatal() -> None:

@@ -12,12 +12,12 @@ from mailpod.imap.view import View
 
 
 def counted() -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    """All that we count; the interpreter counts its own."""
+    """All that we count and that is not 0; the interpreter counts its own."""
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in REGISTRY.collect()
         for sample in family.samples
-        if family.name.startswith("mailpod")
+        if family.name.startswith("mailpod") and sample.value and not sample.name.endswith("_created")
     }
 
 
