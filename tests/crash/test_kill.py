@@ -33,7 +33,7 @@ class Size:
     kills: int
 
 
-QUICK = Size(deliveries=400, appends=60, flag_changes=150, kills=4)
+QUICK = Size(deliveries=240, appends=40, flag_changes=100, kills=3)
 FULL = Size(deliveries=2000, appends=200, flag_changes=500, kills=10)
 
 

@@ -129,7 +129,7 @@ def test_an_hour_of_4xx_then_it_is_taken() -> None:
 
 
 def test_days_of_4xx_are_told_after_four_hours_and_after_five_days() -> None:
-    relay = send(lambda _: BUSY, 24 * 7)
+    relay = send(lambda _: BUSY, 24 * 6)
     (delayed, first), (failed, last) = relay.notices
     assert 4 * HOUR < delayed < 10 * HOUR and b"Action: delayed\r\n" in first
     assert 120 * HOUR < failed < 126 * HOUR and b"Action: failed\r\n" in last and b"451 4.7.1 come back later" in last
