@@ -5,7 +5,8 @@
 - Nobody can set a ctime. Where it has no parts of a second, it may be that of a file system that counts in seconds, and
   says nothing.
 - Only on a file system of this machine: another's is told of changes late.
-- A journal takes commits without a change of names (journals.py), but there is none before it was named.
+- A journal takes commits without a change of names (journals.py), but there is none before it was named. Who looks into
+  one asks for the mark again after that: what was in it may have become a file meanwhile.
 """
 
 # ruff: noqa: PTH116

@@ -248,7 +248,7 @@ class FolderObjects:
             with storage_errors():
                 read = journal.read(record, start, record.length if end is None else end)
             return read, record.length, record.time / 1e9
-        if name in absent:
+        if name in absent and (NAME in absent or self._absent.mark(folder) == mark):  # not moved to a file meanwhile
             raise NotFound(key)
         try:
             return await self._read_file(path, start, end)

@@ -103,6 +103,29 @@ async def test_what_another_creates_is_found_at_once(objects: FolderObjects, tmp
     await other.close()
 
 
+async def test_what_becomes_a_file_while_it_is_looked_for(
+    objects: FolderObjects, tmp_path: Path, soon: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in a journal as the look begins; that is gone when it is looked into."""
+    other = FolderObjects(tmp_path)
+    for number in range(1, 5):
+        await other.create(commit(number), [b"%d" % number])
+    assert await objects.get(commit(4)) == b"4" and objects._journals.waiting, "there is a journal"
+    await asyncio.sleep(soon)
+    assert await misses(objects, commit(5))
+    await other.create(commit(5), [b"5"])
+    assert not (tmp_path / commit(5)).exists()
+    find = objects._journals.find
+
+    def late(path: str, *, wait: bool = True) -> object:
+        other._journals.settle(LOG, remove=True)
+        return find(path, wait=wait)
+
+    monkeypatch.setattr(objects._journals, "find", late)
+    assert await objects.get(commit(5)) == b"5"
+    await other.close()
+
+
 async def test_on_another_machines_file_system_it_is_looked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, soon: float, opened: list[str]
 ) -> None:
