@@ -9,6 +9,9 @@ MANIFEST ?= examples/quickstart.yaml
 DATA ?= data
 ARGS ?=
 
+# a container's image often says so; every process here would compile all of its 400 modules first, half a second of CPU
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test test-slow simulate lint types generated clean
 .DELETE_ON_ERROR:
 
