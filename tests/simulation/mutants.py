@@ -137,7 +137,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "a checkpoint has no delivery ids", "7",
-        (("mailpod.store.planned:encode_plan", "plan.root.deliveries = [", "plan.root.deliveries = [][:0] and ["),),
+        (("mailpod.store.planned:complete_root", "plan.root.deliveries = [", "plan.root.deliveries = [][:0] and ["),),
     ),
     Mutation(
         "pages are taken from a checkpoint that is not the newest", "8",

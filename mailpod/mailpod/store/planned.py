@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ..checksum import checksum
@@ -51,27 +51,37 @@ class Plan:
     boxes: list[BoxPlan] = field(default_factory=list)
     deliveries: dict[int, tuple[int, PageRef | None]] = field(default_factory=dict)
 
-    def rows(self) -> int:
-        return sum(job.count for job in self.jobs)
+    def turns(self, rows: int) -> Iterator[list[Job]]:
+        """The pages in the order in which they are written, so many at once that they have `rows` messages, or one."""
+        start = count = 0
+        for at, job in enumerate(self.jobs):
+            if at > start and count + job.count > rows:
+                yield self.jobs[start:at]
+                start, count = at, 0
+            count += job.count
+        if start < len(self.jobs):
+            yield self.jobs[start:]
 
     def unscanned(self) -> list[Page]:
         """Pages with messages of which something is to be found out before they are encoded (unscanned.py)."""
         return [job.content for job in self.jobs if isinstance(job.content, Page) and job.content.unscanned]
 
 
-def encode_plan(plan: Plan, ids: Sequence[str]) -> list[tuple[str, bytes]]:
-    """The pages' bytes, by their ids; the root is complete afterwards. Touches nothing that the state shares."""
-    out = []
-    for identifier, job in zip(ids, plan.jobs, strict=True):
-        content = job.content
-        data = pages.encode_meta(content) if isinstance(content, Page) else pages.seal(job.kind, content)
-        job.done(PageRef(identifier, checksum(data), job.first, job.last, job.count, len(data)))
-        out.append((identifier, data))
+def encode_job(job: Job, identifier: str) -> bytes:
+    """The page's bytes; the plan has its reference afterwards. Touches nothing that the state shares."""
+    content = job.content
+    data = pages.encode_meta(content) if isinstance(content, Page) else pages.seal(job.kind, content)
+    job.done(PageRef(identifier, checksum(data), job.first, job.last, job.count, len(data)))
+    return data
+
+
+def complete_root(plan: Plan) -> Root:
+    """The root of a plan whose pages are all encoded."""
     for made in plan.boxes:
         made.root.pages = [segment.ref for segment in made.segments if segment.ref is not None]
         made.root.state = [ref for ref in made.refs if ref is not None]
     plan.root.deliveries = [(day, ref) for day, (_, ref) in sorted(plan.deliveries.items()) if ref is not None]
-    return out
+    return plan.root
 
 
 def adopt_plan(plan: Plan, state: State, remember: Callable[[PageRef, Page], None]) -> None:

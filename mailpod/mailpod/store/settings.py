@@ -35,7 +35,11 @@ class StoreSettings(BaseModel):
     header_read_bytes: int = Field(16 << 10, ge=1024, description="first ranged read of a foreign commit")
     checkpoint_commits: int = Field(16, ge=1, description="commits after which a checkpoint is due")
     checkpoint_header_bytes: int = Field(64 << 10, ge=1, description="commit headers after which a checkpoint is due")
-    checkpoint_interval: float = Field(2.0, ge=0, description="shortest time between two checkpoints of an account")
+    checkpoint_interval: float = Field(
+        2.0,
+        ge=0,
+        description="shortest time between two checkpoints of an account, and how long one waits for clients to rest",
+    )
     page_messages: int = Field(500, ge=1, description="messages in a full metadata page")
     state_page_messages: int = Field(262_144, ge=1, description="messages in a full state page (flags, modseqs, sizes)")
     overlay_entries: int = Field(

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ from .objects import AlreadyExists, Ambiguous, NotFound, StorageError
 from .ops import PageRef, Recent
 from .packing import pack
 from .page import BadPage, decode_table
-from .planned import Plan, abandon_plan, adopt_plan, encode_plan
+from .planned import Job, Plan, abandon_plan, adopt_plan, complete_root, encode_job
 from .planning import Fetched, fetch_moved, make_plan
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from .store import Store
 
 _KINDS = ("checkpoint", "tend", "index")
-_THREAD_ROWS = 300  # a plan of more messages is encoded in a thread
+_LOOP_ROWS = 300  # pages of more messages are encoded in a thread, when no client waits
+_TURN_ROWS = 2000  # of pages that are encoded at once
 
 
 class Upkeep:
@@ -95,8 +96,10 @@ class Upkeep:
         wait = self._last.get(account.ref, -inf) + self._settings.checkpoint_interval - self._clock.elapsed()
         if wait > 0:
             await self._clock.sleep(wait)
-        if account.log.unscanned_since:
-            await self._store.pace.rest(self._settings.pack_patience)  # who brings many soon has brought them
+        settings = self._settings  # who brings many soon has brought them
+        await self._store.pace.rest(
+            settings.pack_patience if account.log.unscanned_since else settings.checkpoint_interval
+        )
         self._last[account.ref] = self._clock.elapsed()
         if await self.checkpoint(account):
             self.index_soon(account)
@@ -241,16 +244,20 @@ class Upkeep:
         return make_plan(log.state, self._settings, self._store.pod, self._store.peek_page, fetched)
 
     async def _publish(self, account: Account, plan: Plan, listed: float) -> bool:
-        ids = [self._store.random_id() for _ in plan.jobs]
-        if plan.rows() > _THREAD_ROWS:
-            written = await asyncio.to_thread(encode_plan, plan, ids)
-        else:
-            written = encode_plan(plan, ids)
-        for identifier, data in written:
-            await account.uploads.write_once(f"{account.prefix}page/{identifier}", data)
+        for jobs in plan.turns(_TURN_ROWS):
+            ids = [self._store.random_id() for _ in jobs]
+            for identifier, data in zip(ids, await self._encode(jobs, ids), strict=True):
+                await account.uploads.write_once(f"{account.prefix}page/{identifier}", data)
         if self._clock.elapsed() - listed >= self._settings.grace / 2:
             return False
-        return await self._create_root(checkpoint_key(account.prefix, plan.root.seq), encode_root(plan.root))
+        root = complete_root(plan)
+        return await self._create_root(checkpoint_key(account.prefix, root.seq), encode_root(root))
+
+    async def _encode(self, jobs: Sequence[Job], ids: Sequence[str]) -> list[bytes]:
+        if sum(job.count for job in jobs) <= _LOOP_ROWS:
+            return [*map(encode_job, jobs, ids)]
+        async with self._store.pace.turn():
+            return await asyncio.to_thread(lambda: [*map(encode_job, jobs, ids)])
 
     async def _create_root(self, key: str, data: bytes) -> bool:
         objects = self._store.objects

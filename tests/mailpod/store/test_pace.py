@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import sys
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
 import uvloop
 
 from mailpod import cli
-from mailpod.store import NewMessage, StoreSettings, indexing
+from mailpod.store import NewMessage, StoreSettings, indexing, upkeep
+from mailpod.store.objects import Buffer
 from mailpod.store.pace import Pace
+from mailpod.store.planned import Job
 from mailpod.store.postings import Builder
 
-from .faults import FakeClock, make_world
+from .faults import FakeClock, Faulty, make_world
 
 QUIET, PATIENCE = 1 / 128, 1 / 4  # exact in binary
 
@@ -79,6 +83,63 @@ async def test_clients_wait_for_one_turn_of_indexing_and_not_for_all(monkeypatch
     assert all(sum(sizes) <= 1000 or len(sizes) == 1 for _, sizes in turns)
     times = [time for time, _ in turns]
     assert all(later - time >= PATIENCE for time, later in pairwise(times))
+
+
+async def test_a_checkpoint_waits_until_clients_rest_but_not_for_ever() -> None:
+    world = await make_world(checkpoint_commits=3, checkpoint_interval=4.0, pack_patience=0.25, search_due=0)
+    begun: list[float] = []
+    written = asyncio.Event()
+
+    class Noted(Faulty):
+        async def create(self, key: str, data: Sequence[Buffer]) -> None:
+            if "/checkpoint/" in key:
+                begun.append(world.clock.time)
+                written.set()
+            await super().create(key, data)
+
+    store = world.pod(Noted(world.objects))
+    account = await store.open(world.ref)
+    await account.append("INBOX", [NewMessage(b"Subject: 1\r\n\r\n")])
+    assert await store.checkpoint(account)
+    begun.clear()
+    written.clear()
+
+    with store.pace:  # a client that is never done
+        asked = world.clock.time
+        for flag in "abc":
+            await account.store_flags(account.mailbox("INBOX"), [1], "set", [flag])
+        await written.wait()
+    assert begun[0] - asked == pytest.approx(4.0, abs=0.1)
+    await store.close()
+
+
+async def test_a_checkpoint_s_pages_are_encoded_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "_LOOP_ROWS", 1)
+    monkeypatch.setattr(upkeep, "_TURN_ROWS", 16)
+    world = await make_world(
+        page_messages=8, overlay_entries=4, checkpoint_header_bytes=1 << 30, background_patience=PATIENCE
+    )
+    store = world.pod()
+    account = await store.open(world.ref)
+    await account.append("INBOX", [NewMessage(b"Subject: %d\r\n\r\n" % number) for number in range(50)])
+    turns: list[tuple[float, int]] = []
+    encode = upkeep.encode_job
+
+    def noted(job: Job, identifier: str) -> bytes:
+        turns.append((world.clock.time, job.count))
+        return encode(job, identifier)
+
+    monkeypatch.setattr(upkeep, "encode_job", noted)
+    with store.pace:
+        assert await store.checkpoint(account)
+    sizes: dict[float, list[int]] = {}
+    for time, count in turns:
+        sizes.setdefault(time, []).append(count)
+    assert [*sizes.values()] == [[8, 8], [8, 8], [8, 8], [2], [50]]  # a page is one turn, however large
+    assert all(later - time >= PATIENCE for time, later in pairwise(sizes))
+    fresh = await world.pod().open(world.ref)
+    assert fresh.log.base == account.log.base > 0
+    assert fresh.log.state.digest() == account.log.state.digest()
 
 
 def test_a_pod_s_threads_and_garbage_let_the_loop_in_soon(monkeypatch: pytest.MonkeyPatch) -> None:
