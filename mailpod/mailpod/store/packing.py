@@ -7,6 +7,7 @@
   that race, and one that is killed between two commits, leave garbage and nothing worse.
 - A message is moved as an index entry: its UID, flags and modseq stay, and clients notice nothing.
 - Messages are taken mailbox by mailbox in UID order, so that a download reads a pack from its beginning to its end.
+- It is done in turns, each when no client waits (pace.py): a turn reads some, or makes the pack, or moves some.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 Place: TypeAlias = tuple[str, int]
 _AT_ONCE = 4  # objects read at the same time
+_TURN = 0.02  # seconds of one that reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +67,15 @@ async def pack(store: Store, account: Account, *, force: bool = False, dead: Col
     posted = store.clock.elapsed()
     key, moves = f"pack/{store.random_id()}", dict[int, list[Move]]()
     found = [each for each in found if (each.at.key, each.at.offset) in bodies]
-    data, offsets = await asyncio.to_thread(_pack_of, [each.at for each in found], bodies)
+    async with store.pace.turn():
+        data, offsets = await asyncio.to_thread(_pack_of, [each.at for each in found], bodies)
     for each in found:
         place = (each.at.key, each.at.offset)
         moves.setdefault(each.box, []).append((each.at.uid, *place, key, offsets[place]))
     if not moves or not _is_worth_it(state, moves, dead):
         return 0
     await account.uploads.write_once(account.prefix + key, data)
-    moved = await _relocate(account, store.settings, moves, posted)
+    moved = await _relocate(store, account, moves, posted)
     event("store.packed", account=account.prefix, key=key, bytes=len(data), messages=moved, objects=len(wanted))
     return moved
 
@@ -154,37 +157,41 @@ def _is_worth_it(state: State, moves: dict[int, list[Move]], dead: Collection[st
 async def _read(store: Store, account: Account, places: Sequence[Location]) -> dict[Place, bytes]:
     """The messages' bytes by place, checked; what is damaged or gone is left where it is."""
     out: dict[Place, bytes] = {}
-    slots = asyncio.Semaphore(_AT_ONCE)
 
     async def read(run: Sequence[Location]) -> None:
-        async with slots:
-            try:
-                for at, data in await store.bodies.run(account.prefix, run):
-                    if data is not None:
-                        out[at.key, at.offset] = data
-            except Expunged:  # packed by another meanwhile
-                pass
-            except Damaged:
-                event("store.pack.damaged", level="error", account=account.prefix, key=run[0].key)
+        try:
+            for at, data in await store.bodies.run(account.prefix, run):
+                if data is not None:
+                    out[at.key, at.offset] = data
+        except Expunged:  # packed by another meanwhile
+            pass
+        except Damaged:
+            event("store.pack.damaged", level="error", account=account.prefix, key=run[0].key)
 
     unique = {(at.key, at.offset): at for at in sorted(places, key=lambda at: (at.key, at.offset))}
-    await asyncio.gather(
-        *map(read, runs(list(unique.values()), store.settings.read_run_bytes, store.settings.read_gap_bytes))
-    )
+    left = runs(list(unique.values()), store.settings.read_run_bytes, store.settings.read_gap_bytes)[::-1]
+    while left:
+        async with store.pace.turn():
+            end = store.clock.elapsed() + _TURN
+            while left:
+                await asyncio.gather(*[read(left.pop()) for _ in range(min(len(left), _AT_ONCE))])
+                if store.clock.elapsed() >= end:
+                    break
     return out
 
 
-async def _relocate(account: Account, settings: StoreSettings, moves: dict[int, list[Move]], posted: float) -> int:
-    moved = 0
+async def _relocate(store: Store, account: Account, moves: dict[int, list[Move]], posted: float) -> int:
+    moved, size = 0, store.settings.pack_moves
     for box, all_moves in moves.items():
-        for start in range(0, len(all_moves), settings.pack_moves):
-            part = all_moves[start : start + settings.pack_moves]
+        for start in range(0, len(all_moves), size):
+            part = all_moves[start : start + size]
 
             def evaluate(draft: Draft, box: int = box, part: list[Move] = part) -> int:
                 return draft.relocate(box, part, posted)
 
             try:
-                moved += await account.committer.commit(evaluate)
+                async with store.pace.turn():
+                    moved += await account.committer.commit(evaluate)
             except Stale:  # we stood still for a day: the pack may be collected
                 return moved
     return moved

@@ -13,6 +13,7 @@ import uvloop
 
 from mailpod import cli
 from mailpod.store import NewMessage, StoreSettings, indexing, upkeep
+from mailpod.store.location import Location
 from mailpod.store.objects import Buffer
 from mailpod.store.pace import Pace
 from mailpod.store.planned import Job
@@ -140,6 +141,32 @@ async def test_a_checkpoint_s_pages_are_encoded_in_turns(monkeypatch: pytest.Mon
     fresh = await world.pod().open(world.ref)
     assert fresh.log.base == account.log.base > 0
     assert fresh.log.state.digest() == account.log.state.digest()
+
+
+async def test_a_packing_reads_and_moves_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = await make_world(pack_newest=0, pack_moves=10, checkpoint_commits=1000, background_patience=PATIENCE)
+    store = world.pod()
+    account = await store.open(world.ref)
+    for number in range(30):
+        await account.append("INBOX", [NewMessage(b"Subject: %d\r\n\r\n" % number)])
+    assert await store.checkpoint(account)
+    read: list[float] = []
+    run = store.bodies.run
+
+    async def slow(prefix: str, places: Sequence[Location]) -> list[tuple[Location, bytes | None]]:
+        read.append(world.clock.time)
+        world.clock.time += 0.008
+        return await run(prefix, places)
+
+    monkeypatch.setattr(store.bodies, "run", slow)
+    head, began = account.head, world.clock.time
+    with store.pace:
+        assert await store.pack(account, force=True) == 30
+    assert len(read) == 30  # each a commit of its own
+    turns = 1 + sum(later - time >= PATIENCE for time, later in pairwise(read))
+    assert turns == 8  # of four, which take longer than a turn should
+    assert account.head == head + 3
+    assert world.clock.time - began >= (turns + 1 + 3) * PATIENCE  # one in which the pack is made, three that move
 
 
 def test_a_pod_s_threads_and_garbage_let_the_loop_in_soon(monkeypatch: pytest.MonkeyPatch) -> None:
