@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import random
 import re
 import statistics
@@ -30,7 +31,7 @@ MIXED = 10_000  # mailboxes of more have short messages
 SHORT = 1_500  # octets
 A_COMMAND = 100  # messages of a MULTIAPPEND
 APPENDS, STORES, CHANGES = 200, 200, 10
-ROUNDS = 5  # of what takes no time
+ROUNDS, RESTARTS = 5, 3  # of what takes no time, and no time but a restart
 NOT_SYNCED = ("STORE on all, /s", "STORE on one, ms")
 """What Dovecot answers before it is on disk: strace shows no fsync or fdatasync for a STORE, with either store and its
 default mail_fsync=optimized; an APPEND waits for four fdatasync (mdbox) or an fsync and two (Maildir)."""
@@ -120,22 +121,25 @@ class Works:
         self.add(table, system, "MULTIAPPEND, /s", self.count / box.append)
 
     def rest(self, system: System, options: Options, table: Table) -> None:
-        """Until nothing is left to be done in the background, which a search takes up again if need be."""
+        """Until nothing is left to be done in the background, which a search takes up again if need be, and the system
+        has written what files it holds back, of which one of the peers leaves one a message."""
         raw = self.box(system).session(system)
         raw.timed(b'SEARCH BODY "no such thing"')
         raw.close()
         settled(system)
+        os.sync()
 
     def select(self, system: System, options: Options, table: Table) -> None:
-        system.restart()
         box = self.box(system)
-        for when in ("first after a restart", "again"):
-            raw = box.session(system, "")
-            took, data = raw.timed(b"SELECT INBOX")
-            raw.close()
-            if b"* %d EXISTS" % self.count not in data:
-                raise Wrong(f"{data!r}")
-            self.add(table, system, f"SELECT, {when}, ms", took * 1000)
+        for _ in range(RESTARTS):
+            system.restart()
+            for when in ("first after a restart", "again"):
+                raw = box.session(system, "")
+                took, data = raw.timed(b"SELECT INBOX")
+                raw.close()
+                if b"* %d EXISTS" % self.count not in data:
+                    raise Wrong(f"{data!r}")
+                self.add(table, system, f"SELECT, {when}, ms", took * 1000)
         for _ in range(ROUNDS):
             self._resync(system, box, table)
 
