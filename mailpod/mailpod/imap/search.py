@@ -171,15 +171,15 @@ class Search:
             case Flag(flag, present):
                 return self._flagged(flag.lower(), present, open_)
             case Size():
-                return await self._by_page(size_test(key), open_)
+                return await self._by_page(size_test(key), open_, scanned=False)
             case Age():
-                return await self._by_page(age_test(key, self._now), open_)
+                return await self._by_page(age_test(key, self._now), open_, scanned=False)
             case ThreadId():
                 return await self._by_page(thread_id_test(key), open_)
             case EmailId():
-                return await self._by_page(email_id_test(key), open_)
-            case DateKey():
-                return await self._by_page(date_test(key), open_)
+                return await self._by_page(email_id_test(key), open_, scanned=False)
+            case DateKey(which):
+                return await self._by_page(date_test(key), open_, scanned=which == "sent")
             case Header(name, value):
                 if (test := header_test(key)) is not None:
                     return await (self._by_field(key, test, open_) if value else self._by_page(test, open_))
@@ -211,17 +211,18 @@ class Search:
         )
 
     async def pages(
-        self, open_: Positions, *, counted: bool = True, whole: bool = False
+        self, open_: Positions, *, counted: bool = True, whole: bool = False, scanned: bool = True
     ) -> AsyncIterator[tuple[Page, Sequence[int], Positions]]:
         """The pages with these messages: rows, and the positions they have. What is gone or damaged is passed over."""
-        async for page, rows in self._view.mailbox.pages(self.uids(open_), damaged=[], whole=whole):
+        async for page, rows in self._view.mailbox.pages(self.uids(open_), damaged=[], whole=whole, scanned=scanned):
             parts = positions_of(self._view, row_uids(page, rows))
             yield page, rows, parts[0] if len(parts) == 1 else [at for part in parts for at in part]
             await self._pause(len(rows) if counted else 0)
 
-    async def _by_page(self, test: Test, open_: Positions) -> Positions:
+    async def _by_page(self, test: Test, open_: Positions, *, scanned: bool = True) -> Positions:
+        """Not `scanned`: the test asks for nothing that is found out of a message's bytes."""
         out: list[int] = []
-        async for page, rows, positions in self.pages(open_):
+        async for page, rows, positions in self.pages(open_, scanned=scanned):
             out += compress(positions, test(page, rows))
         return out
 

@@ -68,6 +68,16 @@ async def test_what_needs_no_structure_reads_none(world: World) -> None:
     for items in (b"(UID FLAGS INTERNALDATE RFC822.SIZE MODSEQ)", b"BODY.PEEK[]", b"(SAVEDATE EMAILID RFC822)"):
         await ann.ok(b"FETCH 1:* %b" % items)
         assert len(segment.page.unscanned) == MANY
+    for key, found in (
+        (b"LARGER 140", range(1, MANY + 1)),
+        (b"SMALLER 140", ()),
+        (b"ON 17-Nov-2023", ()),
+        (b"SAVEDSINCE 1-Jan-2001 YOUNGER 86400", range(1, MANY + 1)),
+        (b"EMAILID nobody", ()),
+    ):
+        expected = b" ".join([b"* SEARCH", *(b"%d" % number for number in found)])
+        assert expected in await ann.ok(b"SEARCH " + key), key
+        assert len(segment.page.unscanned) == MANY
     await ann.ok(b"FETCH 2,4 ENVELOPE")
     assert len(segment.page.unscanned) == MANY - 2
 
