@@ -57,8 +57,9 @@ class Pods:
         config.write_text(json.dumps(self._config(pod)))
         with (self.home / f"pod-{pod}.log").open("ab") as log:
             command = [str(Path(sys.executable).parent / "mailpod"), "serve", "--config", str(config)]
-            self._running[pod] = subprocess.Popen(command, stderr=log, start_new_session=True)
+            started = self._running[pod] = subprocess.Popen(command, stderr=log, start_new_session=True)
         processes.wait_until(lambda: answers(self.ports[pod]["imap"]), 60, f"pod {pod} listens")
+        assert started.poll() is None, f"pod {pod} ended, see {log.name}"
 
     def kill(self, pod: int) -> None:
         """kill -9."""

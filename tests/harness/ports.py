@@ -44,18 +44,26 @@ def free_offset(pods: int = 1) -> int:
     raise RuntimeError("no port offset is free")
 
 
+_given: dict[int, None] = {}
+"""Ports that this process was given, the newest last: what is to listen there may not do so yet."""
+_KEPT = 1000
+
+
 def free_port() -> int:
     """One that is free for TCP and UDP, below all offsets and the ephemeral range: no client's own port takes it."""
     return free_ports(1)[0]
 
 
 def free_ports(count: int) -> list[int]:
-    """As many of them, all different."""
-    chooser, found = random.SystemRandom(), set[int]()
+    """As many of them, all different, and none that was given a short while ago."""
+    chooser, found = random.SystemRandom(), list[int]()
     for _ in range(500):
         port = chooser.randrange(3_000, 10_000)
-        if is_free(port):
-            found.add(port)
+        if port not in _given and is_free(port):
+            _given[port] = None
+            found.append(port)
+        if len(_given) > _KEPT:
+            del _given[next(iter(_given))]
         if len(found) == count:
-            return list(found)
+            return found
     raise RuntimeError("no port is free")
