@@ -20,6 +20,7 @@ from ..errors import Damaged, Expunged
 from ..logs import event
 from ..mime.collation import casemap
 from ..mime.text import decoded_text
+from .batches import batches
 from .fieldcolumns import row_of
 from .location import Location
 from .mailbox import Mailbox
@@ -106,9 +107,9 @@ async def _index(store: Store, account: Account, box: Mailbox, uids: array[int])
     before = box.search
     builder = Builder()
     async for page, rows in box.pages(uids, damaged=[], whole=True):
-        for part in _turns(page, rows, store.settings.search_turn_bytes):
+        for part in batches([page.location(row).length for row in rows], store.settings.search_turn_bytes):
             async with store.pace.turn():
-                await asyncio.to_thread(_take, builder, await _read(store, account, page, part))
+                await asyncio.to_thread(_take, builder, await _read(store, account, page, rows[part]))
     made = await _in_turns(store, builder.finish())
     first, count, kept = uids[0], len(builder), list(before)
     while kept and kept[-1].terms.count <= 2 * count and kept[-1].terms.count + count <= store.settings.search_segment:
@@ -123,18 +124,6 @@ async def _index(store: Store, account: Account, box: Mailbox, uids: array[int])
     box.search = [*kept, segment]
     event("store.indexed", account=account.prefix, messages=count, bytes=segment.postings.length)
     return True
-
-
-def _turns(page: Page, rows: Sequence[int], most: int) -> Iterator[Sequence[int]]:
-    """The rows of one turn after the other: messages of `most` octets, or one."""
-    start = size = 0
-    for at, row in enumerate(rows):
-        length = page.location(row).length
-        if at > start and size + length > most:
-            yield rows[start:at]
-            start, size = at, 0
-        size += length
-    yield rows[start:]
 
 
 def _take(builder: Builder, texts: Sequence[_Text]) -> None:

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..checksum import checksum
@@ -50,17 +50,6 @@ class Plan:
     jobs: list[Job] = field(default_factory=list)
     boxes: list[BoxPlan] = field(default_factory=list)
     deliveries: dict[int, tuple[int, PageRef | None]] = field(default_factory=dict)
-
-    def turns(self, rows: int) -> Iterator[list[Job]]:
-        """The pages in the order in which they are written, so many at once that they have `rows` messages, or one."""
-        start = count = 0
-        for at, job in enumerate(self.jobs):
-            if at > start and count + job.count > rows:
-                yield self.jobs[start:at]
-                start, count = at, 0
-            count += job.count
-        if start < len(self.jobs):
-            yield self.jobs[start:]
 
     def unscanned(self) -> list[Page]:
         """Pages with messages of which something is to be found out before they are encoded (unscanned.py)."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import MailError
 from ..logs import event
+from .batches import batches
 from .buckettime import BucketClock
 from .checkpoint import decode_root, encode_root
 from .collection import Collected, collect
@@ -96,10 +97,8 @@ class Upkeep:
         wait = self._last.get(account.ref, -inf) + self._settings.checkpoint_interval - self._clock.elapsed()
         if wait > 0:
             await self._clock.sleep(wait)
-        settings = self._settings  # who brings many soon has brought them
-        await self._store.pace.rest(
-            settings.pack_patience if account.log.unscanned_since else settings.checkpoint_interval
-        )
+        many = account.log.unscanned_since  # who brings many soon has brought them
+        await self._store.pace.rest(self._settings.pack_patience if many else self._settings.checkpoint_interval)
         self._last[account.ref] = self._clock.elapsed()
         if await self.checkpoint(account):
             self.index_soon(account)
@@ -244,7 +243,8 @@ class Upkeep:
         return make_plan(log.state, self._settings, self._store.pod, self._store.peek_page, fetched)
 
     async def _publish(self, account: Account, plan: Plan, listed: float) -> bool:
-        for jobs in plan.turns(_TURN_ROWS):
+        for part in batches([job.count for job in plan.jobs], _TURN_ROWS):
+            jobs = plan.jobs[part]
             ids = [self._store.random_id() for _ in jobs]
             for identifier, data in zip(ids, await self._encode(jobs, ids), strict=True):
                 await account.uploads.write_once(f"{account.prefix}page/{identifier}", data)
