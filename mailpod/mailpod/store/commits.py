@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from ..errors import Unavailable
 from .names import log_key
-from .objects import NotFound, ObjectStore, StorageError
+from .objects import NotFound, ObjectStore, StorageError, tells_absent
 from .ops import BadCommit, Header, decode_header
 
 Fetched: TypeAlias = tuple[bytes, int]
@@ -26,6 +26,11 @@ class Commits:
         self._objects = objects
         self._prefix = prefix
         self._header_read_bytes = header_read_bytes
+        self._is_absent = tells_absent(objects)
+
+    def ends_before(self, sequence: int) -> bool:
+        """Whether it takes no request to know that the log does; the rest is for `fetch`."""
+        return self._is_absent(log_key(self._prefix, sequence))
 
     async def fetch(self, sequence: int) -> Fetched | None:
         key = log_key(self._prefix, sequence)

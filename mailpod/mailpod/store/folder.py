@@ -105,6 +105,14 @@ class FolderObjects:
         data, whole, _ = await self._read(key, 0, size)
         return data, whole
 
+    def is_absent(self, key: str) -> bool:
+        """Whether a log has no such commit, by what was looked for last: one look at the folder's time."""
+        if not self._journals.writes or (log := LOG.fullmatch(key)) is None:
+            return False
+        folder, name = log.groups()
+        absent = self._absent.known(folder, self._absent.mark(folder))
+        return name in absent and NAME in absent
+
     async def get_with_time(self, key: str) -> tuple[bytes, float]:
         data, _, modified = await self._read(key, 0, None)
         return data, modified

@@ -6,7 +6,7 @@ returns from `create` and `put` only when the object is durable (on a folder: fi
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -85,3 +85,13 @@ class ObjectStore(Protocol):
 def reads_at_once(objects: ObjectStore, most: int) -> int:
     """How many reads are worth doing at once for one client, at most `most`: one where it is no way to the data."""
     return min(most, getattr(objects, "read_ahead", most))
+
+
+def tells_absent(objects: ObjectStore) -> Callable[[str], bool]:
+    """What says, as of the call, that there is certainly no object at a key, without asking for it; False: ask."""
+    tells: Callable[[str], bool] = getattr(objects, "is_absent", _is_never_sure)
+    return tells
+
+
+def _is_never_sure(key: str) -> bool:
+    return False

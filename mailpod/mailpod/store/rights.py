@@ -57,6 +57,8 @@ class Access:
 
     def allowed(self, box: Mailbox, flags: Iterable[str]) -> tuple[str, ...]:
         """Those of `flags` that may be set or cleared (RFC 4314 §4)."""
+        if self.who is None:
+            return tuple(flags)
         given = self.rights(box)
         return tuple(flag for flag in flags if right_of(flag) in given)
 

@@ -11,9 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from mailpod.store import absent
+from mailpod.clock import SystemClock
+from mailpod.store import NewMessage, Store, absent, new_account
 from mailpod.store.absent import Absent
 from mailpod.store.folder import FolderObjects
+from mailpod.store.metered import MeteredObjects
 from mailpod.store.objects import NotFound
 
 LOG = "accounts/example.org/ann/1/log"
@@ -51,10 +53,13 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 async def misses(objects: FolderObjects, key: str) -> bool:
+    """Whether nothing is found there; what is sure of that without looking must be right."""
+    is_sure = objects.is_absent(key)
     try:
         await objects.get_head(key, 100)
     except NotFound:
         return True
+    assert not is_sure
     return False
 
 
@@ -66,15 +71,16 @@ async def test_nothing_is_opened_while_nothing_was_named(
     assert await misses(objects, commit(2))
     del opened[:]
     assert await misses(objects, commit(2)) and await misses(objects, commit(2))
-    assert opened == []
+    assert objects.is_absent(commit(2)) and not objects.is_absent(commit(3)) and opened == []
     assert await misses(objects, commit(3)) and opened, "another commit is looked for"
-    assert await objects.get(commit(1)) == b"one"
+    assert await objects.get(commit(1)) == b"one" and not objects.is_absent(f"{LOG}/")
 
 
 async def test_a_log_that_is_young_is_looked_at_again(objects: FolderObjects, opened: list[str]) -> None:
     await objects.create(commit(1), [b"one"])
     assert await misses(objects, commit(2))
     del opened[:]
+    assert not objects.is_absent(commit(2))
     assert await misses(objects, commit(2)) and opened
 
 
@@ -95,11 +101,45 @@ async def test_what_another_creates_is_found_at_once(objects: FolderObjects, tmp
         for _ in range(chance.randrange(4)):
             assert await misses(objects, commit(number))
         await other.create(commit(number), [b"%d" % number])
+        assert not objects.is_absent(commit(number))
         assert await objects.get(commit(number)) == b"%d" % number
         if chance.random() < 0.1:
             objects._journals._recent.clear()  # as when others were looked at
         if chance.random() < 0.05:
             other._journals.settle(LOG, remove=chance.random() < 0.5)
+    await other.close()
+
+
+async def test_an_account_is_looked_at_without_a_request(
+    objects: FolderObjects, tmp_path: Path, soon: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, clock, rng = FolderObjects(tmp_path), SystemClock(), random.Random(1)
+    ref = await new_account(objects, "example.org", "ann", clock=clock, rng=rng)
+    metered = MeteredObjects(objects)
+    here, there = Store(metered, clock=clock, rng=rng), Store(other, clock=clock, rng=rng)
+    ours, theirs = await here.open(ref), await there.open(ref)
+    asked: list[str] = []
+    get_head = metered.get_head
+
+    async def counted(key: str, size: int) -> tuple[bytes, int]:
+        asked.append(key)
+        return await get_head(key, size)
+
+    monkeypatch.setattr(metered, "get_head", counted)
+    for number in range(1, 4):
+        await theirs.append("INBOX", [NewMessage(b"Subject: x\r\n\r\n")])
+        await ours.refresh()
+        assert ours.mailbox("INBOX").exists == number
+        other._journals.remove([f"{ours.prefix}log"])  # as a moment later
+        await asyncio.sleep(soon)
+        await ours.refresh()
+        del asked[:]
+        for _ in range(3):
+            await ours.refresh()
+        assert asked == []
+    for account, store in (ours, here), (theirs, there):
+        account.release()
+        await store.close()
     await other.close()
 
 
@@ -135,6 +175,7 @@ async def test_on_another_machines_file_system_it_is_looked_for(
     await asyncio.sleep(soon)
     assert await misses(objects, commit(2))
     del opened[:]
+    assert not objects.is_absent(commit(2))
     assert await misses(objects, commit(2)) and opened
     await objects.close()
 
