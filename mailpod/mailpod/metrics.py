@@ -211,6 +211,14 @@ def command_seconds(protocol: str, command: str) -> Histogram:
     return COMMAND_SECONDS.labels(protocol, command)
 
 
+def forget_command(protocol: str, command: str, outcome: str) -> None:
+    """As if it had never been run."""
+    COMMANDS.remove(protocol, command, outcome)
+    COMMAND_SECONDS.remove(protocol, command)
+    command_count.cache_clear()
+    command_seconds.cache_clear()
+
+
 @cache
 def bucket_requests(operation: str, outcome: str, domain: str) -> Counter:
     """The child of BUCKET_REQUESTS."""

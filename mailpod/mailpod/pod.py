@@ -106,12 +106,16 @@ class Pod:
         self.health.has_keys = bool(self.settings.directory_keys)
         self.health.listeners_wanted = {name_of(listener) for listener in self.settings.listeners}
         # /healthz first: whoever started us may ask while the rest comes up.
-        for listener in sorted(self.settings.listeners, key=lambda listener: listener.protocol != "http"):
-            await self._listen(listener)
+        for listener in self.settings.listeners:
+            if listener.protocol == "http":
+                await self._listen(listener)
         if any(listener.protocol == "imap" for listener in self.settings.listeners):
             from mailpod.imap.rehearsal import rehearse
 
-            await rehearse(self.services.clock)
+            await rehearse(self.services)
+        for listener in self.settings.listeners:
+            if listener.protocol != "http":
+                await self._listen(listener)
         self._begin()
         logs.event("pod.started", listeners=sorted(self.health.listeners_open), ports=self.ports)
 

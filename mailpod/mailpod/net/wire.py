@@ -200,8 +200,13 @@ class Wire(asyncio.BufferedProtocol):
 
     # The loop's side.
 
+    def talk_over(self, transport: asyncio.BaseTransport) -> asyncio.Transport:
+        """As `connection_made`, but nobody is counted, limited or greeted."""
+        used = self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
+        return used
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
+        used = self.talk_over(transport)
         self.peer = self.announced or peer_of(transport)
         self.secure = transport.get_extra_info("ssl_object") is not None
         if self.secure:
@@ -214,7 +219,7 @@ class Wire(asyncio.BufferedProtocol):
             self.write(self.refusal)
             self.close()
             return
-        self._transport.set_write_buffer_limits(high=self.services.settings.write_high_water)
+        used.set_write_buffer_limits(high=self.services.settings.write_high_water)
         self._call(self.on_connect)
 
     def get_buffer(self, sizehint: int) -> memoryview:
