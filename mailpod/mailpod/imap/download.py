@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from mailpod.errors import MailError
 
 if TYPE_CHECKING:
-    from mailpod.imap.fetchbody import Run
     from mailpod.net.budget import Budget
     from mailpod.store import Account, Body, Location
 
 _BATCH: Final = 8 * 1024 * 1024  # octets: what a store that is far away reads at once
-_NEAR: Final = 4 * 1024 * 1024  # taken from the budget for a client of a folder
+_NEAR: Final = 4 * 1024 * 1024  # a client of a folder has so much, and then is another's turn
 
 Found: TypeAlias = "list[Body | MailError]"
 
@@ -46,7 +45,9 @@ class Download:
         self._window: deque[_Batch] = deque()
         self._held = 0  # of what is being sent; what is in the window holds its own
         self._run: Found = []
-        self._here: AsyncGenerator[Found, None] | None = None
+        self._here: AsyncGenerator[Found, None] | None = None  # read where it is asked for
+        self._share = 0  # of the budget, for that
+        self._taken = 0  # octets that came of it since the budget was asked
 
     @property
     def wants_more(self) -> bool:
@@ -66,14 +67,14 @@ class Download:
                 return
             if not self._budget.try_take(octets):
                 return
-            self._window.append(_Batch(octets, asyncio.ensure_future(self._read(self._cut(count, octets)))))
+            self._window.append(_Batch(octets, asyncio.ensure_future(self._read(self._cut(count)))))
 
-    async def values(self, count: int, width: int) -> AsyncGenerator[Run, None]:
-        """The next `count` messages, some at a time, each `width` times. Raises Unavailable."""
+    async def runs(self, count: int) -> AsyncGenerator[Found, None]:
+        """The next `count` messages, some at a time. Raises Unavailable."""
         while count:
             run = await self._next(count)
             count -= len(run)
-            yield [each if isinstance(each, MailError) else [each] * width for each in run]
+            yield run
 
     async def aclose(self) -> None:
         """Forget what was read ahead."""
@@ -95,20 +96,31 @@ class Download:
 
     async def _more(self) -> Found:
         if self._here is not None:
+            if self._taken > _NEAR and not self._ahead:
+                await self._take(self._share)
             found = await anext(self._here, None)
             if found is not None:
+                self._taken += sum(len(each) for each in found if not isinstance(each, MailError))
                 return found
             self._here = None
-        self._give_back()
         if self._window:
+            self._give_back()
             batch = self._window.popleft()
             self._held = batch.octets
             return await batch.found
-        count, octets = self._batch()
-        await self._budget.take(octets)
-        self._held = octets
-        self._here = self._account.body_runs(self._cut(count, octets))
+        if self._ahead:
+            count, self._share = self._batch()
+        else:  # a run of some after the other: more than one is never in memory
+            count = len(self._left)
+            self._share = max(min(self._waiting, _NEAR), max(at.length for at in self._left))
+        await self._take(self._share)
+        self._here = self._account.body_runs(self._cut(count))
         return []
+
+    async def _take(self, octets: int) -> None:
+        self._give_back()
+        await self._budget.take(octets)
+        self._held, self._taken = octets, 0
 
     def _give_back(self) -> None:
         held, self._held = self._held, 0
@@ -118,15 +130,16 @@ class Download:
         """How many messages are read next, and their octets."""
         count = octets = 0
         for at in self._left:
-            if count and octets + at.length > (_BATCH if self._ahead else _NEAR):
+            if count and octets + at.length > _BATCH:
                 break
             count += 1
             octets += at.length
         return count, octets
 
-    def _cut(self, count: int, octets: int) -> list[Location]:
-        self._waiting -= octets
-        return [self._left.popleft() for _ in range(count)]
+    def _cut(self, count: int) -> list[Location]:
+        cut = [self._left.popleft() for _ in range(count)]
+        self._waiting -= sum(at.length for at in cut)
+        return cut
 
     async def _read(self, places: Sequence[Location]) -> Found:
         return [each async for run in self._account.body_runs(places) for each in run]

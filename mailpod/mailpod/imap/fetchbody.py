@@ -146,7 +146,7 @@ class PageSections:
     async def _read_whole(self, account: Account, budget: Budget) -> AsyncGenerator[Run, None]:
         """The usual download: no spans to work out."""
         count = len(self._sections)
-        async with aclosing(Reader(account, budget, [self._page.location(row) for row in self._rows])) as reader:
+        async with aclosing(Reader(account, budget, self._page.locations(self._rows))) as reader:
             while run := await reader.run():
                 yield [each if isinstance(each, MailError) else [each] * count for each in run]
 

@@ -290,7 +290,7 @@ class Search:
     ) -> AsyncGenerator[tuple[int, _T], None]:
         """The same of whole messages, their parts and the size of their header."""
         async for page, rows, positions in self.pages(open_, counted=False):
-            reader = Reader(self._view.account, self._budget, [page.location(row) for row in rows])
+            reader = Reader(self._view.account, self._budget, page.locations(rows))
             async with aclosing(reader):
                 for read, (row, position) in enumerate(zip(rows, positions, strict=True), 1):
                     try:

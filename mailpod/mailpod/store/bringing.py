@@ -38,7 +38,7 @@ async def bring(
     found: list[int] = []
     waiting, size = 0, 0  # messages at the end whose bytes are in memory
     async for page, rows in mailbox.pages([uid for uid in uids if mailbox.index(uid) >= 0], whole=True):
-        bodies = source.bodies([page.location(row) for row in rows])
+        bodies = source.bodies(page.locations(rows))
         at = 0
         async for data in bodies:
             uid, record = page.uids[rows[at]], page.record(rows[at], saved=int(now))

@@ -124,6 +124,24 @@ class Page:
         digest = bytes(self._checksums[_SUM * row : _SUM * (row + 1)])
         return Location(self.key(row), self._offsets[row], self._lengths[row], digest, self.uids[row])
 
+    def locations(self, rows: Sequence[int]) -> list[Location]:
+        """The same of some rows, ascending; of many in half the time."""
+        if not rows:
+            return []
+        first = rows[0]
+        keys, key_of, offsets, lengths, uids = self._keys, self._key_of, self._offsets, self._lengths, self.uids
+        sums = bytes(self._checksums[_SUM * first : _SUM * (rows[-1] + 1)])
+        return [
+            Location(
+                keys[key_of[row]],
+                offsets[row],
+                lengths[row],
+                sums[_SUM * (row - first) : _SUM * (row - first + 1)],
+                uids[row],
+            )
+            for row in rows
+        ]
+
     def key(self, row: int) -> str:
         """The object in which the bytes of the message in `row` are."""
         return self._keys[self._key_of[row]]

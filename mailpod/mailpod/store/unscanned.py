@@ -43,7 +43,7 @@ async def scan_rows(page: Page, rows: Sequence[int], read: Read, *, inline: int,
     """Find out what is missing in these rows; returns those that are damaged. Those of messages that are gone stay as
     they are. Raises what `read` raises."""
     damaged, at = list[int](), 0
-    async with aclosing(read([page.location(row) for row in rows])) as runs:
+    async with aclosing(read(page.locations(rows))) as runs:
         async for run in runs:
             for some in _turns(run):
                 async with turn():

@@ -45,7 +45,7 @@ def _download(account: Slow, budget: Budget, ahead: int, count: int) -> Download
 
 
 async def _taken(found: Download, count: int) -> list[object]:
-    return [each if isinstance(each, Damaged) else each[0] async for run in found.values(count, 1) for each in run]
+    return [each async for run in found.runs(count) for each in run]
 
 
 def _numbers(found: list[object]) -> list[object]:

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from mailpod.errors import AccountReadOnly, Damaged, Expunged, MailError, NoPermission
 from mailpod.imap import resync
@@ -26,6 +26,7 @@ from mailpod.imap.sections import Section, marks_seen, section_of
 from mailpod.imap.sequence import resolve, uids_of
 from mailpod.imap.sets import runs
 from mailpod.imap.syntax import FetchArgs, FetchAttr, SequenceSet
+from mailpod.store.batches import batches
 
 if TYPE_CHECKING:
     from mailpod.imap.enabled import Enabled
@@ -40,6 +41,7 @@ _FLAG_ROWS: Final = 20_000
 _STRUCTURE: Final = frozenset({"ENVELOPE", "BODY", "BODYSTRUCTURE"})
 _TOLD: Final = frozenset({"UID", "FLAGS", "MODSEQ", "INTERNALDATE", "RFC822.SIZE", "SAVEDATE", "EMAILID"})
 """What is known of a message before anybody looked at it."""
+_END: Final = b")\r\n"
 _PAGES_A_TURN: Final = 3  # looked up, beside the one that is sent, for reading ahead
 
 _Piece: TypeAlias = "tuple[Page, Sequence[int]]"
@@ -203,7 +205,7 @@ class _Fetch:
                 ready.extend((page, rows[start : start + _ROWS]) for start in range(0, len(rows), _ROWS))
                 looked_up += 1
                 if self._whole:
-                    self._download.add([page.location(row) for row in rows])
+                    self._download.add(page.locations(rows))
             if self._whole:
                 self._download.begin(last=last)
             if ready:
@@ -211,8 +213,7 @@ class _Fetch:
 
     async def _piece(self, page: Page, rows: Sequence[int]) -> None:
         if self._whole:
-            values = self._download.values(len(rows), len(self._plan.sections))
-            await self._bodies(page, rows, self._layout(page, rows), values)
+            await self._whole_bodies(page, rows, self._layout(page, rows))
             return
         sections = PageSections(self._plan.sections, page, rows)
         columns = sections.columns()
@@ -250,22 +251,24 @@ class _Fetch:
             lines.some([item if uid in self._seen else b"" for uid, item in zip(uids, new, strict=True)])
         return lines
 
-    async def _bodies(self, page: Page, rows: Sequence[int], lines: Lines, values: AsyncGenerator[Run, None]) -> None:
-        labels = [b" " + section.label for section in self._plan.sections]
-        if lines.spaced:
-            labels[0] = labels[0][1:]
-        heads = zip(rows, lines.each(), strict=True)
+    async def _whole_bodies(self, page: Page, rows: Sequence[int], lines: Lines) -> None:
+        """The usual download: nothing but what lies ready in memory is done a message at a time."""
+        labels, heads = self._labels(lines), lines.each()
         out: list[Body] = []
-        size = 0
-        async with aclosing(values):
-            async for run in values:
-                for each, (row, head) in zip(run, heads, strict=False):
-                    if isinstance(each, MailError):
-                        self._failure = self._failure or each
-                        self._owe(page.uids[row])
+        size = at = 0
+        async with aclosing(self._download.runs(len(rows))) as runs:
+            async for run in runs:
+                sizes = [0 if isinstance(each, MailError) else len(each) for each in run]
+                for part in batches(sizes, _BATCH):
+                    some, end = run[part], at + part.stop - part.start
+                    if len(labels) == 1 and all(sizes[part]):  # what is empty is no literal
+                        out += _with_wholes(heads[at:end], labels[0], cast("list[Body]", some), sizes[part])
+                        size += sum(sizes[part])
                     else:
-                        size += _add_sections(out, head, self._plan.sections, labels, each)
-                        out.append(b")\r\n")
+                        for each, row, head in zip(some, rows[at:end], heads[at:end], strict=True):
+                            values = each if isinstance(each, MailError) else [each] * len(labels)
+                            size += self._add(out, page, row, head, labels, values)
+                    at = end
                     if size > _BATCH:
                         self._session.send(out)
                         out, size = [], 0
@@ -273,9 +276,56 @@ class _Fetch:
         self._session.send(out)
         await self._session.drained()
 
+    async def _bodies(self, page: Page, rows: Sequence[int], lines: Lines, values: AsyncGenerator[Run, None]) -> None:
+        labels = self._labels(lines)
+        heads = zip(rows, lines.each(), strict=True)
+        out: list[Body] = []
+        size = 0
+        async with aclosing(values):
+            async for run in values:
+                for each, (row, head) in zip(run, heads, strict=False):
+                    size += self._add(out, page, row, head, labels, each)
+                    if size > _BATCH:
+                        self._session.send(out)
+                        out, size = [], 0
+                        await self._session.drained()
+        self._session.send(out)
+        await self._session.drained()
+
+    def _labels(self, lines: Lines) -> list[bytes]:
+        labels = [b" " + section.label for section in self._plan.sections]
+        if lines.spaced:
+            labels[0] = labels[0][1:]
+        return labels
+
+    def _add(
+        self,
+        out: list[Body],
+        page: Page,
+        row: int,
+        head: bytes,
+        labels: Sequence[bytes],
+        values: Sequence[Body | None] | MailError,
+    ) -> int:
+        if isinstance(values, MailError):
+            self._failure = self._failure or values
+            self._owe(page.uids[row])
+            return 0
+        size = _add_sections(out, head, self._plan.sections, labels, values)
+        out.append(_END)
+        return size
+
     def _owe(self, uid: int) -> None:
         if uid in self._seen or "FLAGS" in self._plan.names:
             self._view.owe(uid)
+
+
+def _with_wholes(heads: Sequence[bytes], label: bytes, bodies: list[Body], sizes: Sequence[int]) -> list[Body]:
+    """Responses in which whole messages come last."""
+    pieces: list[Body] = [_END] * (3 * len(bodies))
+    pieces[::3] = map((b"%b" + label.replace(b"%", b"%%") + b" {%d}\r\n").__mod__, zip(heads, sizes, strict=True))
+    pieces[1::3] = bodies
+    return pieces
 
 
 def _add_sections(
