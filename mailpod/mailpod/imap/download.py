@@ -2,7 +2,8 @@
 
 Invariants: what is read, or being read, was taken from the pod's budget before, the oldest first, and is given back
 once the next is asked for. Nobody waits for the budget while holding some of it; what is read ahead leaves half of it
-to others. What was read ahead ends with the command.
+to others. What was read ahead ends with the command. Of a folder one run after the other is read, and no more held than
+`_NEAR`, or the largest message; who has had as much waits for the budget again, behind others.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ class Download:
             return await batch.found
         if self._ahead:
             count, self._share = self._batch()
-        else:  # a run of some after the other: more than one is never in memory
+        else:  # all there are: a stream that ends in the middle of a block has to look at each of its messages
             count = len(self._left)
             self._share = max(min(self._waiting, _NEAR), max(at.length for at in self._left))
         await self._take(self._share)

@@ -182,3 +182,53 @@ async def test_a_fetch_reads_ahead_across_pages(at: Desk) -> None:
     found = [answer.index(b"* %d FETCH (BODY[] {" % number) for number in range(1, 1201)]
     assert found == sorted(found) and answer.count(b"Subject: number ") == 1200
     assert most > 1 and now == 0
+
+
+class Near:
+    """An account in a folder."""
+
+    def __init__(self) -> None:
+        self.streams: list[int] = []
+
+    async def body_runs(self, places: Sequence[Location]) -> AsyncIterator[list[bytes]]:
+        self.streams.append(len(places))
+        for at in places:
+            yield [bytes(at.length)]
+
+
+async def test_a_folder_is_read_in_one_stream_and_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "_NEAR", 3 * SIZE)
+    account, budget = Near(), Budget(4 * SIZE)
+    found = Download(cast(Account, account), budget, 0)
+    found.add([Location("pack/1", SIZE * uid, SIZE, b"", uid) for uid in range(10)])
+    given, runs = 0, found.runs(10)
+    while not given:
+        given += len(await anext(runs))
+    assert account.streams == [10] and budget.used == 3 * SIZE
+
+    other = asyncio.ensure_future(budget.take(2 * SIZE))  # more than is left
+    more = asyncio.ensure_future(anext(runs))
+    while not other.done():
+        await asyncio.wait([more])
+        given += len(more.result())
+        more = asyncio.ensure_future(anext(runs))
+        await asyncio.wait([more, other], timeout=1, return_when=asyncio.FIRST_COMPLETED)
+    assert given == 4, "after what it took from the budget, and a message over"
+    await _turns()
+    assert not more.done(), "it waits for the other now"
+    budget.give(2 * SIZE)
+    given += len(await more) + sum([len(run) async for run in runs])
+    assert given == 10 and account.streams == [10]
+    await found.aclose()
+    assert budget.used == 0
+
+
+async def test_of_a_large_message_in_a_folder_all_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "_NEAR", 3 * SIZE)
+    account, budget = Near(), Budget(20 * SIZE)
+    found = Download(cast(Account, account), budget, 0)
+    found.add([Location("pack/1", 0, 8 * SIZE, b"", 1), Location("pack/2", 0, SIZE, b"", 2)])
+    async for _ in found.runs(2):
+        assert budget.used == 8 * SIZE
+    await found.aclose()
+    assert budget.used == 0
