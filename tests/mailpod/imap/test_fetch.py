@@ -258,6 +258,24 @@ async def test_a_damaged_message_costs_only_its_own_response(at: Desk) -> None:
     assert b"NO [CORRUPTION]" in answer
 
 
+async def test_an_empty_message_among_others(at: Desk) -> None:
+    letters = [letter("first"), b"", letter("third")]
+    await at.deliver(*letters)
+    ann = at.select(read_only=True)
+    assert await ann.say("FETCH 1:3 (UID BODY[])") == b"".join(
+        [
+            b"* 1 FETCH (UID 1 BODY[] {%d}\r\n%b)\r\n" % (len(letters[0]), letters[0]),
+            b'* 2 FETCH (UID 2 BODY[] "")\r\n',
+            b"* 3 FETCH (UID 3 BODY[] {%d}\r\n%b)\r\n" % (len(letters[2]), letters[2]),
+            b"OK FETCH completed\r\n",
+        ]
+    )
+    assert await ann.say("FETCH 2:3 (BODY.PEEK[] RFC822)") == (
+        b'* 2 FETCH (BODY[] "" RFC822 "")\r\n* 3 FETCH (BODY[] {%d}\r\n%b RFC822 {%d}\r\n%b)\r\nOK FETCH completed\r\n'
+        % (len(letters[2]), letters[2], len(letters[2]), letters[2])
+    )
+
+
 async def test_a_client_that_went_away_stops_the_stream(at: Desk) -> None:
     await at.deliver(*[letter(body="x" * 60_000) for _ in range(40)])
     ann = at.select(read_only=True)
