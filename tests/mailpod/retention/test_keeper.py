@@ -173,6 +173,8 @@ def _after(pod: Services, requests: int) -> asyncio.Future[asyncio.Event]:
 
     class Gate:
         def __getattr__(self, name: str) -> Callable[..., object]:
+            request = getattr(inner, name)
+
             async def call(*args: object, **named: object) -> object:
                 nonlocal count
                 count += 1
@@ -180,7 +182,7 @@ def _after(pod: Services, requests: int) -> asyncio.Future[asyncio.Event]:
                     gate = asyncio.Event()
                     reached.set_result(gate)
                     await gate.wait()
-                return await getattr(inner, name)(*args, **named)
+                return await request(*args, **named)
 
             return call
 
