@@ -28,12 +28,10 @@ class Commits:
         self._header_read_bytes = header_read_bytes
         self._is_absent = tells_absent(objects)
 
-    def ends_before(self, sequence: int) -> bool:
-        """Whether it takes no request to know that the log does; the rest is for `fetch`."""
-        return self._is_absent(log_key(self._prefix, sequence))
-
     async def fetch(self, sequence: int) -> Fetched | None:
         key = log_key(self._prefix, sequence)
+        if self._is_absent(key):
+            return None
         try:
             data, size = await self._objects.get_head(key, self._header_read_bytes)
             if b"\n" not in data and len(data) < size:

@@ -173,9 +173,6 @@ class Log:
         began = self.state.head
         while self.broken is None:
             sent, first = self._clock.elapsed(), self.state.head + 1
-            if self._commits.ends_before(first):
-                await self._looked(sent)
-                return
             if first - began > _MANY:
                 ahead = max(ahead, CATCH_UP)
             for sequence, fetched in enumerate(await self._commits.fetch_from(first, ahead), first):
