@@ -133,8 +133,8 @@ class PageSections:
 
     async def _read_pieces(self, account: Account, budget: Budget) -> AsyncGenerator[Run, None]:
         wants = [self._wants(at) for at in range(len(self._rows))]
-        whole = [self._page.location(row) for row, want in zip(self._rows, wants, strict=True) if want is None]
-        async with aclosing(Reader(account, budget, whole)) as reader:
+        whole = [row for row, want in zip(self._rows, wants, strict=True) if want is None]
+        async with aclosing(Reader(account, budget, self._page.locations(whole))) as reader:
             for at, want in enumerate(wants):
                 try:
                     yield [await self._values(at, want, reader)]
@@ -144,7 +144,7 @@ class PageSections:
                     yield [UnknownCte()]
 
     async def _read_whole(self, account: Account, budget: Budget) -> AsyncGenerator[Run, None]:
-        """The usual download: no spans to work out."""
+        """No spans to work out."""
         count = len(self._sections)
         async with aclosing(Reader(account, budget, self._page.locations(self._rows))) as reader:
             while run := await reader.run():

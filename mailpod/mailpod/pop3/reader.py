@@ -94,7 +94,7 @@ class Reader:
         uids = [self._drop.uid(at) for at in wanted]
         damaged: list[int] = []
         pages = self._drop.mailbox.pages(uids, damaged=damaged, scanned=False)
-        found = {page.uids[row]: page.location(row) async for page, rows in pages for row in rows}
+        found = {at.uid: at async for page, rows in pages for at in page.locations(rows)}
         if uids[0] in damaged:
             raise Damaged
         return found

@@ -107,7 +107,7 @@ async def _index(store: Store, account: Account, box: Mailbox, uids: array[int])
     before = box.search
     builder = Builder()
     async for page, rows in box.pages(uids, damaged=[], whole=True):
-        for part in batches([page.location(row).length for row in rows], store.settings.search_turn_bytes):
+        for part in batches([at.length for at in page.locations(rows)], store.settings.search_turn_bytes):
             async with store.pace.turn():
                 await asyncio.to_thread(_take, builder, await _read(store, account, page, rows[part]))
     made = await _in_turns(store, builder.finish())

@@ -61,8 +61,7 @@ async def pack(store: Store, account: Account, *, force: bool = False, dead: Col
         if box not in state.boxes:
             continue  # deleted while another's pages were read
         async for page, rows in state.boxes[box].pages(uids, scanned=False):
-            places = (page.location(row) for row in rows)
-            found.extend(_Found(box, at) for at in places if state.homes.find(at.key) in wanted)
+            found.extend(_Found(box, at) for at in page.locations(rows) if state.homes.find(at.key) in wanted)
     bodies = await _read(store, account, [each.at for each in found])
     posted = store.clock.elapsed()
     key, moves = f"pack/{store.random_id()}", dict[int, list[Move]]()

@@ -121,11 +121,10 @@ class Page:
 
     def location(self, row: int) -> Location:
         """Where the bytes of the message in `row` are."""
-        digest = bytes(self._checksums[_SUM * row : _SUM * (row + 1)])
-        return Location(self.key(row), self._offsets[row], self._lengths[row], digest, self.uids[row])
+        return self.locations((row,))[0]
 
     def locations(self, rows: Sequence[int]) -> list[Location]:
-        """The same of some rows, ascending; of many in half the time."""
+        """The same of some rows, ascending."""
         if not rows:
             return []
         first = rows[0]
