@@ -68,7 +68,7 @@ class Download:
                 return
             if not self._budget.try_take(octets):
                 return
-            self._window.append(_Batch(octets, asyncio.ensure_future(self._read(self._cut(count)))))
+            self._window.append(_Batch(octets, asyncio.ensure_future(self._read(self._cut(count, octets)))))
 
     async def runs(self, count: int) -> AsyncGenerator[Found, None]:
         """The next `count` messages, some at a time. Raises Unavailable."""
@@ -110,12 +110,13 @@ class Download:
             self._held = batch.octets
             return await batch.found
         if self._ahead:
-            count, self._share = self._batch()
+            count, octets = self._batch()
+            self._share = octets
         else:  # all there are: a stream that ends in the middle of a block has to look at each of its messages
-            count = len(self._left)
-            self._share = max(min(self._waiting, _NEAR), max(at.length for at in self._left))
+            count, octets = len(self._left), self._waiting
+            self._share = max(min(octets, _NEAR), max(at.length for at in self._left))
         await self._take(self._share)
-        self._here = self._account.body_runs(self._cut(count))
+        self._here = self._account.body_runs(self._cut(count, octets))
         return []
 
     async def _take(self, octets: int) -> None:
@@ -137,10 +138,9 @@ class Download:
             octets += at.length
         return count, octets
 
-    def _cut(self, count: int) -> list[Location]:
-        cut = [self._left.popleft() for _ in range(count)]
-        self._waiting -= sum(at.length for at in cut)
-        return cut
+    def _cut(self, count: int, octets: int) -> list[Location]:
+        self._waiting -= octets
+        return [self._left.popleft() for _ in range(count)]
 
     async def _read(self, places: Sequence[Location]) -> Found:
         return [each async for run in self._account.body_runs(places) for each in run]

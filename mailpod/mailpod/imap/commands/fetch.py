@@ -170,6 +170,8 @@ class _Fetch:
         self._plan = plan
         self._seen = seen
         self._failure: MailError | None = None
+        self._out: list[Body] = []  # with bodies, laid out
+        self._size = 0  # octets of those
         self._whole = bool(plan.sections) and all(section.whole for section in plan.sections)
         ahead = session.services.settings.imap.read_ahead if view.mailbox.pages_ahead else 0
         self._download = Download(view.account, session.services.budget, ahead)
@@ -254,43 +256,34 @@ class _Fetch:
     async def _whole_bodies(self, page: Page, rows: Sequence[int], lines: Lines) -> None:
         """The usual download: nothing but what lies ready in memory is done a message at a time."""
         labels, heads = self._labels(lines), lines.each()
-        out: list[Body] = []
-        size = at = 0
+        at = 0
         async with aclosing(self._download.runs(len(rows))) as runs:
             async for run in runs:
                 sizes = [0 if isinstance(each, MailError) else len(each) for each in run]
                 for part in batches(sizes, _BATCH):
                     some, end = run[part], at + part.stop - part.start
                     if len(labels) == 1 and all(sizes[part]):  # what is empty is no literal
-                        out += _with_wholes(heads[at:end], labels[0], cast("list[Body]", some), sizes[part])
-                        size += sum(sizes[part])
+                        self._out += _with_wholes(heads[at:end], labels[0], cast("list[Body]", some), sizes[part])
+                        self._size += sum(sizes[part])
                     else:
                         for each, row, head in zip(some, rows[at:end], heads[at:end], strict=True):
                             values = each if isinstance(each, MailError) else [each] * len(labels)
-                            size += self._add(out, page, row, head, labels, values)
+                            self._add(page.uids[row], head, labels, values)
                     at = end
-                    if size > _BATCH:
-                        self._session.send(out)
-                        out, size = [], 0
-                        await self._session.drained()
-        self._session.send(out)
-        await self._session.drained()
+                    if self._size > _BATCH:
+                        await self._send()
+        await self._send()
 
     async def _bodies(self, page: Page, rows: Sequence[int], lines: Lines, values: AsyncGenerator[Run, None]) -> None:
         labels = self._labels(lines)
         heads = zip(rows, lines.each(), strict=True)
-        out: list[Body] = []
-        size = 0
         async with aclosing(values):
             async for run in values:
                 for each, (row, head) in zip(run, heads, strict=False):
-                    size += self._add(out, page, row, head, labels, each)
-                    if size > _BATCH:
-                        self._session.send(out)
-                        out, size = [], 0
-                        await self._session.drained()
-        self._session.send(out)
-        await self._session.drained()
+                    self._add(page.uids[row], head, labels, each)
+                    if self._size > _BATCH:
+                        await self._send()
+        await self._send()
 
     def _labels(self, lines: Lines) -> list[bytes]:
         labels = [b" " + section.label for section in self._plan.sections]
@@ -298,22 +291,20 @@ class _Fetch:
             labels[0] = labels[0][1:]
         return labels
 
-    def _add(
-        self,
-        out: list[Body],
-        page: Page,
-        row: int,
-        head: bytes,
-        labels: Sequence[bytes],
-        values: Sequence[Body | None] | MailError,
-    ) -> int:
+    def _add(self, uid: int, head: bytes, labels: Sequence[bytes], values: Sequence[Body | None] | MailError) -> None:
+        """One message's response."""
         if isinstance(values, MailError):
             self._failure = self._failure or values
-            self._owe(page.uids[row])
-            return 0
-        size = _add_sections(out, head, self._plan.sections, labels, values)
-        out.append(_END)
-        return size
+            self._owe(uid)
+        else:
+            self._size += _add_sections(self._out, head, self._plan.sections, labels, values)
+            self._out.append(_END)
+
+    async def _send(self) -> None:
+        """What was laid out, and wait while the client does not read."""
+        self._session.send(self._out)
+        self._out, self._size = [], 0  # held by nobody here while the client takes its time
+        await self._session.drained()
 
     def _owe(self, uid: int) -> None:
         if uid in self._seen or "FLAGS" in self._plan.names:
