@@ -81,18 +81,27 @@ class Plane(Protocol):
         """Public keys that pods trust: base64."""
 
     async def publish(
-        self, host: MailDomain, entries: Sequence[Entry], living: Callable[[str], bool]
+        self, host: MailDomain, entries: Sequence[Entry], living: Callable[[str], bool], planned: float
     ) -> list[tuple[str, str]]:
-        """Bring these entries in line; addresses left alone since they are a living other's, and that one's uid."""
+        """Bring these entries in line; addresses left alone since they are a living other's, and that one's uid.
+
+        `planned`: Clock.elapsed before the first was looked at that the entries follow from. Whose were withdrawn, or
+        closed, since then gets none.
+        """
 
     async def withdraw(self, host: MailDomain, owner: str, entries: Sequence[Entry]) -> None:
         """Take back what `owner` published, and those of `entries` that are its."""
 
     async def compare(
-        self, host: MailDomain, entries: Sequence[Entry], approved: str | None, living: Callable[[str], bool]
+        self,
+        host: MailDomain,
+        entries: Sequence[Entry],
+        approved: str | None,
+        living: Callable[[str], bool],
+        planned: float,
     ) -> str | None:
         """Make the directory exactly that; the brake's words where it held (rule 34). What a `living` owner without
-        entries has is left alone (rule 39)."""
+        entries has is left alone (rule 39). `planned` as in `publish`."""
 
     async def close(self, host: MailDomain, domain: str, local: str, owner: str) -> None:
         """End an account: refused at once, its purge recorded."""

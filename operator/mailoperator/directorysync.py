@@ -63,12 +63,15 @@ class DirectorySync:
         self._closing = asyncio.Semaphore(_CLOSES_AT_ONCE)
 
     async def publish_one(
-        self, entries: Sequence[Entry], living: Callable[[str], bool] = lambda owner: False
+        self,
+        entries: Sequence[Entry],
+        living: Callable[[str], bool] = lambda owner: False,
+        planned: float | None = None,
     ) -> Published:
         """Entries of one owner: those of its others that are known go. `conflicts` are left alone."""
         self._may_write()
         with PUBLISH_SECONDS.time():
-            return await _counted(self._publisher.publish_some(entries, living=living))
+            return await _counted(self._publisher.publish_some(entries, living=living, planned=planned))
 
     async def withdraw(self, owner: str, entries: Iterable[Entry] = ()) -> Published:
         """Refuse what `owner` had; mail stays."""
@@ -84,10 +87,11 @@ class DirectorySync:
         entries: Iterable[Entry],
         approved: str | None = None,
         living: Callable[[str], bool] = lambda owner: False,
+        planned: float | None = None,
     ) -> Published:
         """Make the directory exactly `entries`, a complete set; see `Published.brake`."""
         self._may_write()
-        return await _counted(self._publisher.compare(entries, approved=approved, living=living))
+        return await _counted(self._publisher.compare(entries, approved=approved, living=living, planned=planned))
 
     async def close(self, domain: str, local: str, owner: str) -> None:
         """End an account: nobody finds it from now on, its purge is recorded. One that is not `owner`'s stays."""

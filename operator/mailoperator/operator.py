@@ -109,6 +109,7 @@ class Operator:
             for version, kind, labels in _LISTED:
                 found = await self._kube.list(version, kind, namespace, labels=labels)
                 world.replace(kind, found, within=lambda key, space=namespace: space in (None, key[0]))  # type: ignore[misc]
+        world.swept()
         self._listed.set()
         for job in everything(world):
             if job[0] != "Mailbox" or not self._swept or not _is_settled(world.get("Mailbox", job[1])):

@@ -41,6 +41,7 @@ async def reconcile_directory(ctx: Context, key: Key) -> float | None:
         return None
     if not host.is_host:
         return None
+    planned = ctx.clock.elapsed()
     domains = await ctx.kube.list(API, "MailDomain", key[0])
     mailboxes = await ctx.kube.list(API, "Mailbox", key[0])
     uids = {raw["metadata"]["uid"] for raw in (*domains, *mailboxes)}
@@ -51,7 +52,7 @@ async def reconcile_directory(ctx: Context, key: Key) -> float | None:
         await _look_at_pods(ctx, host)
         entries = await _entries(ctx, found, ctx.reads(key))
         ctx.leader.check()
-        stopped = await ctx.plane.compare(host, entries, annotations.get(APPROVE), uids.__contains__)
+        stopped = await ctx.plane.compare(host, entries, annotations.get(APPROVE), uids.__contains__, planned)
         await _count(ctx, host, found, entries)
     except StorageFailed:
         return None  # the MailDomain's own reconciliation says so

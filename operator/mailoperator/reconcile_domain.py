@@ -48,6 +48,7 @@ async def reconcile_domain(ctx: Context, key: Key) -> float | None:
         await withdraw_gone(ctx, "MailDomain", key)
     except StorageFailed:
         ctx.enqueue(("MailDomain", key), _LATER)
+    planned = ctx.clock.elapsed()
     raw = ctx.world.get("MailDomain", key)
     if gone is not None and (raw is None or raw["metadata"]["uid"] != gone["metadata"]["uid"]):
         ctx.keys.forget(gone["metadata"]["uid"])
@@ -64,7 +65,7 @@ async def reconcile_domain(ctx: Context, key: Key) -> float | None:
     raw = await set_finalizer(ctx.kube, raw, HOST, bool(ctx.world.served_by(key)))
     if raw is None:
         return None
-    visit = _Visit(ctx, raw)
+    visit = _Visit(ctx, raw, planned)
     try:
         await visit.act()
     except Unusable as error:
@@ -98,8 +99,8 @@ async def _delete(ctx: Context, raw: Raw) -> float | None:
 class _Visit:
     """One reconciliation: what was found out, for the status."""
 
-    def __init__(self, ctx: Context, raw: Raw) -> None:
-        self.ctx, self.raw = ctx, raw
+    def __init__(self, ctx: Context, raw: Raw, planned: float) -> None:
+        self.ctx, self.raw, self._planned = ctx, raw, planned
         self.delay: float | None = None
         self._said: dict[str, Condition] = {}
         self._fields: Raw = {"mailboxes": len(ctx.world.mailboxes_of(key_of(raw)))}
@@ -215,7 +216,7 @@ class _Visit:
             return
         self.ctx.leader.check()
         entries = list(domain_entries(domain, postmaster_of(domain, self.ctx.world), self.ctx.reads(host.key)))
-        conflicts = await self.ctx.plane.publish(host, entries, self._lives)
+        conflicts = await self.ctx.plane.publish(host, entries, self._lives, self._planned)
         if conflicts:
             raise Unusable(
                 c.bad(c.DOMAIN_ACCEPTED, c.DOMAIN_TAKEN, f"{conflicts[0][0]} is another MailDomain's already")

@@ -37,6 +37,7 @@ async def reconcile_mailbox(ctx: Context, key: Key) -> float | None:
         await withdraw_gone(ctx, "Mailbox", key)
     except StorageFailed:
         ctx.enqueue(("Mailbox", key), _LATER)
+    planned = ctx.clock.elapsed()
     raw = ctx.world.get("Mailbox", key)
     if raw is None or PAUSED in (raw["metadata"].get("annotations") or {}):
         return None
@@ -46,7 +47,7 @@ async def reconcile_mailbox(ctx: Context, key: Key) -> float | None:
     said: dict[str, Condition] = {}
     fields: Raw = {name: (raw.get("status") or {}).get(name) for name in ("address", "usage", "passwordSecretName")}
     try:
-        delay = await _serve(ctx, raw, said, fields)
+        delay = await _serve(ctx, raw, said, fields, planned)
     except Unusable as error:
         said[error.condition.type] = error.condition
         delay = _LATER
@@ -57,7 +58,7 @@ async def reconcile_mailbox(ctx: Context, key: Key) -> float | None:
     return delay
 
 
-async def _serve(ctx: Context, raw: Raw, said: dict[str, Condition], fields: Raw) -> float | None:
+async def _serve(ctx: Context, raw: Raw, said: dict[str, Condition], fields: Raw, planned: float) -> float | None:
     mailbox = mailbox_of(raw)
     domain, host = _domain(ctx, mailbox)
     if await set_finalizer(ctx.kube, raw, PURGE, mailbox.spec.deletion_policy == "Delete") is None:
@@ -80,7 +81,7 @@ async def _serve(ctx: Context, raw: Raw, said: dict[str, Condition], fields: Raw
         raise Unusable(c.bad(c.PUBLISHED, c.DOMAIN_NOT_READY, f"MailDomain {domain.metadata.name} has no storage yet"))
     ctx.leader.check()
     entries = list(entries_of(mailbox, domain, next(iter(password.verifiers), "")))
-    conflicts = await ctx.plane.publish(host, entries, lambda owner: ctx.world.lives("Mailbox", owner))
+    conflicts = await ctx.plane.publish(host, entries, lambda owner: ctx.world.lives("Mailbox", owner), planned)
     if conflicts:
         words = f"{conflicts[0][0]} is another Mailbox's already"
         own = fields["address"] in (name for name, _ in conflicts)  # an alias that is another's takes nothing else away

@@ -284,11 +284,11 @@ class ClusterPlane:
         return self._signing
 
     async def publish(
-        self, host: MailDomain, entries: Sequence[Entry], living: Callable[[str], bool]
+        self, host: MailDomain, entries: Sequence[Entry], living: Callable[[str], bool], planned: float | None = None
     ) -> list[tuple[str, str]]:
         async def publish(bucket: _Bucket) -> list[tuple[str, str]]:
             await self._claim_domains(host, bucket, entries)
-            return list((await bucket.sync.publish_one(entries, living)).conflicts)
+            return list((await bucket.sync.publish_one(entries, living, planned)).conflicts)
 
         return await self._with(host, publish)
 
@@ -301,9 +301,10 @@ class ClusterPlane:
         entries: Sequence[Entry],
         approved: str | None,
         living: Callable[[str], bool] = lambda owner: False,
+        planned: float | None = None,
     ) -> str | None:
         """The comparison, and then, in the background, the purges that are due."""
-        done = await self._with(host, lambda bucket: bucket.sync.compare(entries, approved, living))
+        done = await self._with(host, lambda bucket: bucket.sync.compare(entries, approved, living, planned))
         if done.brake is None and host.key not in self._purging:
             task = self._purging[host.key] = asyncio.ensure_future(self._purge(self._buckets[host.key].sync))
             task.add_done_callback(lambda _: self._purging.pop(host.key, None))

@@ -30,6 +30,7 @@ async def withdraw_gone(ctx: Context, kind: Literal["MailDomain", "Mailbox"], ke
     uid = raw["metadata"]["uid"]
     live = await ctx.kube.get(API, kind, *key)
     if live is None or live["metadata"]["uid"] != uid:
+        ctx.world.end(raw)
         try:
             host, entries = _published(ctx, raw)
         except Unusable:  # its host is gone with it, and with that all who serve it

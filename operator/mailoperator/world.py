@@ -1,7 +1,8 @@
 """The operator's memory of the cluster: raw objects by kind and key, as the watches last told.
 
 A watch can miss a deletion (kopf does not compare after a re-list), so a sweep replaces a kind by a complete LIST.
-Nothing is withdrawn from a directory on this memory's word alone (OPERATOR.md rule 34).
+Nothing is withdrawn from a directory on this memory's word alone (OPERATOR.md rule 34). An object of which the API said
+that it is no more does not come back with a list, or an answer, that is older than its end: a UID is given once.
 """
 
 from __future__ import annotations
@@ -86,6 +87,8 @@ class World:
         self._indices: dict[tuple[str, str], dict[object, dict[Key, None]]] = defaultdict(lambda: defaultdict(dict))
         self.listed: set[str] = set()  # kinds that a complete LIST has filled
         self.gone: dict[tuple[str, Key], Raw] = {}  # of our kinds: what is published of them is to be withdrawn
+        self._ended: set[str] = set()  # UIDs, since the last sweep
+        self._ended_before: set[str] = set()  # in the sweep before
 
     def get(self, kind: str, key: Key) -> Raw | None:
         return self._objects[kind].get(key)
@@ -102,6 +105,9 @@ class World:
     def put(self, raw: Raw) -> bool:
         """Take in an object as it was seen; False where that is what was known. An older one than known is ignored."""
         kind, key = raw["kind"], key_of(raw)
+        uid = raw["metadata"].get("uid")
+        if uid in self._ended or uid in self._ended_before:
+            return False
         before = self._objects[kind].get(key)
         if before is not None and not _is_news(before, raw):
             return False
@@ -121,6 +127,18 @@ class World:
             return False
         self._bury(kind, key)
         return True
+
+    def end(self, raw: Raw) -> None:
+        """The API has no such object any more, of the UID of `raw`, and never will."""
+        kind, key, uid = raw["kind"], key_of(raw), raw["metadata"]["uid"]
+        self._ended.add(uid)
+        there = self._objects[kind].get(key)
+        if there is not None and there["metadata"].get("uid") == uid:
+            self._forget(kind, key)
+
+    def swept(self) -> None:
+        """All kinds were listed anew. Lists that are begun from now on have nothing that had ended before."""
+        self._ended, self._ended_before = set(), self._ended
 
     def replace(
         self, kind: str, listed: Iterable[Raw], *, within: Callable[[Key], bool] = lambda key: True

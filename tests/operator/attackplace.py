@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
 import pytest
@@ -47,6 +47,7 @@ class ShortKube(FakeKube):
 
     def __init__(self) -> None:
         super().__init__()
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None  # once, between a list of Mailboxes and its answer
         self.hidden: Callable[[Raw], bool] = lambda raw: False
         self.slow = ""  # a GET of this name takes a while
 
@@ -57,6 +58,9 @@ class ShortKube(FakeKube):
 
     async def list(self, api_version: str, kind: str, namespace: str | None, *, labels: str = "") -> list[Raw]:
         found = await super().list(api_version, kind, namespace, labels=labels)
+        if kind == "Mailbox" and self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            await meanwhile()
         return [raw for raw in found if not self.hidden(raw)]
 
 
@@ -74,18 +78,26 @@ class BucketPlane(FakePlane):
         )
 
     async def publish(
-        self, host: MailDomain, entries: Sequence[Entry], living: Callable[[str], bool]
+        self, host: MailDomain, entries: Sequence[Entry], living: Callable[[str], bool], planned: float
     ) -> list[tuple[str, str]]:
-        return list((await self.sync.publish_one(entries, living)).conflicts)
+        return list((await self.sync.publish_one(entries, living, planned)).conflicts)
 
     async def withdraw(self, host: MailDomain, owner: str, entries: Sequence[Entry]) -> None:
         await self.sync.withdraw(owner, entries)
 
     async def compare(
-        self, host: MailDomain, entries: Sequence[Entry], approved: str | None, living: Callable[[str], bool]
+        self,
+        host: MailDomain,
+        entries: Sequence[Entry],
+        approved: str | None,
+        living: Callable[[str], bool],
+        planned: float,
     ) -> str | None:
-        done = await self.sync.compare(entries, approved, living)
+        done = await self.sync.compare(entries, approved, living, planned)
         return str(done.brake) if done.brake else None
+
+    async def close(self, host: MailDomain, domain: str, local: str, owner: str) -> None:
+        await self.sync.close(domain, local, owner)
 
 
 class Place:

@@ -40,7 +40,7 @@ class FakePlane:
         return ("A" * 43 + "=",)
 
     async def publish(
-        self, host: MailDomain, entries: Sequence[Entry], living: Callable[[str], bool]
+        self, host: MailDomain, entries: Sequence[Entry], living: Callable[[str], bool], planned: float
     ) -> list[tuple[str, str]]:
         self._check()
         conflicts = []
@@ -60,7 +60,12 @@ class FakePlane:
             del self.entries[name]
 
     async def compare(
-        self, host: MailDomain, entries: Sequence[Entry], approved: str | None, living: Callable[[str], bool]
+        self,
+        host: MailDomain,
+        entries: Sequence[Entry],
+        approved: str | None,
+        living: Callable[[str], bool],
+        planned: float,
     ) -> str | None:
         self._check()
         self.compared += 1

@@ -4,6 +4,7 @@
   finished by the next. What this process read or wrote is not read again while its ETag in a listing is the same.
 - A mailbox's entry is written only after its account is open: incarnation and commit 1.
 - An entry of a newer publisher, or of a newer generation of the same owner, is left alone (OPERATOR.md rule 34).
+- Whose entries were withdrawn, or account closed, gets none again from a pass that was planned before (departures.py).
 - Withdrawn means that the address is gone, and its mail stays. Only `close` ends an account.
 """
 
@@ -24,6 +25,7 @@ from mailpod.logs import event
 from mailpod.store import incarnations
 from mailpod.store import objects as bucket
 from mailpod.store.closing import close_account, finish_close, read_record
+from mailpod.store.departures import Departures
 from mailpod.store.entries import (
     WRITER,
     BadEntry,
@@ -63,6 +65,7 @@ class Publisher:
         self._rng = rng
         self._known: dict[str, tuple[str, Entry]] = {}  # key -> ETag, what the object with it holds
         self._owned: dict[str, set[str]] = {}  # owner -> keys that this process has seen as its
+        self._departures = Departures(clock)
         self._looked = float("-inf")  # Clock.elapsed, when the last pass over everything began
         self.purges: list[Purge] = []  # as the last pass over everything found them
 
@@ -75,7 +78,8 @@ class Publisher:
         Ambiguous: then part is done, and the next call does the rest.
         """
         wanted = {entry_key(entry): entry for entry in entries}
-        seen = await self._look(await self._domains(wanted.values()) if domains is None else sorted(domains))
+        planned = self._clock.elapsed()
+        seen = await self._look(await self._domains(wanted.values()) if domains is None else sorted(domains), planned)
         await self._withdraw(seen.present - seen.newer - wanted.keys(), seen)
         await self._bring_all(wanted, seen)
         return seen.published()
@@ -86,17 +90,20 @@ class Publisher:
         *,
         approved: str | None = None,
         living: Callable[[str], bool] = lambda owner: False,
+        planned: float | None = None,
     ) -> Published:
         """As `publish`, of a set that may be short: what is missed is orphaned first, and too many of them stop it.
 
-        What was published less than a minute ago is left alone, as the set may be older than that. `approved` is the
+        What was published less than a minute ago is left alone, as the set may be older than that; so is who was
+        withdrawn since `planned` (Clock.elapsed, before the set was gathered; None: now). `approved` is the
         approval that an earlier Brake asked for. Purges that are due are in `purges` afterwards. Of several entries for
         one address its present owner's is taken, else the first (OPERATOR.md rule 39). What belongs to somebody without
         any among these goes to nobody here: `publish_some` looks closer, and who is not `living` loses it in time.
         """
         every = list(entries)
         began = self._clock.elapsed()
-        seen = await self._look(await self._domains(every))
+        planned = began if planned is None else planned
+        seen = await self._look(await self._domains(every), planned)
         wanted = settled(every, seen.found)
         owners = {entry.owner for entry in every}  # who has entries here, and wants no others
         lost = {key for key in wanted.keys() & seen.found.keys() if seen.found[key].owner not in {"", *owners}}
@@ -113,11 +120,16 @@ class Publisher:
             {k: e for k, e in wanted.items() if k not in lost and not self._is_young(seen.found.get(k))}, seen
         )
         await self._let_go(gone, seen)
+        self._departures.forget()
         self._looked = began
         return seen.published()
 
     async def publish_some(
-        self, entries: Iterable[Entry], *, living: Callable[[str], bool] = lambda owner: False
+        self,
+        entries: Iterable[Entry],
+        *,
+        living: Callable[[str], bool] = lambda owner: False,
+        planned: float | None = None,
     ) -> Published:
         """Bring these entries in line and no others, but for those that this process knows as their owner's: they go.
 
@@ -128,7 +140,7 @@ class Publisher:
         owners = {entry.owner for entry in wanted.values() if entry.owner}
         if self._is_done(wanted, owners):
             return Published()
-        seen = Pass()
+        seen = Pass(self._clock.elapsed() if planned is None else planned)
         await _each(lambda entry: self._look_at(entry, seen), wanted.values())
         writable = {key: entry for key, entry in wanted.items() if not self._conflicts(key, entry, seen, living)}
         await self._bring_all(writable, seen)
@@ -137,7 +149,8 @@ class Publisher:
 
     async def withdraw(self, owner: str, addresses: Iterable[Entry] = ()) -> Published:
         """Take back what `owner` has published, as far as this process knows, and those of `addresses` that are its."""
-        seen = Pass()
+        await self._departures.leave(owner)
+        seen = Pass(self._clock.elapsed())
         keys = {*map(entry_key, addresses), *self._keys_of({owner})}
         await _each(lambda key: self._read(key, seen), sorted(keys))
         await self._withdraw({key for key, entry in seen.found.items() if entry.owner == owner}, seen)
@@ -151,7 +164,7 @@ class Publisher:
         local, _, domain = address.rpartition("@")
         key = address_key(domain, local)
         if key not in self._known:
-            await self._read(key, Pass())
+            await self._read(key, Pass(self._clock.elapsed()))
         _, entry = self._known.get(key, ("", None))
         return entry.verifiers if isinstance(entry, MailboxEntry) else ()
 
@@ -161,7 +174,8 @@ class Publisher:
         None where it has none: the address is another's, or was never published. Can be repeated, and killed anywhere.
         Raises StorageError, Ambiguous, Unavailable, AccountReadOnly.
         """
-        key, seen = address_key(domain, local), Pass()
+        await self._departures.leave(owner)
+        key, seen = address_key(domain, local), Pass(self._clock.elapsed())
         # Before the entry: whoever stands still after it must not close the account that comes after this one.
         newest = await incarnations.latest(self._objects, domain, local)
         await self._read(key, seen)
@@ -193,8 +207,8 @@ class Publisher:
     async def _domains(self, entries: Iterable[Entry]) -> list[str]:
         return sorted({*await self._objects.list_folders("directory/"), *map(_domain_of, entries)})
 
-    async def _look(self, domains: Sequence[str]) -> Pass:
-        seen = Pass()
+    async def _look(self, domains: Sequence[str], planned: float) -> Pass:
+        seen = Pass(planned)
         for listing in await _each(lambda domain: self._objects.list(f"directory/{domain}/"), domains):
             self._note(listing, seen)
         await _each(lambda key: self._read(key, seen), sorted(seen.present))
@@ -300,11 +314,16 @@ class Publisher:
         for key in sorted(gone - over):
             entry = seen.found[key]
             if not entry.orphaned:
-                await self._write(key, msgspec.structs.replace(entry, orphaned=int(now)), entry, seen)
-                seen.orphaned.append(key)
+                await self._orphan(entry, int(now), seen)
             elif is_over(entry.orphaned, now):
                 over.add(key)
         await self._withdraw(over, seen)
+
+    async def _orphan(self, entry: Entry, now: int, seen: Pass) -> None:
+        with self._departures.writing(entry.owner, seen.planned) as may:
+            if may:
+                await self._write(entry_key(entry), msgspec.structs.replace(entry, orphaned=now), entry, seen)
+                seen.orphaned.append(entry_key(entry))
 
     async def _bring_all(self, wanted: dict[str, Entry], seen: Pass) -> None:
         seen.newer |= {key for key, entry in wanted.items() if _is_newer(seen.found.get(key), entry)}
@@ -314,6 +333,11 @@ class Publisher:
         await _each(lambda entry: self._bring(entry, seen), [e for e in writable if isinstance(e, DomainEntry)])
 
     async def _bring(self, entry: Entry, seen: Pass) -> None:
+        with self._departures.writing(entry.owner, seen.planned) as may:
+            if may:
+                await self._bring_one(entry, seen)
+
+    async def _bring_one(self, entry: Entry, seen: Pass) -> None:
         """Write `entry` where what was found differs from it."""
         key = entry_key(entry)
         there = seen.found.get(key)

@@ -26,6 +26,7 @@ class Published:
 class Pass:
     """One pass: what was found in the bucket, and what was done about it."""
 
+    planned: float  # Clock.elapsed, when what it wants was begun to be gathered
     numbers: dict[str, int] = field(default_factory=dict)  # directory/<domain>/<local part>/ -> highest incarnation
     closing: dict[str, int] = field(default_factory=dict)  # the same -> incarnation whose close was begun
     found: dict[str, Entry] = field(default_factory=dict)
