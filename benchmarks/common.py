@@ -13,6 +13,7 @@ import signal
 import statistics
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -176,12 +177,18 @@ def measure(works: Sequence[Work], options: Options, table: Table) -> None:
                     system.keep_profiles(work.__name__)
             rounds, longest = rounds + 1, max(longest, time.monotonic() - started)
         names = ", ".join(system.name for system in systems)
-        table.order = f"{rounds} rounds of {', '.join(work.__name__ for work in works)}, each on {names}"
+        table.order = f"{rounds} rounds of {', '.join(_named(works))}, each on {names}"
         table.took = time.monotonic() - began
     for kind in options.systems if options.profile else []:
         assert options.profile is not None
         for folder in sorted(path for path in (options.profile / kind).glob("*") if path.is_dir()):
             print(f"\nProfile of {folder.name} on {kind}, own CPU:", *top(folder), sep="\n  ")
+
+
+def _named(works: Sequence[Work]) -> list[str]:
+    """Each once, and how often if that is more."""
+    count = Counter(work.__name__ for work in works)
+    return [f"{number} {name}" if number > 1 else name for name, number in count.items()]
 
 
 def main(*works: Work, systems: str = "folder,seaweedfs,peers", ratios: bool = False) -> None:
