@@ -310,6 +310,7 @@ class Publisher:
     async def _let_go(self, gone: set[str], seen: Pass) -> None:
         """Orphan what is newly missed, withdraw what was missed long enough. A damaged entry has nothing to keep."""
         now = self._clock.now()
+        gone = {key for key in gone if not self._is_overtaken(key, seen)}
         over = {key for key in gone if key not in seen.found}
         for key in sorted(gone - over):
             entry = seen.found[key]
@@ -321,7 +322,7 @@ class Publisher:
 
     async def _orphan(self, entry: Entry, now: int, seen: Pass) -> None:
         with self._departures.writing(entry.owner, seen.planned) as may:
-            if may:
+            if may and not self._is_overtaken(entry_key(entry), seen):
                 await self._write(entry_key(entry), msgspec.structs.replace(entry, orphaned=now), entry, seen)
                 seen.orphaned.append(entry_key(entry))
 
@@ -343,11 +344,16 @@ class Publisher:
         there = seen.found.get(key)
         if isinstance(entry, MailboxEntry):
             entry = await self._with_account(entry, there, seen)
-        _, known = self._known.get(key, ("", None))
-        if known is not None and there is not None and known.version > there.version:
-            return  # written while this pass went on, and so of a later state
+        if self._is_overtaken(key, seen):
+            return
         if there is None or msgspec.structs.replace(entry, version=there.version) != there:
             await self._write(key, entry, there, seen)
+
+    def _is_overtaken(self, key: str, seen: Pass) -> bool:
+        """Whether what a pass found was written anew while it went on, and so is of a later state."""
+        there = seen.found.get(key)
+        _, known = self._known.get(key, ("", None))
+        return known is not None and there is not None and known.version > there.version
 
     async def _write(self, key: str, entry: Entry, there: Entry | None, seen: Pass) -> None:
         version = max(int(self._clock.now() * 1000), there.version + 1 if there else 1)

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from mailpod.clock import SystemClock
-from mailpod.directory import AliasEntry, DomainEntry, MailboxEntry, Publisher
+from mailpod.directory import AliasEntry, Directory, DomainEntry, MailboxEntry, Publisher, public_key
 from mailpod.store.departures import Departures
 from mailpod.store.entries import entry_key
 from mailpod.store.memory import MemoryObjects
@@ -93,6 +93,26 @@ async def test_who_is_missed_and_withdrawn_meanwhile_is_not_put_back_as_an_orpha
     done = await comparison
     assert done.orphaned == (entry_key(CAROL), entry_key(SALES))
     assert entry_key(dave) not in await bucket.names()
+
+
+async def test_what_another_has_taken_meanwhile_stays_his() -> None:
+    """An address that its owner was missed for long enough to lose goes to a new Mailbox before the pass withdraws it."""
+    bucket, clock = Gated(), Later()
+    ours = publisher(bucket, clock)
+    aaron = msgspec.structs.replace(CAROL, address="aaron@d.test", local="aaron", owner="aaron's")
+    await ours.publish([*ALL, aaron])
+    clock.ahead = 61.0
+    await ours.compare([DOMAIN, aaron])
+    clock.ahead += 16 * 60
+    bucket.held = entry_key(aaron)
+    comparison = asyncio.create_task(ours.compare([DOMAIN, msgspec.structs.replace(aaron, suspended=True)]))
+    await bucket.waits.wait()
+    await ours.publish_some([msgspec.structs.replace(CAROL, owner="somebody's")])
+    bucket.may_go.set()
+    done = await comparison
+    assert done.withdrawn == (entry_key(SALES),)
+    found = await Directory(bucket, public_keys=[public_key(b"k" * 32)], clock=clock).lookup("carol@d.test")
+    assert found is not None and (found.owner, found.orphaned) == ("somebody's", 0)
 
 
 async def test_what_is_planned_after_is_published() -> None:
