@@ -96,7 +96,7 @@ async def test_who_is_missed_and_withdrawn_meanwhile_is_not_put_back_as_an_orpha
 
 
 async def test_what_another_has_taken_meanwhile_stays_his() -> None:
-    """An address that its owner was missed for long enough to lose goes to a new Mailbox before the pass withdraws it."""
+    """An address whose owner was missed long enough to lose it goes to a new Mailbox before the pass withdraws it."""
     bucket, clock = Gated(), Later()
     ours = publisher(bucket, clock)
     aaron = msgspec.structs.replace(CAROL, address="aaron@d.test", local="aaron", owner="aaron's")
