@@ -310,7 +310,6 @@ class Publisher:
     async def _let_go(self, gone: set[str], seen: Pass) -> None:
         """Orphan what is newly missed, withdraw what was missed long enough. A damaged entry has nothing to keep."""
         now = self._clock.now()
-        gone = {key for key in gone if not self._is_overtaken(key, seen)}
         over = {key for key in gone if key not in seen.found}
         for key in sorted(gone - over):
             entry = seen.found[key]
@@ -318,7 +317,7 @@ class Publisher:
                 await self._orphan(entry, int(now), seen)
             elif is_over(entry.orphaned, now):
                 over.add(key)
-        await self._withdraw(over, seen)
+        await self._withdraw({key for key in over if not self._is_overtaken(key, seen)}, seen)
 
     async def _orphan(self, entry: Entry, now: int, seen: Pass) -> None:
         with self._departures.writing(entry.owner, seen.planned) as may:
