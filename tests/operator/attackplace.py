@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
 import pytest
+from tests.mailpod.clocks import Later
 from tests.operator.fakekube import FakeKube
 from tests.operator.plane import FakeParts, FakePlane, domain, mailbox
 
@@ -21,25 +22,11 @@ from mailoperator.model import MailDomain
 from mailoperator.operator import Operator
 from mailoperator.settings import OperatorSettings
 from mailoperator.world import World
-from mailpod.clock import SystemClock
 from mailpod.directory import Directory, Entry, public_key
 from mailpod.store.memory import MemoryObjects
 
 Raw: TypeAlias = dict[str, Any]
 KEY = b"k" * 32
-
-
-class Later(SystemClock):
-    """A clock that the test puts forward."""
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-
-    def elapsed(self) -> float:
-        return super().elapsed() + self.ahead
-
-    def now(self) -> float:
-        return super().now() + self.ahead
 
 
 class ShortKube(FakeKube):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections.abc import Awaitable, Callable
 
 import pytest
 from tests.operator.attackplace import Place, place
@@ -38,8 +39,20 @@ async def deleted(place: Place, operator: Operator) -> None:
     await asyncio.wait_for(operator.settled(), 20)
 
 
+async def compared(operator: Operator) -> None:
+    await reconcile_directory(operator.context, ("n", "d"))
+
+
+async def swept(operator: Operator) -> None:
+    await operator.sweep()
+    await asyncio.wait_for(operator.settled(), 20)
+
+
 @POLICIES
-async def test_while_a_comparison_has_its_lists(place: Place, policy: str) -> None:
+@pytest.mark.parametrize("look", [compared, swept])
+async def test_while_a_look_at_everything_has_its_lists(
+    place: Place, policy: str, look: Callable[[Operator], Awaitable[None]]
+) -> None:
     await inhabited(place, policy)
     left: dict[str, bytes] = {}
     async with place.operator() as operator:
@@ -50,26 +63,9 @@ async def test_while_a_comparison_has_its_lists(place: Place, policy: str) -> No
             left.update(await place.contents())
 
         place.kube.meanwhile = meanwhile
-        await reconcile_directory(operator.context, ("n", "d"))
+        await look(operator)
         assert left and await place.contents() == left
         assert await place.owner("alice@d.test") and not await place.owner("sales@d.test")
-
-
-@POLICIES
-async def test_while_a_sweep_has_its_list(place: Place, policy: str) -> None:
-    await inhabited(place, policy)
-    left: dict[str, bytes] = {}
-    async with place.operator() as operator:
-        place.clock.ahead += 61
-
-        async def meanwhile() -> None:
-            await deleted(place, operator)
-            left.update(await place.contents())
-
-        place.kube.meanwhile = meanwhile
-        await operator.sweep()
-        await asyncio.wait_for(operator.settled(), 20)
-        assert left and await place.contents() == left
 
 
 @POLICIES

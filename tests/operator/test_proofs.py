@@ -5,19 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tests.mailpod.clocks import Later
 
 from mailoperator.proofs import FIT_SECONDS, Proofs
-from mailpod.clock import SystemClock
 from mailpod.directory import ProbeResult, StorageError
 
 WAY = ("https://s3.test", "us-east-1", "mail", "digest")
-
-
-class Later(SystemClock):
-    ahead = 0.0
-
-    def elapsed(self) -> float:
-        return super().elapsed() + self.ahead
 
 
 class Trials:

@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 import pytest
 from tests.fixtures_seaweed import Seaweed
+from tests.mailpod.clocks import Later
 from tests.mailpod.store.proxy import Mode, breaking_proxy
 from tests.operator.fakekube import FakeKube
 
@@ -19,23 +20,9 @@ from mailoperator.kube import ApiError
 from mailoperator.model import MailDomain
 from mailoperator.settings import OperatorSettings
 from mailoperator.storage import PREFIX_CLAIMED, TAKE_OVER, ClusterPlane
-from mailpod.clock import SystemClock
 from mailpod.directory import DomainEntry, Entry, MailboxEntry, ObjectStore, ProbeResult, probe
 
 DOMAIN = DomainEntry(name="x.test", hostname="mx.x.test", max_message_bytes=1000, owner="d")
-
-
-class Later(SystemClock):
-    """A clock that the test puts forward."""
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-
-    def elapsed(self) -> float:
-        return super().elapsed() + self.ahead
-
-    def now(self) -> float:
-        return super().now() + self.ahead
 
 
 class Leading:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import msgspec
 import pytest
+from tests.mailpod.clocks import Later
 
-from mailpod.clock import SystemClock
 from mailpod.directory import AliasEntry, Directory, DomainEntry, MailboxEntry, Publisher, public_key
 from mailpod.store.departures import Departures
 from mailpod.store.entries import entry_key
@@ -37,16 +37,6 @@ class Gated(MemoryObjects):
 
     async def names(self) -> set[str]:
         return {item.key for item in await self.list("directory/")}
-
-
-class Later(SystemClock):
-    ahead = 0.0
-
-    def elapsed(self) -> float:
-        return super().elapsed() + self.ahead
-
-    def now(self) -> float:
-        return super().now() + self.ahead
 
 
 def publisher(bucket: MemoryObjects, clock: Later) -> Publisher:
