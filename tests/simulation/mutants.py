@@ -24,6 +24,7 @@ INVARIANTS = (
 _LOG = "mailpod.store.log:Log."
 _COLLECT = "mailpod.store.collection:"
 _DUE = "mailpod.retention.due:due"
+_TURNS = "tests/mailpod/store/test_turns.py::"
 _PROTOCOL = "tests/mailpod/store/test_protocol.py::"
 
 MUTATIONS: tuple[Mutation, ...] = (
@@ -78,7 +79,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "our commit is taken for another's when its answer was lost", "4, present once",
-        ((_LOG + "_who_won", "return found[0].id == pending.header.id", "return False"),),
+        ((_LOG + "_who_won", "won = found[0].id == pending.header.id", "won = False"),),
     ),
     Mutation(
         "a timeout is taken for success", "4",
@@ -102,7 +103,17 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "a pod does not wait for its turn", "6",
         (("mailpod.store.turns:Turns._seconds", "latency, since = ", "return 0.0\n    latency, since = "),),
-        test="tests/mailpod/store/test_turns.py::test_the_last_winner_waits_longer_than_a_loser",
+        test=_TURNS + "test_the_last_winner_steps_back_for_each_of_the_others",
+    ),
+    Mutation(
+        "who has lost again and again steps back as who has just come", "6",
+        (("mailpod.store.turns:Turns._seconds", "(now - came) / enough", "0 / enough"),),
+        test=_TURNS + "test_who_has_waited_longer_goes_first",
+    ),
+    Mutation(
+        "what comes while a commit loses waits for the next", "6",
+        (("mailpod.store.committer:Committer._commit_batch", "self._fill(batch)", "pass"),),
+        test=_TURNS + "test_what_comes_while_a_commit_loses_goes_along_with_it",
     ),
     Mutation(
         "changes since the checkpoint are not in the next one", "7, replay",

@@ -2,7 +2,8 @@
 
 - Intents wait in a queue, and those that arrive while a PUT is in flight share the next commit (STORE.md rule 5).
 - A client that goes away does not stop a commit that is under way.
-- An intent is evaluated on the newest state; who lost a race is evaluated again on what the winner made of it.
+- An intent is evaluated on the newest state; who lost a race is evaluated again on what the winners made of it, and
+  what came meanwhile goes along.
 - Who loses until its deadline is told so: a lost race proves that nothing of it is there.
 """
 
@@ -18,7 +19,7 @@ from ..errors import MailError, Unavailable
 from ..logs import event
 from .blocks import listed
 from .draft import Draft, Prepared, Stale
-from .log import CATCH_UP, Log
+from .log import RIVALS, Log
 from .rights import Guard
 from .together import Together
 from .warning import forget_left
@@ -35,6 +36,7 @@ class _Intent:
     evaluate: Callable[[Draft], Any]
     exclusive: bool
     size: int
+    came: float  # Clock.elapsed
     deadline: float  # Clock.elapsed; when its client is told that it failed
     done: asyncio.Future[Any]
     prepared: list[Prepared]
@@ -73,8 +75,9 @@ class Committer:
         messages = prepared or []
         size = sum(len(message.data) for message in messages if message.data is not None)
         size += batch.octets if batch is not None else 0
-        deadline = self._store.clock.elapsed() + self._settings.commit_deadline
-        self._intents.append(_Intent(evaluate, exclusive, size, deadline, done, messages, batch, guard))
+        came = self._store.clock.elapsed()
+        deadline = came + self._settings.commit_deadline
+        self._intents.append(_Intent(evaluate, exclusive, size, came, deadline, done, messages, batch, guard))
         if self._task is None:
             self._account.pins += 1
             self._task = asyncio.get_running_loop().create_task(self._run())
@@ -89,7 +92,8 @@ class Committer:
     async def _run(self) -> None:
         try:
             while self._intents:
-                await self._log.turns.wait()  # first, so that what arrives meanwhile is in the batch
+                # First, so that what arrives meanwhile is in the batch.
+                await self._log.turns.wait(self._intents[0].came)
                 batch = self._take_batch()
                 try:
                     await self._commit_batch(batch)
@@ -111,36 +115,43 @@ class Committer:
 
     def _take_batch(self) -> list[_Intent]:
         batch = [self._intents.popleft()]
-        size = batch[0].size
+        self._fill(batch)
+        return batch
+
+    def _fill(self, batch: list[_Intent]) -> None:
+        """What came meanwhile joins the others, as long as there is room."""
+        size = sum(intent.size for intent in batch)
         while self._intents and not batch[0].exclusive and len(batch) < self._settings.commit_operations:
             following = self._intents[0]
             if following.exclusive or size + following.size > self._settings.commit_bytes:
                 break
             size += following.size
             batch.append(self._intents.popleft())
-        return batch
 
     async def _commit_batch(self, batch: list[_Intent]) -> None:
-        lost = 0
+        turns = self._log.turns
+        if turns.behind:
+            async with self._account.lock:
+                turns.behind = await self._log.look(RIVALS)
         while batch:
             async with self._account.lock:
-                if lost > 1:  # the others may be further than the one commit that the last race was lost to
-                    await self._log.look(CATCH_UP)
                 deadline = min(intent.deadline for intent in batch)
                 await self._log.resolve(deadline)
                 draft, refused = self._evaluate(batch)
                 # A commit proves that it was evaluated on the newest state. "Nothing to do" and "no" prove nothing:
                 # they count only after a look.
                 proven = bool(draft.operations) and not refused
-                won = (proven or not await self._log.look()) and await self._publish(draft, batch, refused, deadline)
+                raced = proven or not await self._log.look()
+                won = raced and await self._publish(draft, batch, refused, deadline)
             self._account.notify()
             if won:
                 return
             if draft.body_bytes > self._settings.repost_bytes:
                 await self._post(batch)
-            lost += 1
             self._drop_overdue(batch)
-            await self._log.turns.wait()
+            if raced and batch:
+                await turns.wait(min(intent.came for intent in batch), lost=True)
+                self._fill(batch)
 
     async def _post(self, batch: Sequence[_Intent]) -> None:
         """STORE.md rule 5: bytes whose commit lost a race are not sent again with the next."""
@@ -151,6 +162,8 @@ class Committer:
 
     def _drop_overdue(self, batch: list[_Intent]) -> None:
         overdue = [intent for intent in batch if intent.deadline <= self._store.clock.elapsed()]
+        if overdue:
+            event("store.commit.outrun", level="warning", account=self._account.prefix, changes=len(overdue))
         _fail(overdue, Unavailable())
         batch[:] = [intent for intent in batch if intent not in overdue]
 

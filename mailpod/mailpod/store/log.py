@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from math import inf
 from typing import Final
 
@@ -33,7 +34,8 @@ from .trusted import Checkpoints
 from .turns import Turns
 
 _MANY: Final = 16  # commits read one by one, until
-CATCH_UP: Final = 8  # are asked for at once
+_CATCH_UP: Final = 8  # are asked for at once
+RIVALS: Final = 4  # commits that are asked for at once where others commit too
 _RECORD: Final = 600  # octets of a header that a message takes which is scanned before it comes
 
 
@@ -82,7 +84,7 @@ class Log:
         self.unscanned_since = 0  # messages that came without what is found out of their bytes
         self._looked_at = 0.0
         self._pending: _Pending | None = None
-        self.turns = Turns(clock, rng)
+        self.turns = Turns(clock, rng, patience=settings.commit_deadline / 2)
         self.checkpoints = Checkpoints(objects, prefix, clock, attach)
         self._commits = Commits(objects, prefix, settings.header_read_bytes)
 
@@ -174,16 +176,22 @@ class Log:
         while self.broken is None:
             sent, first = self._clock.elapsed(), self.state.head + 1
             if first - began > _MANY:
-                ahead = max(ahead, CATCH_UP)
-            for sequence, fetched in enumerate(await self._commits.fetch_from(first, ahead), first):
-                if isinstance(fetched, BaseException):
-                    raise fetched
-                found = self._decode(sequence, fetched)
-                if found is None:
-                    await self._looked(sent)
-                    return
-                if not await self._take(*found):
-                    break  # it was opened again, and its head is another
+                ahead = max(ahead, _CATCH_UP)
+            if not await self._take_each(sent, first, await self._commits.fetch_from(first, ahead)):
+                return
+
+    async def _take_each(self, sent: float, first: int, found: Sequence[Fetched | BaseException | None]) -> bool:
+        """Apply what was asked for then, as far as the log goes; whether it may go on behind that."""
+        for sequence, fetched in enumerate(found, first):
+            if isinstance(fetched, BaseException):
+                raise fetched
+            commit = self._decode(sequence, fetched)
+            if commit is None:
+                await self._looked(sent)
+                return False
+            if not await self._take(*commit):
+                break  # it was opened again, and its head is another
+        return True
 
     async def _looked(self, sent: float) -> None:
         if self._clock.elapsed() - self._looked_at < self._settings.grace / 2:
@@ -229,7 +237,7 @@ class Log:
             await self._check_in_use()
         self._apply(header, header_bytes)
         if not ours and self._before is None:  # what an opening reads may be years old
-            self.turns.foreign()
+            self.turns.foreign(header.by)
         return True
 
     def _apply(self, header: Header, header_bytes: int) -> None:
@@ -315,7 +323,7 @@ class Log:
                 return await self._acknowledge(pending)
             except AlreadyExists:
                 self.turns.answered(pending.sent, won=False)
-                if (won := await self._who_won(pending)) is not None:
+                if (won := await self._who_won(pending, RIVALS)) is not None:
                     return won
                 pending.ambiguous = True  # exists, then 404: STORE.md rule 4
             except Ambiguous:
@@ -358,19 +366,28 @@ class Log:
         self._apply(pending.header, pending.header_bytes)
         return True
 
-    async def _who_won(self, pending: _Pending) -> bool | None:
-        """Read the sequence that we wrote to. None: nothing is there, or the bucket does not answer."""
-        try:
-            found = await self._read(pending.header.seq)
-        except AccountReadOnly:
-            raise
-        except MailError:
+    async def _who_won(self, pending: _Pending, ahead: int = 1) -> bool | None:
+        """Read the sequence that we wrote to. None: nothing is there, or the bucket does not answer.
+
+        Of what others wrote `ahead` commits are asked for at once, since they may have written more by now.
+        """
+        sent, first = self._clock.elapsed(), pending.header.seq
+        winner, *others = await self._commits.fetch_from(first, ahead)
+        if isinstance(winner, MailError):
             return None
+        if isinstance(winner, BaseException):
+            raise winner
+        found = self._decode(first, winner)
         if found is None:
             return None
         if not await self._take(*found):
             raise Unavailable
-        return found[0].id == pending.header.id
+        won = found[0].id == pending.header.id
+        if not won:
+            others = list(takewhile(lambda each: not isinstance(each, MailError), others))  # the next try finds out
+            if others and await self._take_each(sent, first + 1, others) and len(others) + 1 == ahead:
+                await self._read_on(ahead)
+        return won
 
     # -- checkpoints
 
