@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from ..errors import Unavailable
+from ..logs import event
 from .log import Log
 
 if TYPE_CHECKING:
@@ -60,4 +61,5 @@ class Looks:
                 await self._lock.acquire()
         except TimeoutError:
             self._next = None
+            event("store.look.late", level="warning", account=self._account.prefix)
             raise Unavailable from None
