@@ -44,6 +44,11 @@ class Commits:
 
     async def fetch_from(self, first: int, count: int) -> Sequence[Fetched | BaseException | None]:
         """Some at once; an error stands in the place of the commit that it is of."""
+        if count == 1:
+            try:
+                return [await self.fetch(first)]
+            except Unavailable as error:
+                return [error]
         wanted = (self.fetch(first + number) for number in range(count))
         return await asyncio.gather(*wanted, return_exceptions=True)
 
