@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.mailpod.store.faults import mail, make_world
+from tests.mailpod.clocks import LoopClock
+from tests.mailpod.store.faults import Distant, mail, make_world
 from tests.simulation.loop import run
 
 from mailpod import logs
 from mailpod.store import Account, NewMessage
-from mailpod.store.memory import MemoryObjects
-from mailpod.store.objects import Buffer
+from mailpod.store.objects import AlreadyExists, Buffer
 
 CASES: Final = (  # latency in seconds, pods, messages a second to all of them
     (0.005, 2, 20.0), (0.03, 5, 3.0), (0.03, 5, 30.0), (0.1, 2, 10.0), (0.1, 5, 3.0), (0.3, 5, 3.0), (0.3, 10, 3.0),
@@ -30,47 +30,17 @@ DEADLINE: Final = 15.0  # StoreSettings.commit_deadline: who waits longer is ask
 _SPREAD: Final = 0.4  # of the logarithm of a latency
 
 
-class LoopClock:
-    """Time of the loop that runs."""
+class Races(Distant):
+    """Counts those that were lost."""
 
-    def elapsed(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    def now(self) -> float:
-        return 1_700_000_000.0 + self.elapsed()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-
-class Distant(MemoryObjects):
-    """A bucket that is some way off."""
-
-    def __init__(self, clock: LoopClock, rng: random.Random, latency: float) -> None:
-        super().__init__(clock)
-        self._rng = rng
-        self._latency = latency
-        self.lost = 0  # races
-
-    async def _travel(self) -> None:
-        await asyncio.sleep(self._rng.lognormvariate(0, _SPREAD) * self._latency / 2)
+    lost = 0
 
     async def create(self, key: str, data: Sequence[Buffer]) -> None:
-        await self._travel()
         try:
             await super().create(key, data)
-        except Exception:
+        except AlreadyExists:
             self.lost += 1
             raise
-        finally:
-            await self._travel()
-
-    async def get_with_time(self, key: str) -> tuple[bytes, float]:
-        await self._travel()
-        try:
-            return await super().get_with_time(key)
-        finally:
-            await self._travel()
 
 
 @dataclass
@@ -102,7 +72,7 @@ class Load:
 
 async def measure(latency: float, pods: int, rate: float, seconds: float) -> tuple[str, ...]:
     clock, rng = LoopClock(), random.Random(1)
-    bucket = Distant(clock, rng, latency)
+    bucket = Races(lambda: clock.sleep(rng.lognormvariate(0, _SPREAD) * latency / 2), clock)
     world = await make_world(bucket, commit_deadline=1e6, checkpoint_interval=2.0)
     load = Load([await world.pod(clock=clock).open(world.ref) for _ in range(pods)], rate, rng)
     await load.run(seconds)

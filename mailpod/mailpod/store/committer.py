@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -37,7 +37,6 @@ class _Intent:
     exclusive: bool
     size: int
     came: float  # Clock.elapsed
-    deadline: float  # Clock.elapsed; when its client is told that it failed
     done: asyncio.Future[Any]
     prepared: list[Prepared]
     batch: Together | None
@@ -76,8 +75,7 @@ class Committer:
         size = sum(len(message.data) for message in messages if message.data is not None)
         size += batch.octets if batch is not None else 0
         came = self._store.clock.elapsed()
-        deadline = came + self._settings.commit_deadline
-        self._intents.append(_Intent(evaluate, exclusive, size, came, deadline, done, messages, batch, guard))
+        self._intents.append(_Intent(evaluate, exclusive, size, came, done, messages, batch, guard))
         if self._task is None:
             self._account.pins += 1
             self._task = asyncio.get_running_loop().create_task(self._run())
@@ -110,8 +108,12 @@ class Committer:
 
     def _fail_overdue(self, error: MailError) -> None:
         """Who waited as long as those that just failed does not get a try, and a wait, of its own."""
-        overdue = [intent for intent in self._intents if intent.deadline <= self._store.clock.elapsed()]
-        _fail(overdue, error)
+        _fail(self._overdue(self._intents), error)
+
+    def _overdue(self, intents: Iterable[_Intent]) -> list[_Intent]:
+        """Those whose clients are to be told that it failed."""
+        since = self._store.clock.elapsed() - self._settings.commit_deadline
+        return [intent for intent in intents if intent.came <= since]
 
     def _take_batch(self) -> list[_Intent]:
         batch = [self._intents.popleft()]
@@ -135,7 +137,7 @@ class Committer:
                 turns.behind = await self._log.look(RIVALS)
         while batch:
             async with self._account.lock:
-                deadline = min(intent.deadline for intent in batch)
+                deadline = batch[0].came + self._settings.commit_deadline  # who came first is first
                 await self._log.resolve(deadline)
                 draft, refused = self._evaluate(batch)
                 # A commit proves that it was evaluated on the newest state. "Nothing to do" and "no" prove nothing:
@@ -150,7 +152,7 @@ class Committer:
                 await self._post(batch)
             self._drop_overdue(batch)
             if raced and batch:
-                await turns.wait(min(intent.came for intent in batch), lost=True)
+                await turns.wait(batch[0].came, lost=True)
                 self._fill(batch)
 
     async def _post(self, batch: Sequence[_Intent]) -> None:
@@ -161,7 +163,7 @@ class Committer:
                 await self._account.uploads.post_batch(intent.batch)
 
     def _drop_overdue(self, batch: list[_Intent]) -> None:
-        overdue = [intent for intent in batch if intent.deadline <= self._store.clock.elapsed()]
+        overdue = self._overdue(batch)
         if overdue:
             event("store.commit.outrun", level="warning", account=self._account.prefix, changes=len(overdue))
         _fail(overdue, Unavailable())

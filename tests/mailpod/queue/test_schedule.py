@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from prometheus_client import REGISTRY
+from tests.mailpod.clocks import LoopClock
 from tests.simulation.loop import run
 
 from mailpod.dkim.signer import Signer
@@ -24,17 +25,6 @@ from mailpod.store.outcome import Outcome
 
 HOUR = 3600.0
 BUSY = Outcome("delayed", "4.7.1", "451 4.7.1 come back later", "mx.far.test", said=True)
-
-
-class LoopClock:
-    def elapsed(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    def now(self) -> float:
-        return 1_700_000_000 + self.elapsed()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 class FakeRelay:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from mailpod.clock import Clock
 from mailpod.store import AccountRef, Store, StoreSettings, new_account
 from mailpod.store.memory import MemoryObjects
 from mailpod.store.objects import AlreadyExists, Ambiguous, Buffer, ObjectStore, StorageError
@@ -89,6 +90,28 @@ class Faulty:
             except AlreadyExists:
                 continue
         self.late.clear()
+
+
+class Distant(MemoryObjects):
+    """A bucket that is some way off: `travel` waits for a request, or an answer, to get there."""
+
+    def __init__(self, travel: Callable[[], Awaitable[None]], clock: Clock | None = None) -> None:
+        super().__init__(clock)
+        self.travel = travel
+
+    async def create(self, key: str, data: Sequence[Buffer]) -> None:
+        await self.travel()
+        try:
+            await super().create(key, data)
+        finally:
+            await self.travel()
+
+    async def get_with_time(self, key: str) -> tuple[bytes, float]:
+        await self.travel()
+        try:
+            return await super().get_with_time(key)
+        finally:
+            await self.travel()
 
 
 class World:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -13,10 +12,9 @@ from mailpod.clock import SystemClock
 from mailpod.errors import Unavailable
 from mailpod.store import Account, NewMessage
 from mailpod.store.log import RIVALS
-from mailpod.store.memory import MemoryObjects
-from mailpod.store.objects import Buffer
 from mailpod.store.turns import Turns
 
+from . import faults
 from .faults import FakeClock, Faulty, mail, make_world
 
 LATENCY = 0.1  # seconds of a PUT, in the pods' time; a GET takes half as long again
@@ -33,26 +31,17 @@ class QuickClock(SystemClock):
         await super().sleep(seconds / FASTER)
 
 
-class Distant(MemoryObjects):
-    """A bucket that is some time away."""
+class Distant(faults.Distant):
+    """Some time away; a GET takes longer than a commit."""
 
-    async def _travel(self) -> None:
-        await asyncio.sleep(LATENCY / 2 / FASTER)
-
-    async def create(self, key: str, data: Sequence[Buffer]) -> None:
-        await self._travel()
-        try:
-            await super().create(key, data)
-        finally:
-            await self._travel()
+    def __init__(self) -> None:
+        super().__init__(lambda: asyncio.sleep(LATENCY / 2 / FASTER))
 
     async def get_with_time(self, key: str) -> tuple[bytes, float]:
-        await self._travel()
         try:
             return await super().get_with_time(key)
         finally:
-            await self._travel()
-            await self._travel()
+            await self.travel()
 
 
 async def append_for_ever(account: Account) -> None:
